@@ -1,0 +1,91 @@
+"""The only reader of the environment. Every setting is documented in docs/operations/settings.md (a law test compares)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from asoe.domain.errors import FieldProblem, Invalid
+
+
+class Settings(BaseSettings):
+    """Settings by environment variable (prefix `ASOE_`) or a `.env` file in the working directory."""
+
+    model_config = SettingsConfigDict(env_prefix="ASOE_", env_file=".env", extra="ignore")
+
+    data_dir: Path = Field(Path("asoe-data"), description="Where the embedded PostgreSQL and the secret key live.")
+    database_url: str | None = Field(None, description="What `asoe migrate` connects with; empty: embedded PostgreSQL.")
+    database_app_url: str | None = Field(None, description="What `serve` and `work` connect with, as role asoe_app.")
+    database_system_url: str | None = Field(
+        None, description="Connection of role asoe_system; by default the app URL with that user and the same password."
+    )
+    database_pool: int = Field(16, ge=2, le=200, description="Connections per process, at most.")
+    database_statement_cache: int = Field(
+        256, ge=0, description="Prepared statements kept per connection; 0 behind PgBouncer older than 1.21."
+    )
+    database_queue_url: str | None = Field(
+        None, description="A direct connection for LISTEN when the app URL goes through PgBouncer."
+    )
+    host: str = Field("127.0.0.1", description="Address the API listens on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port the API listens on.")
+    public_url: str | None = Field(None, description="How clients reach the API, for links; default http://host:port.")
+    workers: int = Field(1, ge=1, le=64, description="API processes of `asoe serve`.")
+    worker_concurrency: int = Field(8, ge=1, le=256, description="Journeys one worker advances at once.")
+    journey_poll_seconds: float = Field(1.0, gt=0, le=60, description="How often due timers are looked for.")
+    triage_budget_ms: int = Field(250, ge=0, description="Intake classifies inline when it fits; else the worker does.")
+    answer_threshold: float = Field(0.5, ge=0, le=1, description="Support an answer needs before it is sent.")
+    confidence_threshold: float = Field(0.35, ge=0, le=1, description="Category confidence below which a person sorts.")
+    silence_hours: float = Field(48, gt=0, description="Client silence after an answer that closes it as contained.")
+    rate_limit: str = Field("600/minute", description="Requests per API key or member, as `limits` writes them.")
+    rate_limit_anonymous: str = Field("30/minute", description="Failed or missing proofs of identity per address.")
+    max_request_bytes: int = Field(2 * 1024 * 1024, ge=1024, description="Largest JSON request body.")
+    max_attachment_bytes: int = Field(25 * 1024 * 1024, ge=1, le=25 * 1024 * 1024, description="Largest attachment.")
+    key_cache_seconds: float = Field(2.0, ge=0, le=60, description="How long other processes may honor a revoked key.")
+    jwt_secret: str | None = Field(None, description="HS256 secret of accepted JWTs (≥ 32 bytes).")
+    jwt_jwks_url: str | None = Field(None, description="Where the asymmetric keys of accepted JWTs are published.")
+    jwt_jwks_file: Path | None = Field(None, description="The same as a local file.")
+    jwt_issuer: str | None = Field(None, description="Required `iss` of accepted JWTs.")
+    jwt_audience: str | None = Field(None, description="Required `aud` of accepted JWTs.")
+    cors_origins: str = Field("", description="Comma-separated origins that may call the API from a browser.")
+    metrics_token: str | None = Field(None, description="Bearer token for /metrics; empty: only from loopback.")
+    log_format: Literal["json", "console"] = Field("json", description="Structured JSON lines, or lines for people.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _long_enough(cls, value: str | None) -> str | None:
+        if value is not None and len(value.encode()) < 32:
+            raise ValueError("must be at least 32 bytes; make one with `openssl rand -base64 48`")
+        return value
+
+    @property
+    def is_embedded(self) -> bool:
+        return self.database_url is None and self.database_app_url is None
+
+    @property
+    def system_url(self) -> str | None:
+        if self.database_system_url or not self.database_app_url:
+            return self.database_system_url
+        parts = urlsplit(self.database_app_url)
+        password = f":{parts.password}" if parts.password else ""
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit(parts._replace(netloc=f"asoe_system{password}@{host}"))
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Read the environment once; raises `Invalid` naming each wrong variable."""
+    try:
+        return Settings()  # type: ignore[call-arg]  # every field has a default
+    except ValidationError as error:
+        problems = tuple(
+            FieldProblem(f"ASOE_{'_'.join(str(part) for part in item['loc']).upper()}", item["msg"])
+            for item in error.errors()
+        )
+        listed = "; ".join(f"{problem.field}: {problem.problem}" for problem in problems)
+        raise Invalid(f"Wrong settings in the environment: {listed}.", code="bad_settings", fields=problems) from None

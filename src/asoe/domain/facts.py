@@ -1,0 +1,61 @@
+"""Facts: what happened, in past tense. They carry ids and classes, never client text, and are the only fan-out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+FACTS: Final[dict[str, str]] = {
+    "ticket.opened": "a ticket was accepted",
+    "ticket.triaged": "category, severity and intent were decided",
+    "ticket.answered": "the engine answered from the knowledge base",
+    "ticket.asked": "the engine asked the client for what is missing",
+    "ticket.escalated": "a person was given the ticket, with its dossier",
+    "ticket.assigned": "a person or team was made responsible",
+    "ticket.moved": "the status changed",
+    "ticket.resolved": "the ticket was resolved; data holds the verdict",
+    "ticket.closed": "the ticket was closed",
+    "ticket.reopened": "the ticket was opened again",
+    "ticket.merged": "the ticket was merged into another",
+    "ticket.linked": "the ticket was linked to another",
+    "ticket.changed": "a person changed fields; data names them with before and after where they are classes",
+    "ticket.corrected": "a person corrected the triage",
+    "ticket.duplicate": "the same request came again and was attached to the first",
+    "ticket.spam": "the ticket was marked as spam, or as not spam",
+    "ticket.exported": "a client's data was exported",
+    "session.started": "a session was started",
+    "session.taken_over": "a person took over; the engine is quiet",
+    "session.handed_back": "a person handed the session back to the engine",
+    "session.resolved": "a session was marked as resolved",
+    "message.added": "a message was added",
+    "note.added": "an internal note was added",
+    "attachment.added": "a file was attached",
+    "article.published": "an article version was published",
+    "article.retired": "an article was retired",
+    "member.added": "a member was added",
+    "member.changed": "a member's role or state changed",
+    "member.invited": "a person was invited",
+    "key.created": "an API key was created",
+    "key.revoked": "an API key was revoked",
+    "sender.blocked": "a sender was blocked or let in again",
+    "settings.changed": "the organization's settings changed",
+    "contact.erased": "a client's text and names were erased",
+    "retention.applied": "rows past their retention were removed",
+    "journey.failed": "a stage failed and will be tried again, or was given to a person",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One row of the event log. `cursor` orders facts so that a late commit is never skipped (`xid`, then `id`)."""
+
+    id: int
+    kind: str
+    at: datetime
+    ticket_id: UUID | None = None
+    session_id: UUID | None = None
+    actor: UUID | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+    xid: int = 0

@@ -1,0 +1,150 @@
+"""The three doors to the database. They alone set claims, transaction-local, and only from a verified principal.
+
+org_transaction(principal)     one organization, one principal, read and write
+org_reading(principal)         the same, READ ONLY
+system_transaction(purpose)    role asoe_system: a handful of functions, no tenant data
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import asyncpg
+
+from asoe.domain.errors import Unavailable
+from asoe.domain.organization import Principal
+
+Connection: TypeAlias = Any
+"""An asyncpg connection inside a transaction; asyncpg ships no types."""
+
+SYSTEM_PURPOSES: Final = frozenset({"find_key", "find_member", "invitation", "list_organizations", "due_timers"})
+
+
+class _Pooled(asyncpg.Connection):  # type: ignore[misc]
+    """Every setting is transaction-local, so there is nothing to reset and a round trip to save."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Two pools: `app` as asoe_app, `system` as asoe_system."""
+
+    app: Any
+    system: Any
+
+    @asynccontextmanager
+    async def org_transaction(self, principal: Principal) -> AsyncIterator[Connection]:
+        """Open one transaction of `principal` in its organization; commits on success, rolls back on any error."""
+        async with self._begin(principal, "begin") as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def org_reading(self, principal: Principal) -> AsyncIterator[Connection]:
+        """The READ ONLY twin of `org_transaction`."""
+        async with self._begin(principal, "begin read only") as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def system_transaction(self, purpose: str) -> AsyncIterator[Connection]:
+        """A transaction of asoe_system for one of `SYSTEM_PURPOSES`."""
+        if purpose not in SYSTEM_PURPOSES:
+            raise ValueError(f"asoe_system has no purpose {purpose!r}")
+        async with self.system.acquire() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def _begin(self, principal: Principal, begin: str) -> AsyncIterator[Connection]:
+        claims = json.dumps({"sub": str(principal.user_id), "org_id": str(principal.org_id), "role": "authenticated"})
+        async with self.app.acquire() as connection:
+            # one round trip: the claims hold two UUIDs and a constant, nothing that needs quoting
+            await connection.execute(f"{begin}; select set_config('request.jwt.claims', '{claims}', true)")
+            try:
+                yield connection
+            except BaseException:
+                if not connection.is_closed():
+                    await connection.execute("rollback")
+                raise
+            else:
+                await connection.execute("commit")
+
+    async def close(self) -> None:
+        await self.app.close()
+        await self.system.close()
+
+
+async def open_database(app_url: str, system_url: str, *, pool: int = 16, statement_cache: int = 256) -> Database:
+    """Connect as asoe_app and asoe_system; raises `Unavailable` on an over-privileged or unreachable connection."""
+    app = await _open_pool(app_url, size=pool, statement_cache=statement_cache)
+    try:
+        async with app.acquire() as connection:
+            await refuse_privileged(connection)
+        system = await _open_pool(system_url, size=2, statement_cache=statement_cache)
+    except BaseException:
+        await app.close()
+        raise
+    return Database(app, system)
+
+
+async def refuse_privileged(connection: Connection) -> None:
+    """Raise `Unavailable(privileged_connection)` for a superuser, BYPASSRLS or owner connection."""
+    row = await connection.fetchrow(
+        """
+        select current_user as name, r.rolsuper, r.rolbypassrls,
+          exists (select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace
+            where c.relowner = r.oid and n.nspname in ('public', 'asoe', 'queue', 'auth')) as owns,
+          exists (select 1 from pg_roles o where o.rolname = 'asoe_owner' and pg_has_role(r.oid, o.oid, 'member')) as may_own
+        from pg_roles r where r.rolname = current_user
+        """
+    )
+    wrong = [
+        words
+        for flag, words in (
+            (row["rolsuper"], "is a superuser"),
+            (row["rolbypassrls"], "has BYPASSRLS"),
+            (row["owns"], "owns tables"),
+            (row["may_own"], "may become asoe_owner"),
+        )
+        if flag
+    ]
+    if wrong:
+        raise Unavailable(
+            f"ASOE_DATABASE_APP_URL connects as {row['name']!r}, which {' and '.join(wrong)}: row-level security would "
+            "not bind it. Use role asoe_app, which `asoe migrate` makes.",
+            code="privileged_connection",
+            permanent=True,
+        )
+
+
+async def _open_pool(url: str, *, size: int, statement_cache: int) -> Any:
+    try:
+        return await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=size,
+            statement_cache_size=statement_cache,
+            connection_class=_Pooled,
+            init=_prepare,
+            timeout=10,
+            max_inactive_connection_lifetime=120,
+        )
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        raise Unavailable(
+            f"The database does not let us in ({error}). Check ASOE_DATABASE_APP_URL, or run `asoe doctor`.",
+            code="database_unreachable",
+            retry_after=5,
+        ) from error
+
+
+async def _prepare(connection: Connection) -> None:
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(name, schema="pg_catalog", encoder=_to_json, decoder=json.loads)
+
+
+def _to_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)

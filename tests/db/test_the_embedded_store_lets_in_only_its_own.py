@@ -34,11 +34,21 @@ async def folder() -> AsyncIterator[Path]:
     shutil.rmtree(place)
 
 
-@pytest.fixture
-async def server(folder: Path) -> AsyncIterator[EmbeddedServer]:
-    opened = await open_embedded(folder)
+@pytest.fixture(scope="module")
+async def server() -> AsyncIterator[EmbeddedServer]:
+    place = Path(tempfile.mkdtemp(prefix="asoe-test-"))
+    opened = await open_embedded(place, durability="test")
     yield opened
     await close_embedded(opened)
+    shutil.rmtree(place)
+
+
+async def put_roles_back(server: EmbeddedServer, *, first: str = "select 1") -> None:
+    made = {"asoe_app": server.app_dsn, "asoe_system": server.system_dsn}
+    connection = await asyncpg.connect(server.superuser_dsn)
+    await connection.execute(first)
+    await ensure_roles(connection, passwords={role: urlsplit(dsn).password for role, dsn in made.items()})
+    await connection.close()
 
 
 def psql(dsn: str, statement: str) -> subprocess.CompletedProcess[str]:
@@ -57,13 +67,15 @@ async def test_nobody_comes_in_without_the_password(server) -> None:
             assert "password" in refused.stderr
 
 
-async def test_passwords_and_socket_are_closed_to_others(server, folder) -> None:
+async def test_passwords_and_socket_are_closed_to_others(server) -> None:
+    folder = server.data_dir
     for role in ("postgres", "asoe_app", "asoe_system"):
         assert (folder / "secrets" / role).stat().st_mode & 0o777 == 0o600
     assert server.socket_dir.stat().st_mode & 0o077 == 0
     assert urlsplit(server.app_dsn).password not in repr(server)
     (folder / "secrets" / "asoe_app").chmod(0o644)
     assert any("chmod 600" in problem for problem in embedded_status(folder).problems)
+    (folder / "secrets" / "asoe_app").chmod(0o600)
 
 
 async def test_the_roles_are_as_designed_and_making_them_again_changes_nothing(server) -> None:
@@ -103,6 +115,7 @@ async def test_a_password_with_quotes_is_set_as_it_is(server) -> None:
     await connection.close()
     again = await asyncpg.connect(server.app_dsn, password='it\'s \\a "pass" $word')
     await again.close()
+    await put_roles_back(server)
 
 
 async def test_an_administrator_who_is_no_superuser_can_make_the_roles(server) -> None:
@@ -117,6 +130,7 @@ async def test_an_administrator_who_is_no_superuser_can_make_the_roles(server) -
     await admin.close()
     app = await asyncpg.connect(server.app_dsn, password="y")
     await app.close()
+    await put_roles_back(server, first="drop owned by admin cascade; drop role admin")
 
 
 async def test_it_listens_only_when_told_to_and_never_for_the_superuser(folder) -> None:
@@ -151,16 +165,18 @@ async def test_a_cluster_made_without_fsync_is_never_taken_for_a_safe_one(folder
     assert any("for tests" in problem for problem in embedded_status(folder).problems)
 
 
-async def test_a_safe_cluster_writes_through(server) -> None:
+async def test_a_safe_cluster_writes_through(folder) -> None:
+    server = await open_embedded(folder)
     shown = psql(server.superuser_dsn, "select string_agg(setting, ' ' order by name) from pg_settings where name in "
                                        "('fsync', 'full_page_writes', 'synchronous_commit', 'data_checksums')")  # fmt: skip
+    await close_embedded(server)
     assert shown.stdout == "on on on on\n"
 
 
-async def test_the_server_log_holds_no_text_of_clients(server, folder) -> None:
+async def test_the_server_log_holds_no_text_of_clients(server) -> None:
     asked = psql(server.app_dsn, "select 'my secret story'::int")
     assert asked.returncode == 1
-    assert "secret story" not in Layout(root=folder).log_file.read_text()
+    assert "secret story" not in Layout(root=server.data_dir).log_file.read_text()
 
 
 async def test_lost_passwords_and_another_version_are_told_with_the_remedy(folder) -> None:

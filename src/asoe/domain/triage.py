@@ -66,6 +66,10 @@ INTENTS: Final[Mapping[str, str]] = {
 """Each default intent with its category."""
 
 
+NEEDS: Final = ("information", "action", "vague", "none")
+"""What would settle a ticket: a documented answer, an act by somebody, a question back, or nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """One judged value; `confidence` is the calibrated chance that it is right, `alternatives` the next best."""
@@ -106,7 +110,7 @@ class Evidence:
 class Triage:
     """The whole judgement. `scope` in 0..1 says how much the text looks like support at all; `language` may be `und`.
 
-    `requests` are the intents asked for in the text, the blocking one first.
+    `requests` are the intents asked for in the text, the blocking one first. `need` says what would settle it (NEEDS).
     """
 
     category: Estimate
@@ -118,6 +122,7 @@ class Triage:
     evidence: Evidence
     requests: tuple[str, ...]
     model_version: str
+    need: Estimate = Estimate("unknown", 0.0)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -130,6 +135,7 @@ class Triage:
             "evidence": self.evidence.to_json(),
             "requests": list(self.requests),
             "model_version": self.model_version,
+            "need": self.need.to_json(),
         }
 
     @classmethod
@@ -146,6 +152,7 @@ class Triage:
                 evidence=Evidence.from_json(stored["evidence"]),
                 requests=tuple(map(str, stored["requests"])),
                 model_version=str(stored["model_version"]),
+                need=Estimate.from_json(stored["need"]) if "need" in stored else Estimate("unknown", 0.0),
             )
         except (KeyError, TypeError, ValueError) as problem:
             raise Invalid(

@@ -22,6 +22,7 @@ async def record(
     connection: Connection,
     principal: Principal,
     kind: str,
+    /,
     *,
     ticket_id: UUID | None = None,
     session_id: UUID | None = None,

@@ -33,18 +33,76 @@ class TicketsSql(NamedQueries):
     link: str
     links: str
     correct: str
+    corrected_fields: str
 
 
 _COLUMNS: Final = ", ".join(
     f"t.{name}"
-    for name in ["id", "org_id", "number", "category", "severity", "status", "created_at", "updated_at", "version", "subject", "body", "user_id", "contact_id", "channel", "language", "intent", "assignee", "team", "waiting_for", "merged_into", "is_spam", "tags", "cc", "first_response_at", "resolved_at", "closed_at", "reopened", "resolution", "triage", "metadata", "custom_fields"]
+    for name in [
+        "id",
+        "org_id",
+        "number",
+        "category",
+        "severity",
+        "status",
+        "created_at",
+        "updated_at",
+        "version",
+        "subject",
+        "body",
+        "user_id",
+        "contact_id",
+        "channel",
+        "language",
+        "intent",
+        "assignee",
+        "team",
+        "waiting_for",
+        "merged_into",
+        "is_spam",
+        "tags",
+        "cc",
+        "first_response_at",
+        "resolved_at",
+        "closed_at",
+        "reopened",
+        "resolution",
+        "triage",
+        "metadata",
+        "custom_fields",
+    ]
 ) + (
     ", (select s.id from public.support_sessions s where s.ticket_id = t.id order by s.created_at, s.id limit 1)"
     " as session_id"
 )
 
 _CHANGEABLE: Final = frozenset(
-    ["category", "severity", "status", "subject", "intent", "language", "assignee", "team", "waiting_for", "merged_into", "is_spam", "tags", "cc", "custom_fields", "first_response_at", "resolved_at", "closed_at", "reopened", "resolution", "triage", "metadata", "contact_id", "user_id", "body"]
+    [
+        "category",
+        "severity",
+        "status",
+        "subject",
+        "intent",
+        "language",
+        "assignee",
+        "team",
+        "waiting_for",
+        "merged_into",
+        "is_spam",
+        "tags",
+        "cc",
+        "custom_fields",
+        "first_response_at",
+        "resolved_at",
+        "closed_at",
+        "reopened",
+        "resolution",
+        "triage",
+        "metadata",
+        "contact_id",
+        "user_id",
+        "body",
+    ]
 )
 
 _FILTERS: Final = {
@@ -317,6 +375,12 @@ async def correct(
     """Keep a person's correction with what the model had judged and which model it was."""
     version = ticket.triage.get("model_version")
     await connection.execute(TicketsSql.correct, ticket.org_id, ticket.id, field_name, judged, corrected, version, by)
+
+
+async def corrected_fields(connection: Connection, org_id: UUID, ticket_id: UUID) -> frozenset[str]:
+    """The fields of this ticket that people have corrected."""
+    rows = await connection.fetch(TicketsSql.corrected_fields, org_id, ticket_id)
+    return frozenset(row["field"] for row in rows)
 
 
 def _with_columns(sql: str) -> str:

@@ -83,3 +83,5 @@ where org_id = $1 and (ticket_id = $2 or other_id = $2) order by created_at
 insert into asoe.corrections (org_id, ticket_id, field, judged, corrected, model_version, corrected_by)
 values ($1, $2, $3, $4, $5, $6, $7)
 
+-- name: corrected_fields
+select distinct field from asoe.corrections where org_id = $1 and ticket_id = $2

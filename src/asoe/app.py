@@ -1,0 +1,161 @@
+"""The composition root: opens the store, the models, the secret key and the desk, and closes them in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from asoe.ai.local import LocalAI
+from asoe.config import Settings
+from asoe.desk import housekeeping, journey
+from asoe.desk import knowledge as knowledge_desk
+from asoe.desk.context import Desk, Judgement, Thresholds
+from asoe.domain.errors import Unavailable
+from asoe.queue import Queue
+from asoe.queue.worker import Cron, Worker
+from asoe.secret_key import SecretKey, open_secret_key
+from asoe.store.db import Database, open_database
+from asoe.store.embedded import EmbeddedServer, close_embedded, open_embedded
+from asoe.store.migrate import migrate, pending
+
+_log = structlog.get_logger(__name__)
+
+Progress = Callable[[str], None]
+_MINUTE: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything that is open in this process. `owner_url` is None where this process has no owner's connection."""
+
+    settings: Settings
+    database: Database
+    desk: Desk
+    secret_key: SecretKey
+    app_url: str = field(repr=False)
+    owner_url: str | None = field(repr=False)
+    server: EmbeddedServer | None = None
+
+    async def run_worker(self, stop: asyncio.Event) -> None:
+        """Advance journeys and do the housekeeping until `stop`, then drain."""
+        listen_url = self.settings.database_queue_url or self.app_url
+        await Worker(
+            listen_url,
+            {"advance": self._advance, "index_article": self._index_article},
+            self._crons(),
+            concurrency=self.settings.worker_concurrency,
+            statement_cache=self.settings.database_statement_cache,
+        ).run(stop)
+
+    async def _advance(self, ids: dict[str, UUID]) -> None:
+        try:
+            await journey.advance(self.desk, ids["org_id"], ids["ticket_id"])
+        except Exception as error:
+            cause = type(error).__name__
+            if await journey.fail(self.desk, ids["org_id"], ids["ticket_id"], cause=cause):
+                _log.error("journey.given_away", ticket_id=str(ids["ticket_id"]), cause=cause)
+                return
+            raise
+
+    async def _index_article(self, ids: dict[str, UUID]) -> None:
+        await knowledge_desk.index_article(self.desk, ids["org_id"], ids["article_id"])
+
+    def _crons(self) -> list[Cron]:
+        every = timedelta(seconds=max(1.0, self.settings.journey_poll_seconds))
+        return [
+            Cron("journey.timers", every, lambda: housekeeping.wake_due(self.desk)),
+            Cron("journey.sweep", _MINUTE, lambda: housekeeping.wake_forgotten(self.desk)),
+            Cron("tally.fold", _MINUTE, lambda: housekeeping.fold_tallies(self.desk)),
+            Cron("partitions.ahead", timedelta(hours=6), lambda: housekeeping.prepare_partitions(self.desk)),
+            Cron("retention.apply", timedelta(hours=6), lambda: housekeeping.apply_retention(self.desk)),
+        ]
+
+
+@asynccontextmanager
+async def open_app(
+    settings: Settings,
+    *,
+    progress: Progress | None = None,
+    clock: Callable[[], datetime] | None = None,
+    ai: Judgement | None = None,
+) -> AsyncIterator[App]:
+    """Open the installation that `settings` describe.
+
+    Embedded: starts or attaches to PostgreSQL and migrates. Elsewhere: refuses with `Unavailable(pending_migrations)`.
+    """
+    say = progress or (lambda _: None)
+    server: EmbeddedServer | None = None
+    try:
+        if settings.is_embedded:
+            say("Opening the embedded PostgreSQL")
+            server = await open_embedded(settings.data_dir, progress=progress)
+            await migrate(server.owner_dsn, progress=progress)
+            app_url, system_url, owner_url = server.app_dsn, server.system_dsn, server.owner_dsn
+        else:
+            app_url, system_url, owner_url = await _external(settings)
+        async with _opened(app_url, system_url, settings) as database:
+            say("Loading the models")
+            judgement = ai or await asyncio.to_thread(LocalAI.load)
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+            async with database.app.acquire() as connection:
+                secret_key = await open_secret_key(settings.data_dir, connection)
+            desk = Desk(
+                database=database,
+                queue=Queue(),
+                ai=judgement,
+                clock=clock or (lambda: datetime.now(UTC)),
+                thresholds=Thresholds(
+                    answer=settings.answer_threshold,
+                    confidence=settings.confidence_threshold,
+                    triage_budget=timedelta(milliseconds=settings.triage_budget_ms),
+                ),
+            )
+            yield App(settings, database, desk, secret_key, app_url, owner_url, server)
+    finally:
+        if server is not None:
+            await close_embedded(server)
+
+
+@asynccontextmanager
+async def _opened(app_url: str, system_url: str, settings: Settings) -> AsyncIterator[Database]:
+    database = await open_database(
+        app_url, system_url, pool=settings.database_pool, statement_cache=settings.database_statement_cache
+    )
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def _external(settings: Settings) -> tuple[str, str, str | None]:
+    app_url, system_url = settings.database_app_url, settings.system_url
+    if app_url is None or system_url is None:
+        raise Unavailable(
+            "ASOE_DATABASE_URL is set and ASOE_DATABASE_APP_URL is not: `serve` and `work` connect as role asoe_app. Set "
+            "it to the same database with user asoe_app and a password, then run `asoe migrate`, which makes the role.",
+            code="no_app_url",
+            permanent=True,
+        )
+    try:
+        missing = await pending(app_url)
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        raise Unavailable(
+            f"The database at ASOE_DATABASE_APP_URL does not let us in ({error}). Run `asoe doctor`.",
+            code="database_unreachable",
+            retry_after=5,
+        ) from error
+    if missing:
+        raise Unavailable(
+            f"{len(missing)} migrations are pending (next: {missing[0].number} {missing[0].name}). Run `asoe migrate` first.",
+            code="pending_migrations",
+            permanent=True,
+        )
+    return app_url, system_url, settings.database_url

@@ -1,0 +1,1 @@
+"""What the desk does, one file per stage; `journey` is the conductor and alone knows the order."""

@@ -1,0 +1,94 @@
+"""What every desk function is handed first: the database, the queue, the models, the clock and the thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+import numpy as np
+
+from asoe.domain.answer import Answer
+from asoe.domain.errors import Missing
+from asoe.domain.knowledge import Passage
+from asoe.domain.organization import Principal
+from asoe.domain.policy import Policy, read_policy
+from asoe.domain.triage import Triage
+from asoe.store import organizations
+from asoe.store.db import Connection, Database
+
+
+class JobQueue(Protocol):
+    """The durable queue; both methods enqueue inside the caller's transaction."""
+
+    async def enqueue(
+        self,
+        connection: Connection,
+        job: str,
+        ids: Mapping[str, UUID | str],
+        *,
+        delay: timedelta | None = None,
+        dedupe_key: str | None = None,
+    ) -> None: ...
+
+    async def advance(
+        self, connection: Connection, org_id: UUID, ticket_id: UUID, *, delay: timedelta | None = None
+    ) -> None: ...
+
+
+class Judgement(Protocol):
+    """Local judgement, or a better one; every method answers within its caller's patience or raises."""
+
+    async def triage(self, subject: str, body: str) -> Triage: ...
+
+    async def embed(self, texts: Sequence[str]) -> np.ndarray: ...
+
+    async def answer(
+        self, question: str, passages: Sequence[Passage], *, language: str, threshold: float
+    ) -> Answer | None: ...
+
+    async def read_reply(self, text: str, language: str) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Installation-wide defaults; an organization's policy may set its own."""
+
+    answer: float = 0.5
+    confidence: float = 0.35
+    triage_budget: timedelta = timedelta(milliseconds=250)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Handed to every desk function; holds no state of any ticket."""
+
+    database: Database
+    queue: JobQueue
+    ai: Judgement
+    clock: Callable[[], datetime]
+    thresholds: Thresholds = Thresholds()
+    engines: dict[UUID, Principal] = field(default_factory=dict)
+
+    async def engine_of(self, org_id: UUID) -> Principal:
+        """The organization's own account; raises `Missing(organization_missing)`."""
+        if org_id not in self.engines:
+            async with self.database.system_transaction("list_organizations") as connection:
+                rows = await connection.fetch("select org_id, engine_id from asoe.system_organizations()")
+            for row in rows:
+                self.engines[row["org_id"]] = Principal(row["engine_id"], row["org_id"], "engine", "ASOE")
+        if org_id not in self.engines:
+            raise Missing(f"There is no organization {org_id}, or it is suspended.", code="organization_missing")
+        return self.engines[org_id]
+
+
+async def policy_of(connection: Connection, org_id: UUID) -> Policy:
+    """The organization's policy as stored; wrong stored settings raise `Invalid(bad_policy)`."""
+    return read_policy((await organizations.read_organization(connection, org_id)).settings)
+
+
+def plain(value: Any) -> Any:
+    """A value as facts may carry it: ids and classes as text."""
+    return str(value) if isinstance(value, UUID | datetime) else value

@@ -1,0 +1,127 @@
+"""Escalation: whether a person must look and why, which team, and the dossier they are handed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from asoe.desk.wording import say
+from asoe.domain.escalation import Dossier
+from asoe.domain.policy import Policy
+from asoe.domain.session import Message
+from asoe.domain.ticket import Ticket
+from asoe.domain.triage import Triage
+
+SURE_INTENT: Final = 0.5
+REPEAT_CONTACTS: Final = 3
+
+NEEDS_ACTION: Final = frozenset(
+    {
+        "double_charge",
+        "refund_request",
+        "billing_out_of_sync",
+        "credits_missing",
+        "delete_account",
+        "data_missing",
+        "outage",
+        "wrong_result",
+        "crash",
+        "regression",
+        "data_corruption",
+        "display_glitch",
+        "new_feature",
+    }
+)
+"""Intents that an article alone seldom settles; without a runbook a person acts."""
+
+SECURITY: Final = frozenset({"account_takeover", "data_corruption"})
+
+NEXT_STEPS: Final = {
+    "critical_severity": "Confirm the impact, tell the client who is on it and when they hear more, then mend.",
+    "client_asked": "Answer in person; the client does not want the engine.",
+    "needs_action": "Check the facts in the billing or product system, act, and tell the client what was done.",
+    "no_grounded_answer": "Answer from your own knowledge; if it will be asked again, write an article.",
+    "answer_did_not_help": "Read what was tried, ask for what is missing, and try another way.",
+    "low_confidence": "Read the message, set the right category (the engine learns from it), and answer.",
+    "unsupported_language": "Answer in the client's language, or ask for another one.",
+    "security": "Check the client's identity, secure the account or data, then answer.",
+    "repeat_contact": "Look at the earlier tickets first: the same client came back.",
+    "hostile_content": "Read the message as a client's text only; it contains instructions to the engine.",
+    "stage_failed": "Look at the timeline for the failed stage, then answer by hand.",
+    "policy": "Your organization gives these to a person: handle by its own rules.",
+}
+
+
+def reasons_to_escalate(
+    ticket: Ticket, triage: Triage | None, policy: Policy, *, earlier: Sequence[Ticket] = ()
+) -> tuple[str, ...]:
+    """The named reasons that hold before any answer is looked for; empty: the engine may try."""
+    found: list[str] = []
+    intent = triage.intent.value if triage and triage.intent.confidence >= SURE_INTENT else ticket.intent
+    if ticket.severity == "critical":
+        found.append("critical_severity")
+    if triage and triage.intent.value == "wants_a_person" and triage.intent.confidence >= SURE_INTENT:
+        found.append("client_asked")
+    if triage and triage.language not in policy.languages and triage.language != "und":
+        found.append("unsupported_language")
+    if intent in SECURITY:
+        found.append("security")
+    if ticket.category in policy.persons_only or (intent or "") in policy.persons_only:
+        found.append("policy")
+    if sum(1 for other in earlier if other.status in {"escalated", "open", "in_progress"}) >= REPEAT_CONTACTS:
+        found.append("repeat_contact")
+    return tuple(found)
+
+
+def team_of(ticket: Ticket, policy: Policy, reasons: Sequence[str]) -> str:
+    """Who gets it: a critical one goes to whoever is on call, all others by intent and category."""
+    severity = "critical" if "critical_severity" in reasons else ticket.severity
+    return policy.team_for(category=ticket.category, intent=ticket.intent, severity=severity)
+
+
+def build_dossier(
+    ticket: Ticket,
+    triage: Triage | None,
+    *,
+    reasons: Sequence[str],
+    team: str,
+    messages: Sequence[Message],
+    earlier: Sequence[Ticket],
+    tried: Sequence[str],
+    not_done: Sequence[str],
+) -> Dossier:
+    """Everything a person needs without asking the client again; complete without a language model."""
+    likely = []
+    if triage is not None:
+        likely.append(f"intent {triage.intent.value} ({triage.intent.confidence:.0%})")
+        likely += [f"or {value} ({share:.0%})" for value, share in triage.intent.alternatives[:2]]
+    return Dossier(
+        wants=_wants(ticket, messages),
+        reasons=tuple(reasons),
+        team=team,
+        severity=ticket.severity,
+        category=ticket.category,
+        tried=tuple(tried) or ("Nothing was tried before handing over.",),
+        not_done=tuple(not_done) or ("No act in any outside system was carried out.",),
+        next_step=NEXT_STEPS[reasons[0]],
+        suggested_reply=_suggested_reply(ticket, team),
+        history=tuple(
+            f"#{other.number} {other.created_at:%Y-%m-%d} {other.category}, {other.status}: {other.subject or '(no subject)'}"
+            for other in earlier
+        ),
+        likely=tuple(likely),
+        links=tuple(f"/api/support/ticket/{other.id}" for other in earlier),
+        extra={"further_requests": list(triage.requests[1:])} if triage and len(triage.requests) > 1 else {},
+    )
+
+
+def _wants(ticket: Ticket, messages: Sequence[Message]) -> str:
+    """The client's own words, newest last; nothing is left out that a person might need."""
+    said = [message.content for message in messages if message.role == "user"] or [ticket.text]
+    words = "\n\n".join(dict.fromkeys(said))
+    headed = f"{ticket.subject}\n\n{words}" if ticket.subject and ticket.subject not in words else words
+    return headed.strip() or "The client wrote nothing."
+
+
+def _suggested_reply(ticket: Ticket, team: str) -> str:
+    return say("handed_over", ticket.language, team=team.replace("_", " "), number=ticket.number)

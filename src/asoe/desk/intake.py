@@ -1,0 +1,212 @@
+"""Intake: a request becomes a ticket in one transaction, triaged when that fits the budget, with its journey enqueued."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from asoe.desk.context import Desk
+from asoe.desk.triage import settle_category, settle_severity
+from asoe.domain.errors import Denied, FieldProblem, Invalid
+from asoe.domain.organization import Principal
+from asoe.domain.ticket import CHANNELS, MAX_BODY_BYTES, MAX_SUBJECT_CHARS, SEVERITY_RANK, Ticket
+from asoe.domain.triage import CATEGORIES, Triage
+from asoe.store import contacts, facts, organizations, sessions, tickets
+from asoe.store.db import Connection
+from asoe.store.tickets import NewRow
+
+DUPLICATE_WINDOW: Final = timedelta(minutes=10)
+Remember = Callable[[Connection, Ticket], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class NewContact:
+    """A client without an account: at least one of e-mail, phone, external id."""
+
+    email: str | None = None
+    phone: str | None = None
+    external_id: str | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewTicket:
+    """What a door has decoded; category and severity are the caller's opinion and are kept beside triage's."""
+
+    subject: str = ""
+    body: str = ""
+    category: str | None = None
+    severity: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    user_id: UUID | None = None
+    contact: NewContact | None = None
+    channel: str = "api"
+    cc: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    custom_fields: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def text(self) -> tuple[str, str]:
+        """Subject and body as triage reads them; without either, what the metadata says."""
+        if self.subject or self.body:
+            return self.subject, self.body
+        return str(self.metadata.get("subject", "")), str(self.metadata.get("description", ""))
+
+
+async def open_ticket(desk: Desk, principal: Principal, new: NewTicket, *, remember: Remember | None = None) -> Ticket:
+    """Accept a request and return its ticket with triage.
+
+    A client may name neither user_id nor contact. The same words from the same known person within ten minutes return
+    the first ticket. `remember` runs in the same transaction, last. Raises `Invalid` naming each wrong field.
+    """
+    check(new, principal)
+    triage = await _judge_in_time(desk, new)
+    now = desk.clock()
+    async with desk.database.org_transaction(principal) as connection:
+        requester = await _requester(connection, principal, new)
+        fingerprint = _fingerprint(new, requester)
+        if fingerprint is not None:
+            first = await tickets.find_equal(connection, principal.org_id, fingerprint, since=now - DUPLICATE_WINDOW)
+            if first is not None:
+                await facts.record(connection, principal, "ticket.duplicate", ticket_id=first.id)
+                if remember is not None:
+                    await remember(connection, first)
+                return first
+        row = NewRow(
+            id=uuid4(),
+            org_id=principal.org_id,
+            category=settle_category(new.category, triage),
+            severity=settle_severity(None if principal.is_client else new.severity, triage),
+            status="closed" if requester.is_blocked else "open" if triage or not any(new.text) else "triaging",
+            created_at=now,
+            subject=new.subject,
+            body=new.body,
+            user_id=requester.user_id,
+            contact_id=requester.contact_id,
+            channel=new.channel,
+            language=triage.language if triage else "und",
+            intent=triage.intent.value if triage else None,
+            triage=_stored_triage(new, triage),
+            metadata=new.metadata,
+            custom_fields=new.custom_fields,
+            cc=new.cc,
+            tags=new.tags,
+            is_spam=requester.is_blocked,
+            fingerprint=fingerprint,
+        )
+        session = sessions.new_session(row.id, assistant_type="ai", at=now)
+        ticket = await tickets.insert(connection, row, session_id=session.id)
+        await sessions.insert(connection, session)
+        text = "\n\n".join(part for part in (new.text[0] if not new.body else "", new.text[1]) if part) or new.subject
+        if text:
+            await sessions.add_first(
+                connection, principal.org_id, session, role="user", content=text, author=requester.user_id
+            )
+        await facts.record(
+            connection,
+            principal,
+            "ticket.spam" if requester.is_blocked else "ticket.opened",
+            ticket_id=row.id,
+            session_id=session.id,
+            channel=new.channel,
+            category=row.category,
+            severity=row.severity,
+        )
+        if not requester.is_blocked:
+            await desk.queue.advance(connection, principal.org_id, row.id)
+        if remember is not None:
+            await remember(connection, ticket)
+    return ticket
+
+
+def check(new: NewTicket, principal: Principal) -> None:
+    """Raise `Invalid` naming every wrong field, or `Denied` for what a client may not set."""
+    problems: list[FieldProblem] = []
+    if new.category is not None and new.category not in CATEGORIES:
+        problems.append(FieldProblem("category", f"{new.category!r} is not one of {', '.join(CATEGORIES)}"))
+    if new.severity is not None and new.severity not in SEVERITY_RANK:
+        problems.append(FieldProblem("severity", f"{new.severity!r} is not one of {', '.join(SEVERITY_RANK)}"))
+    if new.channel not in CHANNELS:
+        problems.append(FieldProblem("channel", f"{new.channel!r} is not one of {', '.join(CHANNELS)}"))
+    if len(new.body.encode()) > MAX_BODY_BYTES:
+        problems.append(FieldProblem("body", f"longer than {MAX_BODY_BYTES // 1024} KiB; attach the rest as a file"))
+    if len(new.subject) > MAX_SUBJECT_CHARS:
+        problems.append(FieldProblem("subject", f"longer than {MAX_SUBJECT_CHARS} characters"))
+    if new.contact is not None and not (new.contact.email or new.contact.phone or new.contact.external_id):
+        problems.append(FieldProblem("contact", "needs an email, a phone or an external_id"))
+    if new.contact is not None and new.user_id is not None:
+        problems.append(FieldProblem("contact", "give either user_id or contact, not both"))
+    problems.extend(
+        FieldProblem(name, "holds a null character (U+0000), which cannot be stored")
+        for name, value in (("subject", new.subject), ("body", new.body))
+        if "\x00" in value
+    )
+    if problems:
+        listed = "; ".join(f"{problem.field}: {problem.problem}" for problem in problems)
+        raise Invalid(f"The ticket cannot be accepted: {listed}.", code="invalid_ticket", fields=tuple(problems))
+    if principal.is_client and (new.user_id is not None or new.contact is not None):
+        raise Denied(
+            "user_id, contact: a client opens tickets for itself only; leave both away.", code="client_sets_requester"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Requester:
+    user_id: UUID | None = None
+    contact_id: UUID | None = None
+    is_blocked: bool = False
+
+
+async def _requester(connection: Connection, principal: Principal, new: NewTicket) -> _Requester:
+    if principal.is_client:
+        return _Requester(user_id=principal.user_id)
+    if new.user_id is not None:
+        if await organizations.find_member(connection, principal.org_id, new.user_id) is None:
+            raise Invalid(
+                f"user_id: {new.user_id} is no member of this organization; give a contact for people without an account.",
+                code="invalid_ticket",
+                fields=(FieldProblem("user_id", "no member of this organization"),),
+            )
+        return _Requester(user_id=new.user_id)
+    if new.contact is None:
+        return _Requester()
+    contact = await contacts.find_or_create(
+        connection,
+        principal.org_id,
+        email=new.contact.email,
+        phone=new.contact.phone,
+        external_id=new.contact.external_id,
+        name=new.contact.name,
+    )
+    return _Requester(contact_id=contact.id, user_id=contact.user_id, is_blocked=contact.blocked_at is not None)
+
+
+async def _judge_in_time(desk: Desk, new: NewTicket) -> Triage | None:
+    subject, body = new.text
+    if not (subject or body):
+        return None
+    try:
+        async with asyncio.timeout(desk.thresholds.triage_budget.total_seconds()):
+            return await desk.ai.triage(subject, body)
+    except TimeoutError:
+        return None
+
+
+def _stored_triage(new: NewTicket, triage: Triage | None) -> dict[str, Any]:
+    given = {name: value for name, value in (("category", new.category), ("severity", new.severity)) if value}
+    return {**(triage.to_json() if triage else {}), **({"given": given} if given else {})}
+
+
+def _fingerprint(new: NewTicket, requester: _Requester) -> bytes | None:
+    """Equal for the same words of the same person; None when nobody knows who that is."""
+    who = requester.contact_id or requester.user_id
+    words = re.sub(r"\s+", " ", " ".join(new.text)).strip().casefold()
+    if who is None or not words:
+        return None
+    return hashlib.sha256(f"{who}\n{words}".encode()).digest()[:16]

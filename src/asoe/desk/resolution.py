@@ -1,0 +1,151 @@
+"""Resolution: what to do for a ticket now (answer, ask back, hand over, or note that nothing is wanted)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from asoe.desk.context import Desk, policy_of
+from asoe.desk.escalation import NEEDS_ACTION, SURE_INTENT, reasons_to_escalate
+from asoe.domain.answer import Answer
+from asoe.domain.knowledge import Passage
+from asoe.domain.organization import Principal
+from asoe.domain.policy import Policy
+from asoe.domain.ticket import Ticket
+from asoe.domain.triage import Triage
+from asoe.store import knowledge
+
+MAX_ATTEMPTS: Final = 3
+NOT_A_QUESTION: Final = frozenset({"thanks_or_feedback", "not_for_us"})
+
+
+@dataclass(frozen=True, slots=True)
+class GiveAnswer:
+    """A grounded answer from the knowledge base."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class AskBack:
+    """Too little to go on; asked once."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """A person must look; `reasons` are named in the domain, most telling first."""
+
+    reasons: tuple[str, ...]
+    tried: tuple[str, ...] = ()
+    not_done: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NothingWanted:
+    """Thanks or a misdirected text: acknowledged and ended."""
+
+
+Plan: TypeAlias = GiveAnswer | AskBack | HandOver | NothingWanted
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is known when a plan is chosen. `question` is the client's words so far; `cited` slugs did not help."""
+
+    ticket: Ticket
+    triage: Triage | None
+    policy: Policy
+    question: str
+    earlier: Sequence[Ticket] = ()
+    attempts: int = 0
+    cited: tuple[str, ...] = ()
+    has_asked: bool = False
+    searched: list[str] = field(default_factory=list)
+
+
+async def choose(desk: Desk, engine: Principal, case: Case) -> Plan:
+    """Choose the plan; reads the knowledge base in a transaction of its own, judges outside of any."""
+    ticket, triage, policy = case.ticket, case.triage, case.policy
+    reasons = reasons_to_escalate(ticket, triage, policy, earlier=case.earlier)
+    if reasons:
+        return HandOver(reasons, not_done=("No answer was sent: a person looks first.",))
+    if not case.question:
+        return HandOver(("low_confidence",), not_done=("The ticket has no text to answer.",))
+    if triage is None:
+        return HandOver(("low_confidence",), not_done=("The ticket could not be judged.",))
+    sure = triage.intent.confidence >= SURE_INTENT
+    if sure and triage.intent.value in NOT_A_QUESTION and case.attempts == 0:
+        return NothingWanted()
+
+    answer = await find_answer(desk, engine, case)
+    if answer is not None and not _must_act(triage, answer, policy, desk):
+        return GiveAnswer(answer)
+    if case.attempts:
+        return HandOver(("answer_did_not_help",), tried=tuple(case.searched))
+    if _is_vague(triage, case) and not case.has_asked:
+        return AskBack()
+    if triage.need.value == "action" or (sure and triage.intent.value in NEEDS_ACTION):
+        return HandOver(
+            ("needs_action",),
+            tried=tuple(case.searched),
+            not_done=("No act in an outside system: no runbook of this organization covers this.",),
+        )
+    threshold = policy.confidence_threshold or desk.thresholds.confidence
+    named = (
+        ("no_grounded_answer",) if triage.category.confidence >= threshold else ("low_confidence", "no_grounded_answer")
+    )
+    return HandOver(named, tried=tuple(case.searched), not_done=("No answer was sent: none is supported well enough.",))
+
+
+async def find_answer(desk: Desk, engine: Principal, case: Case) -> Answer | None:
+    """The best supported answer that has not been given before, or None."""
+    passages = await _passages(desk, engine, case.question, language=answer_language(case.ticket, case.policy))
+    fresh = [passage for passage in passages if passage.slug not in case.cited]
+    case.searched.append(
+        "Searched the knowledge base; nearest articles: "
+        + (", ".join(dict.fromkeys(passage.slug for passage in fresh[:6])) or "none")
+    )
+    return await _compose(desk, case.question, fresh, policy=case.policy, language=case.ticket.language)
+
+
+async def answer_question(desk: Desk, engine: Principal, question: str, *, language: str) -> Answer | None:
+    """An answer to a bare question, as the library and the command line ask it."""
+    async with desk.database.org_reading(engine) as connection:
+        policy = await policy_of(connection, engine.org_id)
+    passages = await _passages(desk, engine, question, language=language)
+    return await _compose(desk, question, passages, policy=policy, language=language)
+
+
+def answer_language(ticket: Ticket, policy: Policy) -> str:
+    return ticket.language if ticket.language in policy.languages else policy.default_language
+
+
+async def _passages(desk: Desk, engine: Principal, question: str, *, language: str) -> list[Passage]:
+    embedding = (await desk.ai.embed([question]))[0]
+    async with desk.database.org_reading(engine) as connection:
+        return await knowledge.search(
+            connection, engine.org_id, question=question, embedding=embedding, language=language, limit=12
+        )
+
+
+async def _compose(
+    desk: Desk, question: str, passages: Sequence[Passage], *, policy: Policy, language: str
+) -> Answer | None:
+    if not passages:
+        return None
+    spoken = language if language in policy.languages else policy.default_language
+    threshold = policy.answer_threshold or desk.thresholds.answer
+    return await desk.ai.answer(question, passages, language=spoken, threshold=threshold)
+
+
+def _must_act(triage: Triage, answer: Answer, policy: Policy, desk: Desk) -> bool:
+    """Whether somebody must do something: then even a fitting article is no resolution."""
+    strong = answer.confidence >= 1.3 * (policy.answer_threshold or desk.thresholds.answer)
+    if triage.need.value == "action":
+        return triage.need.confidence >= SURE_INTENT or not strong
+    return triage.intent.value in NEEDS_ACTION and triage.need.value != "information" and not strong
+
+
+def _is_vague(triage: Triage, case: Case) -> bool:
+    return triage.need.value == "vague" or (len(case.question.split()) < 4 and triage.category.confidence < SURE_INTENT)

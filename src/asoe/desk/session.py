@@ -1,0 +1,271 @@
+"""One live turn: messages, taking over, handing back. The engine is quiet from the moment a person speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from asoe.desk.context import Desk, policy_of
+from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid
+from asoe.domain.organization import Principal
+from asoe.domain.resolution import Resolution, select_resolution_type
+from asoe.domain.session import ASSISTANT_TYPES, MAX_MESSAGE_BYTES, MESSAGE_ROLES, ROLES_OF_ENGINE, Message, Session
+from asoe.domain.ticket import Ticket
+from asoe.store import escalations, facts, journeys, sessions, tickets
+from asoe.store.db import Connection
+
+MAX_UNREAD: Final = 500
+Remember = Callable[[Connection, Message], Awaitable[None]]
+
+
+async def start_session(desk: Desk, principal: Principal, ticket_id: UUID, assistant_type: str = "ai") -> Session:
+    """Start a further session on a ticket; only staff may start one that keeps the engine quiet."""
+    if assistant_type not in ASSISTANT_TYPES:
+        raise Invalid(
+            f"assistant_type: {assistant_type!r} is not one of {', '.join(ASSISTANT_TYPES)}.",
+            code="invalid_session",
+            fields=(FieldProblem("assistant_type", f"not one of {', '.join(ASSISTANT_TYPES)}"),),
+        )
+    if principal.is_client and assistant_type != "ai":
+        raise Denied(
+            "assistant_type: a client's session starts with the engine; ask for a person in it.", code="staff_only"
+        )
+    async with desk.database.org_transaction(principal) as connection:
+        ticket = await tickets.find(connection, principal.org_id, ticket_id)
+        session = sessions.new_session(ticket.id, assistant_type=assistant_type, at=desk.clock())
+        await sessions.insert(connection, session)
+        await facts.record(
+            connection,
+            principal,
+            "session.started",
+            ticket_id=ticket_id,
+            session_id=session.id,
+            assistant_type=assistant_type,
+        )
+        return session
+
+
+async def read_session(
+    desk: Desk, principal: Principal, session_id: UUID, *, after_seq: int = 0
+) -> tuple[Session, list[Message]]:
+    """The session and what was said behind `after_seq`; a client sees no internal notes."""
+    async with desk.database.org_reading(principal) as connection:
+        session = await sessions.find(connection, principal.org_id, session_id)
+        return session, await sessions.messages(
+            connection, principal.org_id, session_id, after_seq=after_seq, limit=MAX_UNREAD
+        )
+
+
+async def add_message(
+    desk: Desk,
+    principal: Principal,
+    session_id: UUID,
+    role: str,
+    content: str,
+    *,
+    is_internal: bool = False,
+    remember: Remember | None = None,
+) -> Message:
+    """Append a message; concurrent ones are all kept, in order. `remember` runs in the same transaction, last.
+
+    A client's message wakes the journey; an agent's makes the session hybrid, so that the engine is quiet.
+    """
+    _check(principal, role, content, is_internal=is_internal)
+    async with desk.database.org_transaction(principal) as connection:
+        session = await sessions.find(connection, principal.org_id, session_id)
+        ticket = await tickets.find(connection, principal.org_id, session.ticket_id)
+        await _refuse_ended(desk, connection, principal, ticket, role=role)
+        message = await sessions.add(
+            connection,
+            principal.org_id,
+            session,
+            role=role,
+            content=content,
+            author=principal.user_id,
+            is_internal=is_internal,
+        )
+        await facts.record(
+            connection,
+            principal,
+            "note.added" if is_internal else "message.added",
+            ticket_id=ticket.id,
+            session_id=session.id,
+            role=role,
+            seq=message.seq,
+        )
+        if role == "user" and not is_internal:
+            await desk.queue.advance(connection, principal.org_id, ticket.id)
+        elif role == "agent" and not is_internal:
+            await _person_speaks(desk, connection, principal, session, ticket)
+        if remember is not None:
+            await remember(connection, message)
+        return message
+
+
+async def add_note(desk: Desk, principal: Principal, ticket_id: UUID, content: str) -> Message:
+    """An internal note on the ticket's newest session; clients never see it."""
+    if principal.is_client:
+        raise Denied("Clients write messages, not internal notes.", code="staff_only")
+    async with desk.database.org_reading(principal) as connection:
+        await tickets.find(connection, principal.org_id, ticket_id)
+        found = await sessions.of_ticket(connection, principal.org_id, ticket_id)
+    session = found[-1] if found else await start_session(desk, principal, ticket_id, "hybrid")
+    return await add_message(desk, principal, session.id, "agent", content, is_internal=True)
+
+
+async def take_over(desk: Desk, principal: Principal, session_id: UUID) -> Session:
+    """A person takes the session: the engine is quiet, the ticket is theirs."""
+    _staff_only(principal)
+    async with desk.database.org_transaction(principal) as connection:
+        session = await sessions.find(connection, principal.org_id, session_id)
+        ticket = await tickets.find_for_update(connection, principal.org_id, session.ticket_id)
+        await sessions.set_assistant(connection, session.id, "hybrid")
+        await _to_person(connection, principal, ticket, waiting_for="person")
+        await facts.record(connection, principal, "session.taken_over", ticket_id=ticket.id, session_id=session.id)
+        return replace(session, assistant_type="hybrid")
+
+
+async def hand_back(desk: Desk, principal: Principal, session_id: UUID) -> Session:
+    """A person gives the session back: the engine looks at the ticket anew."""
+    _staff_only(principal)
+    async with desk.database.org_transaction(principal) as connection:
+        session = await sessions.find(connection, principal.org_id, session_id)
+        ticket = await tickets.find_for_update(connection, principal.org_id, session.ticket_id)
+        await sessions.set_assistant(connection, session.id, "ai")
+        if ticket.status in {"escalated", "in_progress"}:
+            if ticket.status == "escalated":
+                ticket = await tickets.update(connection, ticket, {"status": "in_progress"})
+            await tickets.update(connection, ticket, {"status": "triaging", "waiting_for": None})
+        await escalations.end(connection, principal.org_id, ticket.id)
+        journey = await journeys.find(connection, principal.org_id, ticket.id)
+        await journeys.save(connection, principal.org_id, ticket.id, replace(journey, stage="resolve", due_at=None))
+        await facts.record(connection, principal, "session.handed_back", ticket_id=ticket.id, session_id=session.id)
+        await desk.queue.advance(connection, principal.org_id, ticket.id)
+        return replace(session, assistant_type="ai")
+
+
+async def resolve_session(desk: Desk, principal: Principal, session_id: UUID) -> Session:
+    """Mark the session as resolved, and its ticket with it.
+
+    By the client this is a confirmation (verified by the client's word); by staff it is unverified.
+    """
+    async with desk.database.org_reading(principal) as connection:
+        session = await sessions.find(connection, principal.org_id, session_id)
+    # clients change no row themselves: the engine acts on the word of the one who was just seen to own the session
+    actor = await desk.engine_of(principal.org_id) if principal.is_client else principal
+    async with desk.database.org_transaction(actor) as connection:
+        ticket = await tickets.find_for_update(connection, principal.org_id, session.ticket_id)
+        await sessions.set_resolved(connection, session.id, resolved=True)
+        await facts.record(
+            connection, principal if not principal.is_client else actor, "session.resolved",
+            ticket_id=ticket.id, session_id=session.id, by="client" if principal.is_client else "staff",
+        )  # fmt: skip
+        await _resolve_ticket(desk, connection, actor, ticket, by_client=principal.is_client)
+        return replace(session, resolved=True)
+
+
+async def _resolve_ticket(
+    desk: Desk, connection: Connection, actor: Principal, ticket: Ticket, *, by_client: bool
+) -> None:
+    steps = {"open": ("triaging",), "triaging": (), "in_progress": (), "escalated": ()}.get(ticket.status)
+    if steps is None:
+        return
+    for status in steps:
+        ticket = await tickets.update(connection, ticket, {"status": status})
+    now = desk.clock()
+    policy = await policy_of(connection, actor.org_id)
+    resolution = Resolution(
+        type=str(ticket.resolution.get("type") or select_resolution_type(ticket.category, ticket.intent)),
+        verdict="verified" if by_client else "unverified",
+        summary="The client marked it as resolved." if by_client else "Resolved by a person.",
+        decided_at=now,
+        evidence={"by": "client" if by_client else str(actor.user_id)},
+    )
+    await tickets.update(
+        connection,
+        ticket,
+        {"status": "resolved", "resolved_at": now, "waiting_for": None, "resolution": resolution.to_json()},
+    )
+    await escalations.end(connection, actor.org_id, ticket.id)
+    journey = await journeys.find(connection, actor.org_id, ticket.id)
+    due = now + timedelta(days=policy.reopen_window_days)
+    await journeys.save(connection, actor.org_id, ticket.id, replace(journey, stage="ended", due_at=due))
+    await facts.record(connection, actor, "ticket.resolved", ticket_id=ticket.id, verdict=resolution.verdict)
+
+
+def _check(principal: Principal, role: str, content: str, *, is_internal: bool) -> None:
+    problems = []
+    if role not in MESSAGE_ROLES:
+        problems.append(FieldProblem("role", f"{role!r} is not one of {', '.join(MESSAGE_ROLES)}"))
+    if not content.strip():
+        problems.append(FieldProblem("content", "is empty"))
+    if len(content.encode()) > MAX_MESSAGE_BYTES:
+        problems.append(
+            FieldProblem("content", f"longer than {MAX_MESSAGE_BYTES // 1024} KiB; attach the rest as a file")
+        )
+    if "\x00" in content:
+        problems.append(FieldProblem("content", "holds a null character (U+0000), which cannot be stored"))
+    if problems:
+        listed = "; ".join(f"{problem.field}: {problem.problem}" for problem in problems)
+        raise Invalid(f"The message was not added: {listed}.", code="invalid_message", fields=tuple(problems))
+    if role in ROLES_OF_ENGINE and not principal.is_engine:
+        raise Denied(f"role: only the engine itself writes as {role!r}.", code="role_of_engine")
+    if principal.is_client and (role != "user" or is_internal):
+        raise Denied("role: a client writes as 'user', visibly.", code="staff_only")
+
+
+async def _refuse_ended(desk: Desk, connection: Connection, principal: Principal, ticket: Ticket, *, role: str) -> None:
+    if ticket.merged_into is not None:
+        raise Conflict(
+            f"Ticket {ticket.number} was merged into {ticket.merged_into}; write there.", code="ticket_merged"
+        )
+    if role == "user" and ticket.status == "closed" and ticket.closed_at is not None:
+        days = (await policy_of(connection, principal.org_id)).reopen_window_days
+        if desk.clock() - ticket.closed_at > timedelta(days=days):
+            raise Conflict(
+                f"Ticket {ticket.number} was closed more than {days:g} days ago. Open a new ticket.",
+                code="reopen_window_passed",
+            )
+
+
+async def _person_speaks(
+    desk: Desk, connection: Connection, principal: Principal, session: Session, ticket: Ticket
+) -> None:
+    held = await tickets.find_for_update(connection, principal.org_id, ticket.id)
+    if session.assistant_type == "ai":
+        await sessions.set_assistant(connection, session.id, "hybrid")
+        await facts.record(connection, principal, "session.taken_over", ticket_id=ticket.id, session_id=session.id)
+    first = {"first_response_at": desk.clock()} if held.first_response_at is None else {}
+    await _to_person(connection, principal, held, waiting_for="client", more=first)
+
+
+async def _to_person(
+    connection: Connection,
+    principal: Principal,
+    ticket: Ticket,
+    *,
+    waiting_for: str,
+    more: dict[str, Any] | None = None,
+) -> None:
+    """The ticket is a person's: in progress, assigned to who acts unless somebody has it, its escalation taken."""
+    columns: dict[str, Any] = {**(more or {}), "waiting_for": waiting_for}
+    if ticket.assignee is None and principal.key_id is None:
+        columns["assignee"] = principal.user_id
+    if ticket.status == "open":
+        ticket = await tickets.update(connection, ticket, {"status": "triaging"})
+    if ticket.status in {"triaging", "escalated"}:
+        columns["status"] = "in_progress"
+    if ticket.status in {"resolved", "closed"}:
+        columns.pop("waiting_for")
+    await tickets.update(connection, ticket, columns)
+    await escalations.take(connection, principal.org_id, ticket.id, by=principal.user_id)
+    journey = await journeys.find(connection, principal.org_id, ticket.id)
+    await journeys.save(connection, principal.org_id, ticket.id, replace(journey, stage="with_person", due_at=None))
+
+
+def _staff_only(principal: Principal) -> None:
+    if principal.is_client:
+        raise Denied("Only staff takes over or hands back a session.", code="staff_only")

@@ -1,0 +1,371 @@
+"""What people do to a ticket: read, change, assign, move, merge, link. Each change is a fact with who, before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from asoe.desk.context import Desk, plain, policy_of
+from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid, Missing
+from asoe.domain.facts import Fact
+from asoe.domain.organization import Principal
+from asoe.domain.resolution import Resolution, select_resolution_type
+from asoe.domain.ticket import SEVERITY_RANK, Ticket, check_move
+from asoe.domain.triage import CATEGORIES, INTENTS
+from asoe.store import contacts, escalations, facts, fields, journeys, orchestrator, organizations, sessions, tickets
+from asoe.store.db import Connection
+from asoe.store.escalations import Escalation
+from asoe.store.tickets import Page, TicketFilter
+
+CHANGEABLE: Final = frozenset(
+    {"category", "severity", "intent", "team", "assignee", "tags", "cc", "custom_fields", "subject", "metadata"}
+)
+_CORRECTIONS: Final = ("category", "severity", "intent")
+_CLASSES: Final = frozenset({*_CORRECTIONS, "team", "assignee", "tags"})
+"""Fields whose values are classes or ids, and so may stand in a fact; the others are named only."""
+
+
+async def read_ticket(desk: Desk, principal: Principal, ticket_id: UUID) -> Ticket:
+    """One ticket; raises `Missing(ticket_missing)`."""
+    async with desk.database.org_reading(principal) as connection:
+        return await tickets.find(connection, principal.org_id, ticket_id)
+
+
+async def read_by_number(desk: Desk, principal: Principal, number: int) -> Ticket:
+    async with desk.database.org_reading(principal) as connection:
+        return await tickets.find_by_number(connection, principal.org_id, number)
+
+
+async def list_tickets(
+    desk: Desk, principal: Principal, wanted: TicketFilter, *, cursor: str | None = None, limit: int = 50
+) -> Page:
+    """A keyset page, newest first; a client gets its own tickets only."""
+    async with desk.database.org_reading(principal) as connection:
+        return await tickets.page(connection, principal.org_id, wanted, cursor=cursor, limit=limit)
+
+
+async def list_open(desk: Desk, principal: Principal, *, limit: int = tickets.MAX_PAGE) -> list[Ticket]:
+    """Open, triaging and in_progress tickets; most severe first by rank, then oldest."""
+    async with desk.database.org_reading(principal) as connection:
+        return await tickets.open_by_severity(connection, principal.org_id, limit=limit)
+
+
+async def timeline(
+    desk: Desk, principal: Principal, ticket_id: UUID, *, after: int = 0, limit: int = 200
+) -> list[Fact]:
+    async with desk.database.org_reading(principal) as connection:
+        await tickets.find(connection, principal.org_id, ticket_id)
+        return await facts.timeline(connection, principal.org_id, ticket_id, after=after, limit=limit)
+
+
+async def runs(desk: Desk, principal: Principal, ticket_id: UUID) -> list[dict[str, Any]]:
+    """The ticket's orchestrator runs with their agent invocations, newest first; staff only."""
+    _staff_only(principal, "the record of the engine's passes")
+    async with desk.database.org_reading(principal) as connection:
+        await tickets.find(connection, principal.org_id, ticket_id)
+        return await orchestrator.runs_of_ticket(connection, principal.org_id, ticket_id)
+
+
+async def dossier(desk: Desk, principal: Principal, ticket_id: UUID) -> Escalation:
+    """The newest escalation with its dossier; raises `Missing(no_dossier)` when nobody was handed the ticket."""
+    _staff_only(principal, "dossiers")
+    async with desk.database.org_reading(principal) as connection:
+        await tickets.find(connection, principal.org_id, ticket_id)
+        found = await escalations.newest(connection, principal.org_id, ticket_id)
+    if found is None:
+        raise Missing("This ticket was not handed over, so it has no dossier.", code="no_dossier")
+    return found
+
+
+async def links(desk: Desk, principal: Principal, ticket_id: UUID) -> list[dict[str, Any]]:
+    async with desk.database.org_reading(principal) as connection:
+        await tickets.find(connection, principal.org_id, ticket_id)
+        return await tickets.links(connection, principal.org_id, ticket_id)
+
+
+async def change_ticket(
+    desk: Desk,
+    principal: Principal,
+    ticket_id: UUID,
+    changes: Mapping[str, Any],
+    *,
+    expected_version: int | None = None,
+) -> Ticket:
+    """Change fields; category, severity and intent are kept as corrections that the engine learns from.
+
+    Raises `Invalid` naming each wrong field, `Conflict(ticket_changed)` when the ticket is past `expected_version`.
+    """
+    _staff_only(principal, "fields of a ticket")
+    async with desk.database.org_transaction(principal) as connection:
+        ticket = await _held(connection, principal, ticket_id, expected_version)
+        wanted = await _checked(connection, principal, changes)
+        before = {name: getattr(ticket, name) for name in wanted}
+        different = {name: value for name, value in wanted.items() if before[name] != value}
+        if not different:
+            return ticket
+        changed = await tickets.update(connection, ticket, different)
+        for name in _CORRECTIONS:
+            if name in different:
+                await tickets.correct(
+                    connection,
+                    ticket,
+                    field_name=name,
+                    judged=before[name],
+                    corrected=str(different[name]),
+                    by=principal.user_id,
+                )
+        named = {
+            name: {"from": _class(before[name]), "to": _class(value)} if name in _CLASSES else True
+            for name, value in different.items()
+        }
+        await facts.record(connection, principal, "ticket.changed", ticket_id=ticket_id, fields=named)
+        if any(name in different for name in _CORRECTIONS):
+            await facts.record(connection, principal, "ticket.corrected", ticket_id=ticket_id)
+        if "assignee" in different or "team" in different:
+            if different.get("assignee") is not None:
+                await escalations.take(connection, principal.org_id, ticket_id, by=different["assignee"])
+            await facts.record(
+                connection,
+                principal,
+                "ticket.assigned",
+                ticket_id=ticket_id,
+                assignee=plain(changed.assignee),
+                team=changed.team,
+            )
+        return changed
+
+
+async def move_ticket(
+    desk: Desk, principal: Principal, ticket_id: UUID, status: str, *, expected_version: int | None = None
+) -> Ticket:
+    """Move a ticket along the legal moves; a person's `resolved` is recorded as such, not as verified by a check."""
+    _staff_only(principal, "the status of a ticket")
+    if status == "closed":
+        return await close_ticket(desk, principal, ticket_id, expected_version=expected_version)
+    async with desk.database.org_transaction(principal) as connection:
+        ticket = await _held(connection, principal, ticket_id, expected_version)
+        if status == "open" and ticket.status in {"resolved", "closed"}:
+            return await reopen(desk, connection, principal, ticket)
+        check_move(ticket.status, status)
+        return await _move(desk, connection, principal, ticket, status)
+
+
+async def close_ticket(
+    desk: Desk, principal: Principal, ticket_id: UUID, *, expected_version: int | None = None
+) -> Ticket:
+    """Close a resolved ticket; one that a person closes from elsewhere goes over resolved first."""
+    _staff_only(principal, "closing a ticket")
+    async with desk.database.org_transaction(principal) as connection:
+        ticket = await _held(connection, principal, ticket_id, expected_version)
+        if ticket.status in {"in_progress", "escalated", "triaging"}:
+            ticket = await _move(desk, connection, principal, ticket, "resolved")
+        check_move(ticket.status, "closed")
+        return await _move(desk, connection, principal, ticket, "closed")
+
+
+async def reopen_ticket(desk: Desk, principal: Principal, ticket_id: UUID) -> Ticket:
+    """Open a resolved or closed ticket again and let the engine look at it."""
+    _staff_only(principal, "reopening a ticket")
+    async with desk.database.org_transaction(principal) as connection:
+        return await reopen(desk, connection, principal, await _held(connection, principal, ticket_id, None))
+
+
+async def reopen(desk: Desk, connection: Connection, principal: Principal, ticket: Ticket) -> Ticket:
+    """Reopen within the organization's window; raises `Conflict(reopen_window_passed)` afterwards."""
+    check_move(ticket.status, "open")
+    policy = await policy_of(connection, principal.org_id)
+    if ticket.closed_at is not None and desk.clock() - ticket.closed_at > timedelta(days=policy.reopen_window_days):
+        raise Conflict(
+            f"Ticket {ticket.number} was closed more than {policy.reopen_window_days:g} days ago. Open a new ticket and "
+            "link the two.",
+            code="reopen_window_passed",
+        )
+    changed = await tickets.update(
+        connection,
+        ticket,
+        {
+            "status": "open",
+            "resolved_at": None,
+            "closed_at": None,
+            "waiting_for": None,
+            "reopened": ticket.reopened + 1,
+        },
+    )
+    journey = await journeys.find(connection, principal.org_id, ticket.id)
+    await journeys.save(connection, principal.org_id, ticket.id, replace(journey, stage="resolve", due_at=None))
+    for session in await sessions.of_ticket(connection, principal.org_id, ticket.id):
+        await sessions.set_resolved(connection, session.id, resolved=False)
+    await facts.record(connection, principal, "ticket.reopened", ticket_id=ticket.id)
+    await desk.queue.advance(connection, principal.org_id, ticket.id)
+    return changed
+
+
+async def merge_ticket(desk: Desk, principal: Principal, ticket_id: UUID, *, into: UUID) -> Ticket:
+    """Close `ticket_id` as merged into another; its client keeps it, its words are noted on the target."""
+    _staff_only(principal, "merging tickets")
+    if ticket_id == into:
+        raise Invalid("into: a ticket cannot be merged into itself.", fields=(FieldProblem("into", "the same ticket"),))
+    async with desk.database.org_transaction(principal) as connection:
+        first, second = sorted((ticket_id, into))  # always in one order, so that two merges cannot wait for each other
+        held = {each: await tickets.find_for_update(connection, principal.org_id, each) for each in (first, second)}
+        source, target = held[ticket_id], held[into]
+        if source.merged_into is not None or target.merged_into is not None:
+            raise Conflict(
+                "One of the two is merged already; merge into the ticket that is left.", code="already_merged"
+            )
+        if source.status == "closed":
+            changed = await tickets.update(connection, source, {"merged_into": into, "waiting_for": None})
+        else:
+            now = desk.clock()
+            changed = await tickets.update(
+                connection,
+                source,
+                {
+                    "merged_into": into,
+                    "status": "closed",
+                    "waiting_for": None,
+                    "resolved_at": source.resolved_at or now,
+                    "closed_at": now,
+                },
+            )
+        await escalations.end(connection, principal.org_id, ticket_id)
+        await tickets.link(connection, principal.org_id, ticket_id, into, kind="duplicate_of", by=principal.user_id)
+        found = await sessions.of_ticket(connection, principal.org_id, into)
+        if found:
+            words = await sessions.messages_of_ticket(connection, principal.org_id, ticket_id)
+            said = "\n\n".join(message.content for message in words if message.role == "user") or source.text
+            await sessions.add(
+                connection,
+                principal.org_id,
+                found[-1],
+                role="system",
+                content=f"Merged from #{source.number}:\n\n{said}",
+                author=principal.user_id,
+                is_internal=True,
+            )
+        await facts.record(connection, principal, "ticket.merged", ticket_id=ticket_id, into=str(into))
+        await facts.record(
+            connection, principal, "ticket.linked", ticket_id=into, other=str(ticket_id), kind="duplicate_of"
+        )
+        return changed
+
+
+async def link_ticket(
+    desk: Desk, principal: Principal, ticket_id: UUID, *, other_id: UUID, kind: str = "related"
+) -> None:
+    """Link two tickets of the organization; linking twice changes nothing."""
+    _staff_only(principal, "linking tickets")
+    if ticket_id == other_id:
+        raise Invalid(
+            "other_id: a ticket cannot be linked to itself.", fields=(FieldProblem("other_id", "the same ticket"),)
+        )
+    async with desk.database.org_transaction(principal) as connection:
+        await tickets.find(connection, principal.org_id, ticket_id)
+        await tickets.find(connection, principal.org_id, other_id)
+        await tickets.link(connection, principal.org_id, ticket_id, other_id, kind=kind, by=principal.user_id)
+        await facts.record(connection, principal, "ticket.linked", ticket_id=ticket_id, other=str(other_id), kind=kind)
+
+
+async def mark_spam(
+    desk: Desk, principal: Principal, ticket_id: UUID, *, is_spam: bool = True, block_sender: bool = False
+) -> Ticket:
+    """Mark as spam (closes it, unanswered) or take that back (the engine looks at it); may block the sender."""
+    _staff_only(principal, "spam")
+    async with desk.database.org_transaction(principal) as connection:
+        ticket = await _held(connection, principal, ticket_id, None)
+        if ticket.is_spam != is_spam:
+            now = desk.clock()
+            columns: dict[str, Any] = {"is_spam": is_spam, "waiting_for": None}
+            if is_spam:
+                columns |= {"status": "closed", "closed_at": now, "resolved_at": None}
+            elif ticket.status == "closed":
+                columns |= {"status": "open", "closed_at": None}
+            ticket = await tickets.update(connection, ticket, columns)
+            await facts.record(connection, principal, "ticket.spam", ticket_id=ticket_id, is_spam=is_spam)
+            if is_spam:
+                await escalations.end(connection, principal.org_id, ticket_id)
+            else:
+                await desk.queue.advance(connection, principal.org_id, ticket_id)
+        if block_sender and ticket.contact_id is not None:
+            await contacts.set_blocked(connection, principal.org_id, ticket.contact_id, blocked=is_spam)
+            await facts.record(
+                connection, principal, "sender.blocked", contact_id=str(ticket.contact_id), blocked=is_spam
+            )
+        return ticket
+
+
+async def _move(desk: Desk, connection: Connection, principal: Principal, ticket: Ticket, status: str) -> Ticket:
+    now = desk.clock()
+    columns: dict[str, Any] = {"status": status, "waiting_for": None}
+    if status == "resolved":
+        columns |= {
+            "resolved_at": now,
+            "resolution": Resolution(
+                type=str(ticket.resolution.get("type") or select_resolution_type(ticket.category, ticket.intent)),
+                verdict="unverified",
+                summary="Resolved by a person.",
+                decided_at=now,
+                evidence={"by": str(principal.user_id)},
+            ).to_json(),
+        }
+        await escalations.end(connection, principal.org_id, ticket.id)
+    elif status == "closed":
+        columns["closed_at"] = now
+        await escalations.end(connection, principal.org_id, ticket.id)
+    elif status == "escalated":
+        columns["waiting_for"] = "person"
+    changed = await tickets.update(connection, ticket, columns)
+    await facts.record(connection, principal, "ticket.moved", ticket_id=ticket.id, before=ticket.status, after=status)
+    if status in {"resolved", "closed"}:
+        kind = "ticket.resolved" if status == "resolved" else "ticket.closed"
+        await facts.record(connection, principal, kind, ticket_id=ticket.id, by="person", verdict="unverified")
+    if status == "triaging":
+        await desk.queue.advance(connection, principal.org_id, ticket.id)
+    return changed
+
+
+async def _held(connection: Connection, principal: Principal, ticket_id: UUID, expected_version: int | None) -> Ticket:
+    ticket = await tickets.find_for_update(connection, principal.org_id, ticket_id)
+    if expected_version is not None and ticket.version != expected_version:
+        raise Conflict(
+            f"Ticket {ticket.number} is at version {ticket.version}, not {expected_version}: somebody changed it. Read it "
+            "again, then decide.",
+            code="ticket_changed",
+        )
+    return ticket
+
+
+async def _checked(connection: Connection, principal: Principal, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes with their values checked and in stored form."""
+    problems: list[FieldProblem] = []
+    wanted = dict(changes)
+    closed_sets = {"category": CATEGORIES, "severity": tuple(SEVERITY_RANK), "intent": tuple(INTENTS)}
+    for name, value in changes.items():
+        if name not in CHANGEABLE:
+            problems.append(FieldProblem(name, f"cannot be changed; these can: {', '.join(sorted(CHANGEABLE))}"))
+        elif name in closed_sets and value not in closed_sets[name]:
+            problems.append(FieldProblem(name, f"{value!r} is not one of {', '.join(closed_sets[name])}"))
+        elif name in {"tags", "cc"}:
+            wanted[name] = tuple(dict.fromkeys(str(item) for item in value or ()))
+    if wanted.get("assignee") is not None:
+        member = await organizations.find_member(connection, principal.org_id, wanted["assignee"])
+        if member is None or member.disabled_at is not None or member.role == "client" or member.kind != "person":
+            problems.append(FieldProblem("assignee", "no active owner, admin or agent of this organization"))
+    if "custom_fields" in wanted:
+        problems += await fields.problems(connection, principal.org_id, wanted["custom_fields"])
+    if problems:
+        listed = "; ".join(f"{problem.field}: {problem.problem}" for problem in problems)
+        raise Invalid(f"The ticket was not changed: {listed}.", code="invalid_change", fields=tuple(problems))
+    return wanted
+
+
+def _class(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else plain(value)
+
+
+def _staff_only(principal: Principal, what: str) -> None:
+    if principal.is_client:
+        raise Denied(f"Clients may not see or change {what}.", code="staff_only")

@@ -1,0 +1,55 @@
+"""The trail: an autonomous pass recorded as one orchestrator run with an invocation per agent (design §7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from asoe.store import orchestrator
+from asoe.store.db import Connection
+from asoe.store.orchestrator import Invocation, Run
+
+
+@dataclass(slots=True)
+class Trail:
+    """Collects in memory while the pass thinks; written with what the pass did, in the same transaction."""
+
+    clock: Callable[[], datetime]
+    initiator: str
+    entrypoint: str
+    run_id: UUID = field(default_factory=uuid4)
+    invocations: list[Invocation] = field(default_factory=list)
+    started_at: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.started_at = self.clock()
+
+    @contextmanager
+    def agent(self, name: str, **given: Any) -> Iterator[Callable[..., None]]:
+        """Record one agent's part: `given` is its input summary, the yielded function notes its output."""
+        started = self.clock()
+        output: dict[str, Any] = {}
+        yield output.update
+        self.invocations.append(
+            Invocation(
+                agent=name, started_at=started, ended_at=self.clock(), input_summary=given, output_summary=output
+            )
+        )
+
+    async def save(self, connection: Connection, org_id: UUID, ticket_id: UUID, outcome: str) -> None:
+        """Write the run as completed; the last step of the plan is what came out."""
+        run = Run(
+            id=self.run_id,
+            ticket_id=ticket_id,
+            initiator=self.initiator,
+            entrypoint=self.entrypoint,
+            plan=(*(part.agent for part in self.invocations), outcome),
+            status="completed",
+            started_at=self.started_at,
+            invocations=tuple(self.invocations),
+        )
+        await orchestrator.record_run(connection, org_id, run)

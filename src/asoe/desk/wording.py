@@ -1,0 +1,71 @@
+"""What the engine itself says to clients, in the languages it answers in. It promises nothing that was not done."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_TEXTS: Final[dict[str, dict[str, str]]] = {
+    "handed_over": {
+        "en": "A person from our {team} team will take this from here. They have your message and everything tried so "
+        "far, so you do not need to repeat it. Your ticket is #{number}.",
+        "de": "Ab hier übernimmt ein Mensch aus unserem Team {team}. Ihre Nachricht und alles bisher Versuchte liegt "
+        "dort vor, Sie müssen nichts wiederholen. Ihr Ticket ist #{number}.",
+        "es": "A partir de aquí se ocupa una persona de nuestro equipo {team}. Tiene su mensaje y todo lo que se ha "
+        "intentado, así que no hace falta que lo repita. Su ticket es el n.º {number}.",
+        "fr": "Une personne de notre équipe {team} prend le relais. Elle a votre message et tout ce qui a été tenté : "
+        "inutile de répéter. Votre ticket porte le numéro {number}.",
+    },
+    "did_it_help": {
+        "en": "Did this help? Reply “yes”, tell me what is still missing, or ask for a person at any time.",
+        "de": "Hat das geholfen? Antworten Sie mit „ja“, schreiben Sie, was noch fehlt, oder verlangen Sie jederzeit "
+        "einen Menschen.",
+        "es": "¿Le ha servido? Responda «sí», diga qué falta todavía o pida hablar con una persona cuando quiera.",
+        "fr": "Cela vous a-t-il aidé ? Répondez « oui », dites ce qui manque encore, ou demandez une personne à tout "
+        "moment.",
+    },
+    "next_attempt": {
+        "en": "Sorry that did not help. This is the next best match:",
+        "de": "Schade, dass das nicht geholfen hat. Das hier passt am nächstbesten:",
+        "es": "Siento que no haya servido. Esta es la siguiente mejor coincidencia:",
+        "fr": "Désolé que cela n’ait pas aidé. Voici la meilleure réponse suivante :",
+    },
+    "ask_back": {
+        "en": "To help you I need a little more: what were you trying to do, what happened instead, and is there an "
+        "error message or a number (order, invoice, run)? You can also ask for a person.",
+        "de": "Um zu helfen, brauche ich etwas mehr: Was wollten Sie tun, was ist stattdessen passiert, und gibt es "
+        "eine Fehlermeldung oder eine Nummer (Bestellung, Rechnung, Lauf)? Sie können auch einen Menschen verlangen.",
+        "es": "Para ayudarle necesito un poco más: ¿qué intentaba hacer, qué ocurrió en su lugar y hay algún mensaje de "
+        "error o número (pedido, factura, ejecución)? También puede pedir hablar con una persona.",
+        "fr": "Pour vous aider, il me faut un peu plus : que vouliez-vous faire, que s’est-il passé, et y a-t-il un "
+        "message d’erreur ou un numéro (commande, facture, exécution) ? Vous pouvez aussi demander une personne.",
+    },
+    "glad": {
+        "en": "Good to hear. I have marked this as solved; a reply here opens it again.",
+        "de": "Schön zu hören. Ich habe das als gelöst vermerkt; eine Antwort hier öffnet es wieder.",
+        "es": "Me alegro. Lo he marcado como resuelto; si responde aquí, se vuelve a abrir.",
+        "fr": "Tant mieux. Je l’ai noté comme résolu ; une réponse ici le rouvre.",
+    },
+    "noted": {
+        "en": "Thank you for writing. There is nothing left for us to do here; a reply opens this again.",
+        "de": "Danke für Ihre Nachricht. Hier ist für uns nichts weiter zu tun; eine Antwort öffnet das wieder.",
+        "es": "Gracias por escribir. No queda nada pendiente por nuestra parte; si responde, se vuelve a abrir.",
+        "fr": "Merci de votre message. Il ne nous reste rien à faire ici ; une réponse rouvre ce ticket.",
+    },
+}
+
+_TEAMS: Final[dict[str, dict[str, str]]] = {
+    "on_call": {"en": "on-call", "de": "Bereitschaft", "es": "guardia", "fr": "astreinte"},
+    "frontline": {"en": "support", "de": "Support", "es": "soporte", "fr": "support"},
+}
+
+
+def say(text: str, language: str, **values: object) -> str:
+    """One of the engine's sentences in `language`, in English when it does not speak it."""
+    forms = _TEXTS[text]
+    return forms.get(language, forms["en"]).format(**values)
+
+
+def team_name(team: str, language: str) -> str:
+    """A team as a client should read it."""
+    forms = _TEAMS.get(team, {})
+    return forms.get(language) or forms.get("en") or team.replace("_", " ")

@@ -1,0 +1,17 @@
+"""A grounded answer: its text, the places it rests on, and how well they support it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from asoe.domain.resolution import Citation
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`text` is Markdown with citation markers like [1]; `confidence` in 0..1 is the support, not a feeling."""
+
+    text: str
+    citations: tuple[Citation, ...]
+    confidence: float
+    steps: tuple[str, ...] = ()

@@ -1,0 +1,107 @@
+"""An organization's policy: its teams, who gets what, languages and windows. Stored as its settings, read as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from asoe.domain.errors import FieldProblem, Invalid
+from asoe.domain.triage import CATEGORIES, INTENTS, SEVERITIES
+
+SUPPORTED_LANGUAGES: Final = ("en", "de", "es", "fr")
+
+DEFAULT_BY_CATEGORY: Final = {
+    "billing": "billing",
+    "account": "accounts",
+    "technical": "technical",
+    "integration": "technical",
+    "performance": "technical",
+    "bug_report": "technical",
+    "feature_request": "product",
+    "general": "frontline",
+}
+DEFAULT_BY_INTENT: Final = {"account_takeover": "on_call", "outage": "on_call", "data_corruption": "on_call"}
+DEFAULT_BY_SEVERITY: Final = {"critical": "on_call"}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """`answer_threshold` and `confidence_threshold` are shares in 0..1; windows are in days and hours."""
+
+    by_category: Mapping[str, str] = field(default_factory=lambda: DEFAULT_BY_CATEGORY)
+    by_intent: Mapping[str, str] = field(default_factory=lambda: DEFAULT_BY_INTENT)
+    by_severity: Mapping[str, str] = field(default_factory=lambda: DEFAULT_BY_SEVERITY)
+    default_team: str = "frontline"
+    languages: tuple[str, ...] = SUPPORTED_LANGUAGES
+    default_language: str = "en"
+    reopen_window_days: float = 7
+    silence_hours: float = 48
+    answer_threshold: float | None = None
+    confidence_threshold: float | None = None
+    signature: str = ""
+    persons_only: tuple[str, ...] = ()
+
+    def team_for(self, *, category: str, intent: str | None, severity: str) -> str:
+        """Severity outweighs intent, intent outweighs category."""
+        return (
+            self.by_severity.get(severity)
+            or self.by_intent.get(intent or "")
+            or self.by_category.get(category)
+            or self.default_team
+        )
+
+
+def read_policy(stored: Mapping[str, Any]) -> Policy:
+    """Read an organization's settings; raises `Invalid(bad_policy)` naming each wrong field."""
+    problems: list[FieldProblem] = []
+    routing = stored.get("routing") or {}
+
+    def team_map(name: str, allowed: tuple[str, ...], default: Mapping[str, str]) -> Mapping[str, str]:
+        given = routing.get(name)
+        if given is None:
+            return default
+        if not isinstance(given, Mapping):
+            problems.append(FieldProblem(f"routing.{name}", "must map a value to a team"))
+            return default
+        for value in given:
+            if value not in allowed:
+                problems.append(FieldProblem(f"routing.{name}.{value}", f"not one of {', '.join(allowed)}"))
+        return {str(value): str(team) for value, team in given.items()}
+
+    def number(name: str, default: float | None, *, low: float, high: float) -> float | None:
+        given = stored.get(name)
+        if given is None:
+            return default
+        if isinstance(given, bool) or not isinstance(given, int | float) or not low <= given <= high:
+            problems.append(FieldProblem(name, f"must be a number from {low:g} to {high:g}"))
+            return default
+        return float(given)
+
+    languages = stored.get("languages") or SUPPORTED_LANGUAGES
+    for language in languages:
+        if language not in SUPPORTED_LANGUAGES:
+            problems.append(FieldProblem("languages", f"{language!r} is not one of {', '.join(SUPPORTED_LANGUAGES)}"))
+    persons_only = stored.get("persons_only") or ()
+    for value in persons_only:
+        if value not in CATEGORIES and value not in INTENTS:
+            problems.append(FieldProblem("persons_only", f"{value!r} is neither a category nor an intent"))
+
+    policy = Policy(
+        by_category=team_map("by_category", CATEGORIES, DEFAULT_BY_CATEGORY),
+        by_intent=team_map("by_intent", tuple(INTENTS), DEFAULT_BY_INTENT),
+        by_severity=team_map("by_severity", SEVERITIES, DEFAULT_BY_SEVERITY),
+        default_team=str(routing.get("default", "frontline")),
+        languages=tuple(languages),
+        default_language=str(stored.get("default_language", "en")),
+        reopen_window_days=number("reopen_window_days", 7, low=0, high=365) or 0,
+        silence_hours=number("close_after_silence_hours", 48, low=0.001, high=24 * 90) or 48,
+        answer_threshold=number("answer_threshold", None, low=0, high=1),
+        confidence_threshold=number("confidence_threshold", None, low=0, high=1),
+        signature=str(stored.get("signature", "")),
+        persons_only=tuple(persons_only),
+    )
+    if problems:
+        listed = "; ".join(f"{problem.field}: {problem.problem}" for problem in problems)
+        raise Invalid(f"The organization's settings are wrong: {listed}.", code="bad_policy", fields=tuple(problems))
+    return policy

@@ -1,0 +1,1 @@
+"""Measurements of the whole desk against labelled tickets; nothing here runs in production."""

@@ -39,11 +39,14 @@ def test_an_error_is_known_by_kind_and_place():
     def fail() -> None:
         raise Unavailable("Ana's card was charged twice", code="provider_down")
 
-    with pytest.raises(ExceptionGroup) as raised:
+    def fail_in_a_group() -> None:
         try:
             fail()
         except Unavailable as error:
             raise ExceptionGroup("two of Ana's wishes", [error]) from None
+
+    with pytest.raises(ExceptionGroup) as raised:
+        fail_in_a_group()
     assert kind_of(raised.value) == "Unavailable(provider_down)"
     assert place_of(raised.value).endswith(" fail")
     assert "Ana" not in kind_of(raised.value) + place_of(raised.value)

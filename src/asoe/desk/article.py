@@ -38,22 +38,21 @@ class _Block:
     ends_open: bool = False
 
 
-def read_article_file(path: Path) -> ArticleText:
-    """Read one file; raises `Invalid(bad_article)` naming file, field and remedy."""
+def read_article_file(path: Path, *, name: str = "") -> ArticleText:
+    """Read one file; raises `Invalid(bad_article)` naming file (as `name`), field and remedy."""
+    name = name or path.name
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise _invalid(path.name, "file", f"cannot be read ({error.strerror}); check its rights") from error
+        raise _invalid(name, "file", f"cannot be read ({error.strerror}); check its rights") from error
     if len(raw) > MAX_FILE_BYTES:
-        raise _invalid(path.name, "file", f"has {len(raw):,} bytes; at most {MAX_FILE_BYTES:,} are allowed: split it")
+        raise _invalid(name, "file", f"has {len(raw):,} bytes; at most {MAX_FILE_BYTES:,} are allowed: split it")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise _invalid(
-            path.name, "file", f"is not UTF-8 (byte {error.start}, line {line}); save it as UTF-8"
-        ) from error
-    return read_article(text, name=path.name)
+        raise _invalid(name, "file", f"is not UTF-8 (byte {error.start}, line {line}); save it as UTF-8") from error
+    return read_article(text, name=name)
 
 
 def read_article(text: str, *, name: str) -> ArticleText:

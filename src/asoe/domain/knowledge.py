@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -29,9 +29,199 @@ MAX_PRODUCT: Final = 120
 LEXICAL_SHARE: Final = 0.6
 OTHER_LANGUAGE: Final = 0.6
 FOLLOWING_PASSAGE: Final = 0.85
+PASSAGES_PER_ARTICLE: Final = 3
+
+LANGUAGES: Final = frozenset(
+    [
+        "aa",
+        "ab",
+        "ae",
+        "af",
+        "ak",
+        "am",
+        "an",
+        "ar",
+        "as",
+        "av",
+        "ay",
+        "az",
+        "ba",
+        "be",
+        "bg",
+        "bh",
+        "bi",
+        "bm",
+        "bn",
+        "bo",
+        "br",
+        "bs",
+        "ca",
+        "ce",
+        "ch",
+        "co",
+        "cr",
+        "cs",
+        "cu",
+        "cv",
+        "cy",
+        "da",
+        "de",
+        "dv",
+        "dz",
+        "ee",
+        "el",
+        "en",
+        "eo",
+        "es",
+        "et",
+        "eu",
+        "fa",
+        "ff",
+        "fi",
+        "fj",
+        "fo",
+        "fr",
+        "fy",
+        "ga",
+        "gd",
+        "gl",
+        "gn",
+        "gu",
+        "gv",
+        "ha",
+        "he",
+        "hi",
+        "ho",
+        "hr",
+        "ht",
+        "hu",
+        "hy",
+        "hz",
+        "ia",
+        "id",
+        "ie",
+        "ig",
+        "ii",
+        "ik",
+        "io",
+        "is",
+        "it",
+        "iu",
+        "ja",
+        "jv",
+        "ka",
+        "kg",
+        "ki",
+        "kj",
+        "kk",
+        "kl",
+        "km",
+        "kn",
+        "ko",
+        "kr",
+        "ks",
+        "ku",
+        "kv",
+        "kw",
+        "ky",
+        "la",
+        "lb",
+        "lg",
+        "li",
+        "ln",
+        "lo",
+        "lt",
+        "lu",
+        "lv",
+        "mg",
+        "mh",
+        "mi",
+        "mk",
+        "ml",
+        "mn",
+        "mr",
+        "ms",
+        "mt",
+        "my",
+        "na",
+        "nb",
+        "nd",
+        "ne",
+        "ng",
+        "nl",
+        "nn",
+        "no",
+        "nr",
+        "nv",
+        "ny",
+        "oc",
+        "oj",
+        "om",
+        "or",
+        "os",
+        "pa",
+        "pi",
+        "pl",
+        "ps",
+        "pt",
+        "qu",
+        "rm",
+        "rn",
+        "ro",
+        "ru",
+        "rw",
+        "sa",
+        "sc",
+        "sd",
+        "se",
+        "sg",
+        "si",
+        "sk",
+        "sl",
+        "sm",
+        "sn",
+        "so",
+        "sq",
+        "sr",
+        "ss",
+        "st",
+        "su",
+        "sv",
+        "sw",
+        "ta",
+        "te",
+        "tg",
+        "th",
+        "ti",
+        "tk",
+        "tl",
+        "tn",
+        "to",
+        "tr",
+        "ts",
+        "tt",
+        "tw",
+        "ty",
+        "ug",
+        "uk",
+        "ur",
+        "uz",
+        "ve",
+        "vi",
+        "vo",
+        "wa",
+        "wo",
+        "xh",
+        "yi",
+        "yo",
+        "za",
+        "zh",
+        "zu",
+    ]
+)
+"""The codes of ISO 639-1."""
 
 _SLUG = re.compile(r"^[a-z0-9]([a-z0-9-]{0,118}[a-z0-9])?$", re.ASCII)
-_LANGUAGE = re.compile(r"^[a-z]{2,3}$", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +274,9 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A chunk that was found. `score` orders passages; `lexical` is BM25 over the best one's, `semantic` a cosine."""
+    """A chunk that was found. `score` orders passages; `lexical` (0..1) is its BM25 as a share of what a
+    chunk with every word of the question could reach, `semantic` the cosine of question and chunk.
+    """
 
     article_id: str
     slug: str
@@ -113,7 +305,6 @@ class ImportReport:
     created: tuple[str, ...] = ()
     updated: tuple[str, ...] = ()
     unchanged: tuple[str, ...] = ()
-    problems: tuple[FieldProblem, ...] = field(default=())
 
 
 def problems_of(text: ArticleText) -> tuple[FieldProblem, ...]:
@@ -125,10 +316,16 @@ def problems_of(text: ArticleText) -> tuple[FieldProblem, ...]:
         found.append(FieldProblem("title", f"has {len(text.title)} characters; at most {MAX_TITLE} are allowed"))
     if not _SLUG.match(text.slug):
         found.append(
-            FieldProblem("slug", f"{text.slug!r} must be 1 to 120 lower-case letters, digits and hyphens, like reset-password")
+            FieldProblem(
+                "slug", f"{text.slug!r} must be 1 to 120 lower-case letters, digits and hyphens, like reset-password"
+            )
         )
-    if not _LANGUAGE.match(text.language):
-        found.append(FieldProblem("language", f"{text.language!r} must be an ISO 639 code in lower case, like en or de"))
+    if text.language not in LANGUAGES:
+        found.append(
+            FieldProblem(
+                "language", f"{text.language!r} is no language code; write two letters of ISO 639-1, like en or de"
+            )
+        )
     if text.audience not in AUDIENCES:
         found.append(FieldProblem("audience", f"{text.audience!r} must be one of {', '.join(AUDIENCES)}"))
     if text.product is not None and not 0 < len(text.product) <= MAX_PRODUCT:
@@ -139,8 +336,75 @@ def problems_of(text: ArticleText) -> tuple[FieldProblem, ...]:
         found.append(FieldProblem("body", "is empty; write the article below the front matter"))
     elif len(text.body) > MAX_BODY:
         found.append(
-            FieldProblem("body", f"has {len(text.body):,} characters; at most {MAX_BODY:,} are allowed: split the article")
+            FieldProblem(
+                "body", f"has {len(text.body):,} characters; at most {MAX_BODY:,} are allowed: split the article"
+            )
         )
     if "\x00" in text.title + text.body:
         found.append(FieldProblem("body", "holds a NUL character, which cannot be stored; save it as plain UTF-8 text"))
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A chunk found by words or by meaning. `lexical` is its BM25 as a share of the reachable, `semantic` a cosine."""
+
+    chunk_id: int
+    article_id: UUID
+    language: str
+    lexical: float
+    semantic: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A candidate with its place in the fused order; `score` is at most 1."""
+
+    candidate: Candidate
+    score: float
+
+
+def question_windows(question: str, *, words: int = 110, most: int = 12) -> list[str]:
+    """Cut a long question at sentences into windows an encoder reads whole; its vector is their mean."""
+    windows: list[list[str]] = []
+    for sentence in re.split(r"(?<=[.!?])\s+|\n+", question):
+        parts = sentence.split()
+        for at in range(0, len(parts), words):
+            part = parts[at : at + words]
+            if not windows or len(windows[-1]) + len(part) > words:
+                windows.append([])
+            windows[-1] += part
+    return [" ".join(window) for window in windows[:most]] or [question]
+
+
+def fuse(candidates: Sequence[Candidate], *, language: str, limit: int) -> list[Ranked]:
+    """Order chunks: articles by their best chunks' words and meaning, then every article's chunks behind its first.
+
+    An article's lexical part is its best chunk plus half the second and a quarter of the third, its semantic part the
+    best chunk's cosine; each is taken relative to the best article's, so that neither scale outweighs the other. Other
+    languages than `language` count OTHER_LANGUAGE; further chunks of an article count less and less.
+    """
+    articles: dict[UUID, list[Candidate]] = {}
+    for candidate in candidates:
+        articles.setdefault(candidate.article_id, []).append(candidate)
+    words = {key: _pooled([chunk.lexical for chunk in chunks]) for key, chunks in articles.items()}
+    meaning = {key: max(0.0, *(chunk.semantic for chunk in chunks), 0.0) for key, chunks in articles.items()}
+    most_words, most_meaning = (max(values.values(), default=0.0) or 1.0 for values in (words, meaning))
+    best_chunk = max((chunk.lexical for chunk in candidates), default=0.0) or 1.0
+    ranked: list[Ranked] = []
+    for key, chunks in articles.items():
+        share = LEXICAL_SHARE * words[key] / most_words + (1 - LEXICAL_SHARE) * meaning[key] / most_meaning
+        if chunks[0].language != language:
+            share *= OTHER_LANGUAGE
+        by_fit = {
+            chunk: LEXICAL_SHARE * chunk.lexical / best_chunk + (1 - LEXICAL_SHARE) * chunk.semantic / most_meaning
+            for chunk in chunks
+        }
+        inside = sorted(chunks, key=lambda chunk: (-by_fit[chunk], chunk.chunk_id))[:PASSAGES_PER_ARTICLE]
+        ranked += [Ranked(chunk, share * FOLLOWING_PASSAGE**place) for place, chunk in enumerate(inside)]
+    ranked.sort(key=lambda item: (-item.score, item.candidate.chunk_id))
+    return ranked[:limit]
+
+
+def _pooled(scores: list[float]) -> float:
+    return sum(score * 0.5**place for place, score in enumerate(sorted(scores, reverse=True)[:3]))

@@ -110,6 +110,11 @@ create function asoe.staff_orgs() returns setof uuid language sql stable securit
   where m.user_id = (select auth.uid()) and m.disabled_at is null and m.role in ('owner', 'admin', 'agent', 'engine')
 $$;
 
+-- A disabled member keeps its row in user_organizations (which may be another application's), so the clients' policies ask.
+create function asoe.disabled_orgs() returns setof uuid language sql stable security definer set search_path = '' as $$
+  select m.org_id from asoe.members m where m.user_id = (select auth.uid()) and m.disabled_at is not null
+$$;
+
 alter table asoe.organization_profiles enable row level security;
 alter table asoe.organization_profiles force row level security;
 create policy profiles_read on asoe.organization_profiles for select to asoe_app
@@ -165,6 +170,9 @@ begin
   end if;
   if account_kind not in ('person', 'service') or account_role not in ('owner', 'admin', 'agent', 'client') then
     raise check_violation using message = 'kind must be person or service, role one of owner, admin, agent, client';
+  end if;
+  if account_kind = 'service' and account_email is not null then
+    raise check_violation using message = 'a service account is nobody''s: it has no address';
   end if;
   if account_role = 'owner' and asoe.current_role() <> 'owner' then
     raise insufficient_privilege using message = 'only an owner may add an owner';
@@ -290,6 +298,9 @@ begin
 end
 $$;
 
+-- a function is open to everybody until it is closed
+revoke all on all functions in schema asoe from public;
+
 do $grants$
 declare f text;
 begin
@@ -298,16 +309,14 @@ begin
     'asoe.system_find_address(text)', 'asoe.system_organizations()', 'asoe.system_find_invitation(bytea)',
     'asoe.system_accept_invitation(bytea, text)']
   loop
-    execute format('revoke all on function %s from public', f);
     execute format('grant execute on function %s to asoe_system', f);
   end loop;
-  foreach f in array array['asoe.claims()', 'asoe.current_org()', 'asoe.current_role()', 'asoe.is_staff()', 'asoe.is_admin()', 'asoe.staff_orgs()']
+  foreach f in array array['asoe.claims()', 'asoe.current_org()', 'asoe.current_role()', 'asoe.is_staff()', 'asoe.is_admin()', 'asoe.staff_orgs()', 'asoe.disabled_orgs()']
   loop
-    execute format('revoke all on function %s from public', f);
     execute format('grant execute on function %s to asoe_app', f);
   end loop;
 end
 $grants$;
--- PostgREST's callers evaluate the restrictive policies too; this function shows each only its own organizations
-grant execute on function asoe.staff_orgs() to authenticated;
+-- PostgREST's callers evaluate the restrictive policies too; these functions show each only its own organizations
+grant execute on function asoe.staff_orgs(), asoe.disabled_orgs() to authenticated;
 grant usage on schema asoe to authenticated;

@@ -10,7 +10,7 @@ alter table public.support_tickets
   add column language text not null default 'und',
   add column intent text,
   add column triage jsonb not null default '{}',
-  add column assignee uuid references auth.users (id) on delete set null,
+  add column assignee uuid,
   add column team text,
   add column waiting_for text constraint support_tickets_waiting_check
     check (waiting_for in ('client', 'approval', 'timer', 'person')),
@@ -26,9 +26,16 @@ alter table public.support_tickets
   add column resolved_at timestamptz,
   add column closed_at timestamptz,
   add column fingerprint bytea,
+  -- an assignee is a member of the ticket's own organization
+  add constraint support_tickets_assignee_fk foreign key (org_id, assignee) references asoe.members (org_id, user_id)
+    on delete set null (assignee),
   add column search tsvector generated always as (
     setweight(to_tsvector('simple', left(subject, 500)), 'A') || to_tsvector('simple', left(body, 20000))) stored;
 
+-- what stands beside a ticket refers to it by organization and id, what stands beside a session by its ticket too: a foreign
+-- key sees every row, and would else let one organization hang its rows on the ticket of another
+create unique index support_tickets_org_id on public.support_tickets (org_id, id);
+create unique index support_sessions_id_ticket on public.support_sessions (id, ticket_id);
 create unique index support_tickets_number on public.support_tickets (org_id, number);
 create index support_tickets_page on public.support_tickets (org_id, created_at desc, id desc);
 create index support_tickets_status_page on public.support_tickets (org_id, status, created_at desc, id desc);
@@ -56,8 +63,13 @@ end
 $$;
 revoke all on function asoe.next_ticket_number(uuid) from public;
 
+-- This runs before row-level security looks at the new row, and a sequence forgets nothing: outsiders are turned away here.
 create function asoe.number_ticket() returns trigger language plpgsql security definer set search_path = '' as $$
 begin
+  if not exists (select 1 from public.user_organizations where org_id = new.org_id and user_id = auth.uid())
+    and not pg_has_role(session_user, current_user, 'usage') then
+    raise insufficient_privilege using message = 'new row violates row-level security policy for table "support_tickets"';
+  end if;
   new.number := asoe.next_ticket_number(new.org_id);
   return new;
 end
@@ -121,8 +133,8 @@ create trigger support_tickets_tally after insert or update or delete on public.
 create table asoe.session_messages (
   org_id uuid not null references public.organizations (id) on delete cascade,
   id uuid not null default gen_random_uuid(),
-  session_id uuid not null references public.support_sessions (id) on delete cascade,
-  ticket_id uuid not null references public.support_tickets (id) on delete cascade,
+  session_id uuid not null,
+  ticket_id uuid not null,
   seq integer not null,
   role text not null check (role in ('user', 'assistant', 'agent', 'system')),
   content text not null,
@@ -130,7 +142,9 @@ create table asoe.session_messages (
   is_internal boolean not null default false,
   data jsonb not null default '{}',
   created_at timestamptz not null default clock_timestamp(),
-  primary key (org_id, id, created_at)
+  primary key (org_id, id, created_at),
+  foreign key (session_id, ticket_id) references public.support_sessions (id, ticket_id) on delete cascade,
+  foreign key (org_id, ticket_id) references public.support_tickets (org_id, id) on delete cascade
 ) partition by range (created_at);
 create index session_messages_session on asoe.session_messages (session_id, seq);
 create index session_messages_ticket on asoe.session_messages (org_id, ticket_id, created_at);
@@ -150,12 +164,15 @@ create table asoe.facts (
 create index facts_cursor on asoe.facts (org_id, xid, id);
 create index facts_ticket on asoe.facts (org_id, ticket_id, id) where ticket_id is not null;
 
--- One partition a month, made ahead; the default one catches what nobody prepared for.
+-- One partition a month, made ahead; the default one catches what nobody prepared for, and hands it over when its month is made.
 create function asoe.ensure_partitions(months_ahead integer default 3) returns integer
 language plpgsql security definer set search_path = '' as $$
 declare
-  parent text; month date; part text; made integer := 0;
+  parent text; key text; month date; part text; low text; high text; strays bigint; made integer := 0;
 begin
+  if months_ahead not between 0 and 24 then
+    raise invalid_parameter_value using message = 'months_ahead: give 0 to 24 months';
+  end if;
   perform pg_advisory_xact_lock(hashtext('asoe.ensure_partitions'));
   foreach parent in array array['session_messages', 'facts', 'agent_invocations'] loop
     if to_regclass('asoe.' || parent) is null then continue; end if;
@@ -164,16 +181,31 @@ begin
       execute format('alter table asoe.%I enable row level security', parent || '_default');
       execute format('alter table asoe.%I force row level security', parent || '_default');
     end if;
+    select a.attname into key from pg_partitioned_table p
+      join pg_attribute a on a.attrelid = p.partrelid and a.attnum = p.partattrs[0]
+      where p.partrelid = format('asoe.%I', parent)::regclass;
     for step in 0..months_ahead loop
       month := (date_trunc('month', now() at time zone 'utc') + make_interval(months => step))::date;
       part := format('%s_%s', parent, to_char(month, 'YYYY_MM'));
-      if to_regclass('asoe.' || part) is null then
-        execute format('create table asoe.%I partition of asoe.%I for values from (%L) to (%L)', part, parent,
-          month::text || ' 00:00:00+00', (month + interval '1 month')::date::text || ' 00:00:00+00');
-        execute format('alter table asoe.%I enable row level security', part);
-        execute format('alter table asoe.%I force row level security', part);
-        made := made + 1;
+      if to_regclass('asoe.' || part) is not null then continue; end if;
+      low := month::text || ' 00:00:00+00';
+      high := (month + interval '1 month')::date::text || ' 00:00:00+00';
+      execute format('create table asoe.%I (like asoe.%I including defaults including generated including constraints)',
+        part, parent);
+      -- the rows only change their place: nothing may fire, and nothing may come after
+      execute format('lock table asoe.%I in access exclusive mode', parent || '_default');
+      execute format('alter table asoe.%I disable trigger user', parent || '_default');
+      execute format('with stray as (delete from asoe.%I where %I >= %L and %I < %L returning *)
+        insert into asoe.%I select * from stray', parent || '_default', key, low, key, high, part);
+      get diagnostics strays = row_count;
+      execute format('alter table asoe.%I enable trigger user', parent || '_default');
+      execute format('alter table asoe.%I attach partition asoe.%I for values from (%L) to (%L)', parent, part, low, high);
+      execute format('alter table asoe.%I enable row level security', part);
+      execute format('alter table asoe.%I force row level security', part);
+      if strays > 0 then
+        raise notice '% rows of % were waiting in its default partition', strays, part;
       end if;
+      made := made + 1;
     end loop;
   end loop;
   return made;
@@ -182,13 +214,28 @@ $$;
 revoke all on function asoe.ensure_partitions(integer) from public;
 grant execute on function asoe.ensure_partitions(integer) to asoe_app;
 
--- support_sessions.messages mirrors the client-visible messages and is written by nobody else.
-create function asoe.mirror_message() returns trigger language plpgsql security definer set search_path = '' as $$
+-- support_sessions.messages mirrors the client-visible messages and is written by nobody else. Its times are UTC, whatever
+-- the writer's time zone.
+create function asoe.mirror_session(session uuid) returns void
+language sql security definer set search_path = '' set timezone = 'UTC' as $$
+  update public.support_sessions s set messages = coalesce((
+    select jsonb_agg(jsonb_build_object('id', m.id, 'seq', m.seq, 'role', m.role, 'content', m.content,
+      'timestamp', m.created_at) order by m.seq, m.id)
+    from asoe.session_messages m where m.session_id = s.id and not m.is_internal), '[]'::jsonb)
+  where s.id = session
+$$;
+
+create function asoe.mirror_message() returns trigger
+language plpgsql security definer set search_path = '' set timezone = 'UTC' as $$
 begin
-  if not new.is_internal then
-    update public.support_sessions set messages = coalesce(messages, '[]'::jsonb) || jsonb_build_array(jsonb_build_object(
-      'id', new.id, 'seq', new.seq, 'role', new.role, 'content', new.content, 'timestamp', new.created_at))
-    where id = new.session_id;
+  if new.is_internal then
+    return null;
+  end if;
+  update public.support_sessions set messages = coalesce(messages, '[]'::jsonb) || jsonb_build_array(jsonb_build_object(
+    'id', new.id, 'seq', new.seq, 'role', new.role, 'content', new.content, 'timestamp', new.created_at))
+  where id = new.session_id and coalesce((messages -> -1 ->> 'seq')::integer, 0) < new.seq;
+  if not found then
+    perform asoe.mirror_session(new.session_id);  -- it does not come last (an import)
   end if;
   return null;
 end
@@ -199,11 +246,10 @@ create trigger session_messages_mirror after insert on asoe.session_messages
 -- Erasure and redaction rewrite the text; the mirror is rebuilt from the rows.
 create function asoe.remirror_session() returns trigger language plpgsql security definer set search_path = '' as $$
 begin
-  update public.support_sessions s set messages = coalesce((
-    select jsonb_agg(jsonb_build_object('id', m.id, 'seq', m.seq, 'role', m.role, 'content', m.content,
-      'timestamp', m.created_at) order by m.seq)
-    from asoe.session_messages m where m.session_id = s.id and not m.is_internal), '[]'::jsonb)
-  where s.id = coalesce(new.session_id, old.session_id);
+  perform asoe.mirror_session(old.session_id);
+  if tg_op = 'UPDATE' and new.session_id <> old.session_id then
+    perform asoe.mirror_session(new.session_id);
+  end if;
   return null;
 end
 $$;
@@ -212,7 +258,8 @@ create trigger session_messages_remirror after update or delete on asoe.session_
 
 create function asoe.guard_messages() returns trigger language plpgsql set search_path = '' as $$
 begin
-  if pg_trigger_depth() < 2 and (
+  -- a trigger of one's own (on a temporary table) does not make one the mirror
+  if (pg_trigger_depth() < 2 or current_user in ('asoe_app', 'authenticated', 'service_role')) and (
     (tg_op = 'INSERT' and coalesce(new.messages, '[]'::jsonb) <> '[]'::jsonb)
     or (tg_op = 'UPDATE' and new.messages is distinct from old.messages)) then
     raise exception 'support_sessions.messages is a mirror and is not written directly'
@@ -229,6 +276,10 @@ create trigger support_sessions_guard before insert or update on public.support_
 create function asoe.next_message_seq(session uuid) returns integer
 language plpgsql volatile security definer set search_path = '' as $$
 begin
+  if not exists (select 1 from public.support_sessions s join public.support_tickets t on t.id = s.ticket_id
+      where s.id = session and t.org_id = asoe.current_org() and (t.user_id = auth.uid() or asoe.is_staff())) then
+    raise insufficient_privilege using message = 'no such session in your organization, or it is not yours';
+  end if;
   perform pg_advisory_xact_lock(hashtextextended(session::text, 2));
   return (select coalesce(max(m.seq), 0) + 1 from asoe.session_messages m where m.session_id = session);
 end
@@ -238,19 +289,21 @@ grant execute on function asoe.next_message_seq(uuid) to asoe_app;
 
 create table asoe.ticket_links (
   org_id uuid not null references public.organizations (id) on delete cascade,
-  ticket_id uuid not null references public.support_tickets (id) on delete cascade,
-  other_id uuid not null references public.support_tickets (id) on delete cascade,
+  ticket_id uuid not null,
+  other_id uuid not null,
   kind text not null check (kind in ('related', 'duplicate_of', 'follow_up_of', 'blocked_by')),
   created_by uuid,
   created_at timestamptz not null default now(),
   primary key (org_id, ticket_id, other_id, kind),
-  check (ticket_id <> other_id)
+  check (ticket_id <> other_id),
+  foreign key (org_id, ticket_id) references public.support_tickets (org_id, id) on delete cascade,
+  foreign key (org_id, other_id) references public.support_tickets (org_id, id) on delete cascade
 );
 
 create table asoe.attachments (
   org_id uuid not null references public.organizations (id) on delete cascade,
   id uuid not null default gen_random_uuid(),
-  ticket_id uuid not null references public.support_tickets (id) on delete cascade,
+  ticket_id uuid not null,
   message_id uuid,
   name text not null,
   media_type text not null,
@@ -260,7 +313,8 @@ create table asoe.attachments (
   is_internal boolean not null default false,
   created_by uuid,
   created_at timestamptz not null default now(),
-  primary key (org_id, id)
+  primary key (org_id, id),
+  foreign key (org_id, ticket_id) references public.support_tickets (org_id, id) on delete cascade
 );
 alter table asoe.attachments alter column content set storage external;
 create index attachments_ticket on asoe.attachments (org_id, ticket_id);
@@ -287,14 +341,15 @@ create table asoe.blocked_senders (
 create table asoe.corrections (
   org_id uuid not null references public.organizations (id) on delete cascade,
   id uuid not null default gen_random_uuid(),
-  ticket_id uuid not null references public.support_tickets (id) on delete cascade,
+  ticket_id uuid not null,
   field text not null check (field in ('category', 'severity', 'intent', 'resolution', 'answer')),
   judged text,
   corrected text not null,
   model_version text,
   corrected_by uuid,
   created_at timestamptz not null default now(),
-  primary key (org_id, id)
+  primary key (org_id, id),
+  foreign key (org_id, ticket_id) references public.support_tickets (org_id, id) on delete cascade
 );
 create index corrections_ticket on asoe.corrections (org_id, ticket_id);
 
@@ -348,7 +403,8 @@ create policy idempotency_keys_own on asoe.idempotency_keys as restrictive for a
 
 grant select on asoe.ticket_tally to asoe_app;
 grant select, insert, update (content, data), delete on asoe.session_messages to asoe_app;
-grant select, insert on asoe.facts to asoe_app;
+-- id and xid are the readers' cursor: no writer chooses them
+grant select, insert (org_id, kind, ticket_id, session_id, actor, data, at) on asoe.facts to asoe_app;
 grant select, insert, delete on asoe.ticket_links, asoe.blocked_senders to asoe_app;
 grant select, insert, delete on asoe.attachments to asoe_app;
 grant select, insert, update, delete on asoe.field_definitions to asoe_app;
@@ -383,8 +439,10 @@ alter table public.support_tickets force row level security;
 alter table public.support_sessions force row level security;
 
 create policy support_tickets_client on public.support_tickets as restrictive for all to authenticated
-  using (user_id = (select auth.uid()) or org_id in (select asoe.staff_orgs()))
-  with check (user_id = (select auth.uid()) or org_id in (select asoe.staff_orgs()));
+  using (org_id in (select asoe.staff_orgs())
+    or (user_id = (select auth.uid()) and org_id not in (select asoe.disabled_orgs())))
+  with check (org_id in (select asoe.staff_orgs())
+    or (user_id = (select auth.uid()) and org_id not in (select asoe.disabled_orgs())));
 -- a client changes no column directly
 create policy support_tickets_client_update on public.support_tickets as restrictive for update to authenticated
   using (org_id in (select asoe.staff_orgs()));
@@ -394,17 +452,25 @@ create policy support_tickets_delete on public.support_tickets for delete to aso
 create policy support_tickets_app on public.support_tickets as restrictive for all to asoe_app
   using (org_id = (select asoe.current_org()));
 
+-- the inner select sees only tickets that the policies above let through
 create policy support_sessions_client on public.support_sessions as restrictive for all to authenticated
-  using (exists (select 1 from public.support_tickets t where t.id = ticket_id
-    and (t.user_id = (select auth.uid()) or t.org_id in (select asoe.staff_orgs()))))
-  with check (exists (select 1 from public.support_tickets t where t.id = ticket_id
-    and (t.user_id = (select auth.uid()) or t.org_id in (select asoe.staff_orgs()))));
+  using (exists (select 1 from public.support_tickets t where t.id = ticket_id))
+  with check (exists (select 1 from public.support_tickets t where t.id = ticket_id));
 create policy support_sessions_client_update on public.support_sessions as restrictive for update to authenticated
   using (exists (select 1 from public.support_tickets t where t.id = ticket_id
     and t.org_id in (select asoe.staff_orgs())));
 
-grant select, insert, update on public.support_tickets, public.support_sessions to authenticated;
+-- default privileges of a database that was there before (Supabase) may give everything to everyone
+revoke all on public.support_tickets, public.support_sessions from public, anon, authenticated;
+grant select, insert, update on public.support_tickets, public.support_sessions to asoe_app;
 grant delete on public.support_tickets to asoe_app;
+-- numbers, triage and clocks are the service's
+grant select on public.support_tickets, public.support_sessions to authenticated;
+grant insert (id, org_id, user_id, category, severity, status, resolution, metadata, created_at, subject, body, language, cc,
+  tags), update (category, severity, status, resolution, metadata, subject, assignee, team, tags, cc, custom_fields, is_spam)
+  on public.support_tickets to authenticated;
+grant insert (id, ticket_id, assistant_type, messages, resolved, created_at), update (assistant_type, messages, resolved)
+  on public.support_sessions to authenticated;
 
 -- Full-text operators are not leakproof, so under row-level security their index would never be used. This function
 -- asks the same two questions first (which organization, whose tickets) and then uses it.
@@ -425,5 +491,7 @@ end
 $$;
 revoke all on function asoe.search_ticket_ids(text, integer) from public;
 grant execute on function asoe.search_ticket_ids(text, integer) to asoe_app;
+
+revoke all on all functions in schema asoe from public;
 
 select asoe.ensure_partitions();

@@ -3,7 +3,7 @@
 
 create table asoe.journeys (
   org_id uuid not null references public.organizations (id) on delete cascade,
-  ticket_id uuid not null references public.support_tickets (id) on delete cascade,
+  ticket_id uuid not null,
   stage text not null check (stage in ('triage', 'resolve', 'await_client', 'with_person', 'ended')),
   attempts integer not null default 0,
   failures integer not null default 0,
@@ -11,14 +11,15 @@ create table asoe.journeys (
   due_at timestamptz,
   data jsonb not null default '{}',
   updated_at timestamptz not null default clock_timestamp(),
-  primary key (org_id, ticket_id)
+  primary key (org_id, ticket_id),
+  foreign key (org_id, ticket_id) references public.support_tickets (org_id, id) on delete cascade
 );
 create index journeys_due on asoe.journeys (due_at) where due_at is not null;
 
 create table asoe.orchestrator_runs (
   org_id uuid not null references public.organizations (id) on delete cascade,
   id uuid not null,
-  ticket_id uuid references public.support_tickets (id) on delete cascade,
+  ticket_id uuid,
   initiator text not null,
   entrypoint text not null,
   plan jsonb not null default '[]',
@@ -28,7 +29,8 @@ create table asoe.orchestrator_runs (
   created_at timestamptz not null default clock_timestamp(),
   started_at timestamptz,
   ended_at timestamptz,
-  primary key (org_id, id)
+  primary key (org_id, id),
+  foreign key (org_id, ticket_id) references public.support_tickets (org_id, id) on delete cascade
 );
 create index orchestrator_runs_ticket on asoe.orchestrator_runs (org_id, ticket_id, created_at);
 

@@ -94,7 +94,8 @@ begin
       execute format('delete from asoe.%I where org_id = $1', t) using org;
     end loop;
   end if;
-  delete from auth.users where id = any (machines);
+  delete from auth.users a where id = any (machines)
+    and not exists (select 1 from asoe.members m where m.user_id = a.id);
   if (select pg_catalog.pg_get_userbyid(relowner) = current_user from pg_catalog.pg_class
       where oid = 'auth.users'::regclass) then
     delete from auth.users a where id = any (people)

@@ -4,7 +4,7 @@
 create table asoe.escalations (
   org_id uuid not null references public.organizations (id) on delete cascade,
   id uuid not null default gen_random_uuid(),
-  ticket_id uuid not null references public.support_tickets (id) on delete cascade,
+  ticket_id uuid not null,
   reasons text[] not null check (cardinality(reasons) > 0),
   team text not null,
   dossier jsonb not null,
@@ -12,7 +12,8 @@ create table asoe.escalations (
   taken_by uuid,
   taken_at timestamptz,
   ended_at timestamptz,
-  primary key (org_id, id)
+  primary key (org_id, id),
+  foreign key (org_id, ticket_id) references public.support_tickets (org_id, id) on delete cascade
 );
 create index escalations_ticket on asoe.escalations (org_id, ticket_id, created_at);
 -- a ticket waits for one person at a time, however often its journey is woken

@@ -98,7 +98,7 @@ async def refuse_privileged(connection: Connection) -> None:
         select current_user as name, r.rolsuper, r.rolbypassrls,
           exists (select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace
             where c.relowner = r.oid and n.nspname in ('public', 'asoe', 'queue', 'auth')) as owns,
-          exists (select 1 from pg_roles o where o.rolname = 'asoe_owner' and pg_has_role(r.oid, o.oid, 'member')) as may_own
+          exists (select 1 from pg_namespace n where n.nspname = 'asoe' and pg_has_role(r.oid, n.nspowner, 'member')) as may_own
         from pg_roles r where r.rolname = current_user
         """
     )
@@ -108,7 +108,7 @@ async def refuse_privileged(connection: Connection) -> None:
             (row["rolsuper"], "is a superuser"),
             (row["rolbypassrls"], "has BYPASSRLS"),
             (row["owns"], "owns tables"),
-            (row["may_own"], "may become asoe_owner"),
+            (row["may_own"], "may become the owner of schema asoe"),
         )
         if flag
     ]

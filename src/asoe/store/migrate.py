@@ -1,4 +1,4 @@
-"""Forward-only migrations: locked against other processes, with a lock timeout, each in one transaction of asoe_owner."""
+"""Forward-only migrations: locked against other processes, with a lock timeout, each in one transaction of the owner role."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, Final
 import asyncpg
 
 from asoe.domain.errors import Conflict, Unavailable
+from asoe.store.roles import prepare_existing
 
 FOLDER: Final = Path(__file__).parent / "migrations"
 _FILE = re.compile(r"^(?P<number>\d{3})_(?P<name>[a-z0-9_]+)\.sql$")
@@ -55,8 +56,8 @@ async def migrate(
 ) -> list[Migration]:
     """Apply what is missing and return it. The roles must exist (`ensure_roles`); several processes may call this.
 
-    Raises `Conflict(migration_changed)` when an applied file was edited or the database is newer than this release, and
-    `Unavailable(migration_locked)` when a lock could not be had.
+    Raises `Conflict(migration_changed | database_newer)` when an applied file was edited or the database is newer than
+    this release, `Unavailable(migration_locked)` when a lock could not be had, and what `prepare_existing` raises.
     """
     connection = await asyncpg.connect(owner_url, timeout=10)
     try:
@@ -91,21 +92,24 @@ async def pending(url: str) -> list[Migration]:
 
 async def _prepare(connection: Any) -> None:
     await connection.execute("set search_path = public, extensions")
-    await connection.execute("set role asoe_owner")
-    await connection.execute("create schema if not exists asoe")
-    await connection.execute(
-        """
-        create table if not exists asoe.migrations (
-          number integer primary key, name text not null, checksum text not null,
-          applied_at timestamptz not null default now())
-        """
-    )
-    await connection.execute("alter table asoe.migrations enable row level security")
-    await connection.execute("alter table asoe.migrations force row level security")
-    await connection.execute("drop policy if exists migrations_read on asoe.migrations")
-    await connection.execute("create policy migrations_read on asoe.migrations for select to asoe_app using (true)")
-    await connection.execute("grant usage on schema asoe to asoe_app")
-    await connection.execute("grant select on asoe.migrations to asoe_app")
+    owner = await connection.fetchval("select quote_ident($1)", await prepare_existing(connection))
+    await connection.execute(f"set role {owner}")
+    if await connection.fetchval("select to_regclass('asoe.migrations')") is not None:
+        return
+    async with connection.transaction():
+        await connection.execute("create schema if not exists asoe")
+        await connection.execute(
+            """
+            create table asoe.migrations (
+              number integer primary key, name text not null, checksum text not null,
+              applied_at timestamptz not null default now());
+            alter table asoe.migrations enable row level security;
+            alter table asoe.migrations force row level security;
+            create policy migrations_read on asoe.migrations for select to asoe_app using (true);
+            grant usage on schema asoe to asoe_app;
+            grant select on asoe.migrations to asoe_app;
+            """
+        )
 
 
 async def _applied(connection: Any) -> dict[int, str]:

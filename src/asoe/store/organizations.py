@@ -21,6 +21,7 @@ from asoe.domain.people import Invitation, Member, Membership, Organization, che
 from asoe.store import facts
 from asoe.store.db import Connection, Database
 from asoe.store.queries import NamedQueries
+from asoe.store.roles import owner_of_schema
 
 
 class OrganizationsSql(NamedQueries):
@@ -279,12 +280,13 @@ async def accept_invitation(database: Database, token_hash: bytes, name: str, no
 
 @asynccontextmanager
 async def _as_owner(owner_url: str) -> AsyncIterator[Connection]:
-    """One transaction of asoe_owner."""
+    """One transaction of the role that owns ASOE's tables."""
     connection = await asyncpg.connect(owner_url, timeout=10)
     try:
         await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_to_json, decoder=json.loads)
         async with connection.transaction():
-            await connection.execute("set local role asoe_owner")
+            owner = await connection.fetchval("select quote_ident($1)", await owner_of_schema(connection))
+            await connection.execute(f"set local role {owner}")
             yield connection
     finally:
         await connection.close()

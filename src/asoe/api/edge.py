@@ -1,0 +1,120 @@
+"""The outermost layer, plain ASGI: request id, body limit, security headers, access log, counters. It knows no route.
+
+The log holds ids, classes and figures: no path, no query, no header's value, no text of a client.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any, Final
+from uuid import uuid4
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from asoe.api import problems
+from asoe.api.door import refuse
+from asoe.api.metrics import Metrics
+from asoe.config import Settings
+
+_log = structlog.get_logger("asoe.access")
+_REQUEST_ID: Final = re.compile(rb"^[A-Za-z0-9._-]{8,64}$")
+_ATTACHMENTS: Final = re.compile(r"^/api/support/ticket/[^/]+/attachments/?$")
+_FORM_OVERHEAD: Final = 64 * 1024
+_SECURITY: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+_DEFAULTS: Final = {
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    b"cache-control": b"no-store",
+}
+
+
+class Edge:
+    """Wraps the whole application."""
+
+    def __init__(self, app: ASGIApp, *, settings: Settings, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._max_json = settings.max_request_bytes
+        self._max_form = settings.max_attachment_bytes + _FORM_OVERHEAD
+        always = list(_SECURITY)
+        if (settings.public_url or "").startswith("https://"):
+            always.append((b"strict-transport-security", b"max-age=31536000"))
+        self._always = always
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id, declared = _read_headers(scope)
+        scope["asoe.request_id"] = request_id
+        limit = self._max_form if _ATTACHMENTS.match(scope["path"]) else self._max_json
+        status = 0
+        received = 0
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            if message["type"] == "http.request":
+                received += len(message.get("body", b""))
+                if received > limit:
+                    raise problems.TooLarge
+            return message
+
+        async def dressed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = self._dress(message.get("headers", ()), request_id)
+            await send(message)
+
+        try:
+            if declared > limit:
+                await refuse(problems.TooLarge(), scope)(scope, receive, dressed)
+            else:
+                await self._app(scope, limited, dressed)
+        except Exception as error:
+            if status:
+                raise  # the response is half sent: the server ends the connection
+            await refuse(error, scope)(scope, receive, dressed)
+        finally:
+            self._note(scope, status, time.perf_counter() - started, request_id)
+
+    def _dress(self, headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
+        dressed = [*headers, *self._always, (b"x-request-id", request_id.encode())]
+        there = {name for name, _ in dressed}
+        dressed += [(name, value) for name, value in _DEFAULTS.items() if name not in there]
+        return dressed
+
+    def _note(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
+        route = getattr(scope.get("route"), "path", "none")
+        self._metrics.count(scope["method"], route, status, seconds)
+        call = scope.get("asoe.call")
+        _log.info(
+            "request",
+            request_id=request_id,
+            method=scope["method"] if scope["method"].isalpha() else "OTHER",
+            route=route,
+            status=status,
+            ms=round(seconds * 1000, 2),
+            code=scope.get("asoe.code"),
+            org_id=str(call.principal.org_id) if call else None,
+            user_id=str(call.principal.user_id) if call else None,
+        )
+
+
+def _read_headers(scope: Scope) -> tuple[str, int]:
+    """The request's id (the caller's, when it is one) and the declared length of its body."""
+    request_id, declared = "", 0
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.match(value):
+            request_id = value.decode("ascii")
+        elif name == b"content-length" and value.isdigit():
+            declared = int(value[:20])
+    return request_id or uuid4().hex, declared

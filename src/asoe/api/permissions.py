@@ -1,0 +1,146 @@
+"""Which role, and which scope of a key, may do what at which route: all of it, on one screen. Nothing else decides this.
+
+A route that is not in the table, or a row without a route, refuses the start (`check`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from asoe.domain.errors import Denied
+from asoe.domain.organization import Principal
+from asoe.domain.people import scope_allows
+
+PUBLIC: Final = frozenset[str]()
+ALL: Final = frozenset({"owner", "admin", "agent", "client"})
+STAFF: Final = frozenset({"owner", "admin", "agent"})
+ADMINS: Final = frozenset({"owner", "admin"})
+
+_TICKET: Final = "/api/support/ticket/{ticket_id}"
+_SESSION: Final = "/api/support/session/{session_id}"
+_READ, _WRITE = "tickets:read", "tickets:write"
+_KNOW, _TEACH = "knowledge:read", "knowledge:write"
+_SEE, _HIRE = "people:read", "people:write"
+
+# fmt: off
+TABLE: Final[tuple[tuple[str, str, str, frozenset[str], str | None], ...]] = (
+    # method  path                                     permission              roles   scope of a key
+    ("POST",   "/api/support/ticket",                  "ticket.open",          ALL,    _WRITE),
+    ("POST",   "/api/support/message/{session_id}",    "message.write",        ALL,    _WRITE),
+    ("GET",    "/api/support/tickets",                 "ticket.list",          ALL,    _READ),
+    ("GET",    "/api/support/open-tickets",            "ticket.list",          ALL,    _READ),
+    ("GET",    "/api/support/stats",                   "stats.read",           STAFF,  _READ),
+    ("GET",    _TICKET,                                "ticket.read",          ALL,    _READ),
+    ("GET",    "/api/support/ticket/number/{number}",  "ticket.read",          ALL,    _READ),
+    ("PATCH",  _TICKET,                                "ticket.change",        STAFF,  _WRITE),
+    ("POST",   _TICKET + "/assign",                    "ticket.assign",        STAFF,  _WRITE),
+    ("POST",   _TICKET + "/status",                    "ticket.move",          STAFF,  _WRITE),
+    ("POST",   _TICKET + "/close",                     "ticket.close",         STAFF,  _WRITE),
+    ("POST",   _TICKET + "/reopen",                    "ticket.reopen",        STAFF,  _WRITE),
+    ("POST",   _TICKET + "/merge",                     "ticket.merge",         STAFF,  _WRITE),
+    ("POST",   _TICKET + "/link",                      "ticket.link",          STAFF,  _WRITE),
+    ("POST",   _TICKET + "/spam",                      "ticket.spam",          STAFF,  _WRITE),
+    ("GET",    _TICKET + "/timeline",                  "timeline.read",        STAFF,  _READ),
+    ("GET",    _TICKET + "/runs",                      "run.read",             STAFF,  _READ),
+    ("GET",    _TICKET + "/dossier",                   "dossier.read",         STAFF,  _READ),
+    ("GET",    _TICKET + "/links",                     "ticket.read_links",    STAFF,  _READ),
+    ("POST",   _TICKET + "/notes",                     "note.write",           STAFF,  _WRITE),
+    ("GET",    _TICKET + "/attachments",               "attachment.list",      ALL,    _READ),
+    ("POST",   _TICKET + "/attachments",               "attachment.add",       ALL,    _WRITE),
+    ("GET",    "/api/support/attachment/{attachment_id}", "attachment.read",   ALL,    _READ),
+    ("GET",    "/api/support/fields",                  "field.list",           STAFF,  _READ),
+    ("POST",   "/api/support/fields",                  "field.define",         ADMINS, "admin"),
+    ("PATCH",  "/api/support/fields/{name}",           "field.change",         ADMINS, "admin"),
+    ("DELETE", "/api/support/fields/{name}",           "field.remove",         ADMINS, "admin"),
+    ("POST",   "/api/support/session/{ticket_id}",     "session.start",        ALL,    _WRITE),
+    ("GET",    _SESSION,                               "session.read",         ALL,    _READ),
+    ("GET",    _SESSION + "/events",                   "session.follow",       ALL,    _READ),
+    ("POST",   _SESSION + "/resolve",                  "session.resolve",      ALL,    _WRITE),
+    ("POST",   _SESSION + "/take-over",                "session.take_over",    STAFF,  _WRITE),
+    ("POST",   _SESSION + "/hand-back",                "session.hand_back",    STAFF,  _WRITE),
+    ("GET",    "/api/articles",                        "article.list",         ALL,    _KNOW),
+    ("POST",   "/api/articles",                        "article.write",        STAFF,  _TEACH),
+    ("POST",   "/api/articles/search",                 "article.search",       ALL,    _KNOW),
+    ("GET",    "/api/articles/{article_id}",           "article.read",         ALL,    _KNOW),
+    ("PATCH",  "/api/articles/{article_id}",           "article.write",        STAFF,  _TEACH),
+    ("GET",    "/api/articles/{article_id}/versions",  "article.read_versions", STAFF, _KNOW),
+    ("POST",   "/api/articles/{article_id}/publish",   "article.publish",      STAFF,  _TEACH),
+    ("POST",   "/api/articles/{article_id}/retire",    "article.retire",       STAFF,  _TEACH),
+    ("POST",   "/api/articles/{article_id}/restore",   "article.restore",      STAFF,  _TEACH),
+    ("GET",    "/api/contacts",                        "contact.list",         STAFF,  _SEE),
+    ("POST",   "/api/contacts/{contact_id}/block",     "contact.block",        STAFF,  _HIRE),
+    ("POST",   "/api/contacts/{contact_id}/unblock",   "contact.unblock",      STAFF,  _HIRE),
+    ("POST",   "/api/contacts/{contact_id}/export",    "contact.export",       ADMINS, _HIRE),
+    ("POST",   "/api/contacts/{contact_id}/erase",     "contact.erase",        ADMINS, _HIRE),
+    ("GET",    "/api/members",                         "member.list",          STAFF,  _SEE),
+    ("POST",   "/api/members",                         "member.add",           ADMINS, _HIRE),
+    ("GET",    "/api/members/{user_id}",               "member.read",          STAFF,  _SEE),
+    ("PATCH",  "/api/members/{user_id}",               "member.change",        ADMINS, _HIRE),
+    ("GET",    "/api/invitations",                     "invitation.list",      ADMINS, _SEE),
+    ("POST",   "/api/invitations",                     "invitation.make",      ADMINS, _HIRE),
+    ("DELETE", "/api/invitations/{invitation_id}",     "invitation.withdraw",  ADMINS, _HIRE),
+    ("POST",   "/api/invitations/accept",              "invitation.accept",    PUBLIC, None),
+    ("GET",    "/api/keys",                            "key.list",             ADMINS, _SEE),
+    ("POST",   "/api/keys",                            "key.make",             ADMINS, _HIRE),
+    ("DELETE", "/api/keys/{key_id}",                   "key.revoke",           ADMINS, _HIRE),
+    ("GET",    "/api/organization",                    "organization.read",    STAFF,  _SEE),
+    ("PATCH",  "/api/organization",                    "organization.change",  ADMINS, "admin"),
+    ("GET",    "/api/whoami",                          "self.read",            ALL,    None),
+    ("GET",    "/healthz",                             "process.health",       PUBLIC, None),
+    ("GET",    "/readyz",                              "process.ready",        PUBLIC, None),
+    ("GET",    "/metrics",                             "process.metrics",      PUBLIC, None),  # token, or loopback
+    ("GET",    "/openapi.json",                        "document.read",        PUBLIC, None),
+    ("GET",    "/docs",                                "document.read",        PUBLIC, None),
+)
+# fmt: on
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table."""
+
+    method: str
+    path: str
+    permission: str
+    roles: frozenset[str]
+    scope: str | None
+
+    @property
+    def is_public(self) -> bool:
+        return not self.roles
+
+
+RULES: Final = {(row[0], row[1]): Rule(*row) for row in TABLE}
+
+
+def rule_of(method: str, path: str) -> Rule:
+    """The row of a route; raises RuntimeError for one that is not in the table, which stops the start."""
+    rule = RULES.get((method, path))
+    if rule is None:
+        raise RuntimeError(f"{method} {path} is not in asoe.api.permissions.TABLE: say there who may call it")
+    return rule
+
+
+def check(routes: Iterable[tuple[str, str]]) -> None:
+    """Raise RuntimeError unless `routes`, each (method, path), are exactly the table's."""
+    served = set(routes)
+    if served != set(RULES):
+        raise RuntimeError(
+            f"the permission table and the routes differ: not in the table {sorted(served - set(RULES))}, "
+            f"without a route {sorted(set(RULES) - served)}"
+        )
+
+
+def authorize(principal: Principal, rule: Rule) -> None:
+    """Raise `Denied` unless the principal's role, and its key's scopes, allow what the rule names."""
+    if principal.role not in rule.roles:
+        allowed = ", ".join(sorted(rule.roles))
+        raise Denied(f"{rule.permission} is for {allowed}; you act as {principal.role}.", code="role_not_permitted")
+    if rule.scope is not None and principal.scopes and not scope_allows(principal.scopes, rule.scope):
+        raise Denied(
+            f"{rule.permission} needs a key with scope {rule.scope}; this one has "
+            f"{', '.join(sorted(principal.scopes))}.",
+            code="scope_missing",
+        )

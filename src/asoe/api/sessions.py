@@ -1,0 +1,146 @@
+"""Routes on sessions: start, read, write, resolve, take over, hand back, and follow live."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query
+from pydantic_core import to_json
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from asoe.api import answers, encoding
+from asoe.api.door import Call, Door, call_of
+from asoe.api.encoding import reply
+from asoe.api.live import Cursor, read_cursor
+from asoe.api.schemas import MessageIn, SessionIn
+from asoe.desk import session
+from asoe.domain.errors import AsoeError
+from asoe.domain.session import Session
+
+router = APIRouter(route_class=Door, tags=["sessions"])
+_ONE: Final = "/api/support/session/{session_id}"
+HEARTBEAT_SECONDS: Final = 15.0
+_MAX_SEQ: Final = 2**31 - 1
+
+
+@router.post("/api/support/message/{session_id}", status_code=201, response_model=answers.MessageOut)
+async def add_message(request: Request, session_id: UUID, body: MessageIn) -> Response:
+    """Clients, and keys for contacts, write as user; staff as agent; only the engine as assistant and system."""
+    call = call_of(request)
+    added = await session.add_message(
+        call.desk,
+        call.principal,
+        session_id,
+        body.role,
+        body.content,
+        remember=call.remember(encoding.message),
+    )
+    return reply(encoding.message(added), 201)
+
+
+@router.post("/api/support/session/{ticket_id}", status_code=201, response_model=answers.SessionOut)
+async def start_session(request: Request, ticket_id: UUID, body: SessionIn | None = None) -> Response:
+    """A further session on a ticket; each ticket has one from the start."""
+    call = call_of(request)
+    kind = body.assistant_type if body else "ai"
+    return reply(encoding.session(await session.start_session(call.acting, call.principal, ticket_id, kind)), 201)
+
+
+@router.get(_ONE, response_model=answers.SessionWithMessages)
+async def get_session(
+    request: Request, session_id: UUID, after_seq: Annotated[int, Query(ge=0, le=_MAX_SEQ)] = 0
+) -> Response:
+    """The session with its messages behind `after_seq`, at most 500."""
+    call = call_of(request)
+    found, said = await session.read_session(call.desk, call.principal, session_id, after_seq=after_seq)
+    messages = [encoding.message_in_session(message, call.principal) for message in said]
+    return reply({**encoding.session(found), "messages": messages})
+
+
+@router.post(_ONE + "/resolve", response_model=answers.SessionOut)
+async def resolve_session(request: Request, session_id: UUID) -> Response:
+    """By the client: a confirmation. By staff: resolved, unverified."""
+    call = call_of(request)
+    return reply(encoding.session(await session.resolve_session(call.acting, call.principal, session_id)))
+
+
+@router.post(_ONE + "/take-over", response_model=answers.SessionOut)
+async def take_over(request: Request, session_id: UUID) -> Response:
+    """The engine is quiet from now on."""
+    call = call_of(request)
+    return reply(encoding.session(await session.take_over(call.acting, call.principal, session_id)))
+
+
+@router.post(_ONE + "/hand-back", response_model=answers.SessionOut)
+async def hand_back(request: Request, session_id: UUID) -> Response:
+    """The engine looks at the ticket anew."""
+    call = call_of(request)
+    return reply(encoding.session(await session.hand_back(call.acting, call.principal, session_id)))
+
+
+@router.get(
+    _ONE + "/events",
+    response_class=StreamingResponse,
+    responses={
+        200: {"description": "Server-sent events", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    },
+)
+async def follow_session(
+    request: Request, session_id: UUID, last_event_id: Annotated[str | None, Header(max_length=64)] = None
+) -> Response:
+    """Events `changed` with `{kind, seq?}`: read the session again. `Last-Event-ID` resumes; a comment every 15 s."""
+    call = call_of(request)
+    found, _ = await session.read_session(call.desk, call.principal, session_id, after_seq=_MAX_SEQ)
+    stream = _events(request, call, found, read_cursor(last_event_id))
+    first = await anext(stream)  # a refusal is a problem document, not a broken stream
+    return StreamingResponse(
+        _after_first(first, stream), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+    )
+
+
+async def _after_first(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in rest:
+        yield chunk
+
+
+async def _events(request: Request, call: Call, found: Session, after: Cursor | None) -> AsyncIterator[bytes]:
+    """The stream's bytes; every heartbeat asks again whether the caller may still see the session."""
+    hub, gauge = call.gate.hub, call.gate.metrics.viewers
+    async with hub.viewing(call.principal, found, after=after) as viewer:
+        gauge.inc()
+        try:
+            yield b"retry: 2000\n: following\n\n"
+            checked = time.monotonic()
+            while True:
+                try:
+                    async with asyncio.timeout(HEARTBEAT_SECONDS):
+                        change = await viewer.waiting.get()
+                except TimeoutError:
+                    yield b": ping\n\n"
+                else:
+                    if change is None:
+                        return
+                    data = {"kind": change.kind} if change.seq is None else {"kind": change.kind, "seq": change.seq}
+                    yield b"id: %s\nevent: changed\ndata: %s\n\n" % (change.id.encode(), to_json(data))
+                if time.monotonic() - checked >= HEARTBEAT_SECONDS:
+                    if not await _may_still(request, call, found.id):
+                        yield b"event: closed\ndata: {}\n\n"
+                        return
+                    checked = time.monotonic()
+        finally:
+            gauge.dec()
+
+
+async def _may_still(request: Request, call: Call, session_id: UUID) -> bool:
+    try:
+        principal = await call.gate.authenticator.authenticate(request.headers)
+        await session.read_session(call.desk, principal, session_id, after_seq=_MAX_SEQ)
+    except AsoeError:
+        return False
+    return principal.role == call.principal.role

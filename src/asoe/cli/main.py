@@ -1,0 +1,71 @@
+"""`asoe`: puts the commands together, and turns errors into words and exit codes (see asoe.domain.errors)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from asoe.cli import (
+    demo,
+    key,
+    knowledge,
+    member,
+    migrate,
+    org,
+    replay,
+    serve,
+    ticket,
+    triage,
+    version,
+)
+from asoe.cli.door import explain
+from asoe.domain.errors import AsoeError
+
+HELP = """ASOE resolves what it can prove, and hands the rest to a person with the work half done.
+
+Start with `asoe demo`. An own installation: `asoe org create`, `asoe key create`, `asoe knowledge import`, `asoe serve`.
+Every command has --help. Settings are environment variables (docs/operations/settings.md).
+
+Exit codes: 0 done · 2 wrong input · 3 not allowed · 4 no such thing · 5 conflict · 6 not available now · 1 anything else.
+"""
+
+app = typer.Typer(
+    name="asoe", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown"
+)
+for room in (serve, demo, migrate, triage, replay, version):
+    room.add_to(app)
+app.add_typer(org.app, name="org")
+app.add_typer(member.app, name="member")
+app.add_typer(key.app, name="key")
+app.add_typer(ticket.app, name="ticket")
+app.add_typer(knowledge.app, name="knowledge")
+
+
+@app.callback()
+def _root(
+    *,
+    show: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
+) -> None:
+    if show:
+        version.version(as_json=False)
+        raise typer.Exit
+
+
+def main() -> None:
+    """The entry point."""
+    try:
+        app()
+    except AsoeError as error:
+        sys.exit(explain(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

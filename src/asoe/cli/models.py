@@ -1,0 +1,43 @@
+"""Models that load when a command first needs them: most commands never do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+
+from asoe.desk.context import Judgement
+from asoe.domain.answer import Answer
+from asoe.domain.knowledge import Passage
+from asoe.domain.triage import Triage
+
+
+class ModelsOnDemand:
+    """The `Judgement` of short-lived commands."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._loaded: Judgement | None = None
+
+    async def triage(self, subject: str, body: str) -> Triage:
+        return await (await self._models()).triage(subject, body)
+
+    async def embed(self, texts: Sequence[str]) -> np.ndarray:
+        return await (await self._models()).embed(texts)
+
+    async def answer(
+        self, question: str, passages: Sequence[Passage], *, language: str, threshold: float
+    ) -> Answer | None:
+        return await (await self._models()).answer(question, passages, language=language, threshold=threshold)
+
+    async def read_reply(self, text: str, language: str) -> str:
+        return await (await self._models()).read_reply(text, language)
+
+    async def _models(self) -> Judgement:
+        from asoe.ai.local import LocalAI
+
+        async with self._lock:
+            if self._loaded is None:
+                self._loaded = await LocalAI.load()
+        return self._loaded

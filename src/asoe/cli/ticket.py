@@ -1,0 +1,130 @@
+"""`asoe ticket`: look at tickets and open one. Acts as the organization's owner."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from asoe.cli.door import DataDir, Json, OrgOption, acting, out, run, show, show_one
+from asoe.domain.errors import Invalid
+
+app = typer.Typer(help="List, show and open tickets.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_tickets(
+    *,
+    status: Annotated[list[str] | None, typer.Option(help="Only these statuses; may be repeated.")] = None,
+    category: Annotated[list[str] | None, typer.Option(help="Only these categories; may be repeated.")] = None,
+    team: Annotated[str | None, typer.Option(help="Only this team's.")] = None,
+    search: Annotated[str | None, typer.Option("--search", help="Words in subject or body.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
+    org: OrgOption = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """List tickets, newest first."""
+
+    async def work(desk: Any, owner: Any) -> Any:
+        from asoe.desk import ticket as desk_ticket
+        from asoe.store.tickets import TicketFilter
+
+        wanted = TicketFilter(
+            status=tuple(status) if status else None,
+            category=tuple(category) if category else None,
+            team=team,
+            q=search,
+        )
+        return (await desk_ticket.list_tickets(desk, owner, wanted, limit=limit)).items
+
+    columns = ("number", "status", "waiting_for", "severity", "category", "team", "created_at", "subject")
+    show(run(acting(work, org, data_dir)), columns, as_json=as_json, empty="No such tickets.")
+
+
+@app.command("show")
+def show_ticket(
+    *,
+    ticket: Annotated[str, typer.Argument(help="Number or id.")],
+    org: OrgOption = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Show one ticket with its conversation, its timeline and, when handed over, its dossier."""
+
+    async def work(desk: Any, owner: Any) -> Any:
+        return await _read(desk, owner, ticket)
+
+    found = run(acting(work, org, data_dir))
+    if as_json:
+        show_one(found, as_json=True)
+        return
+    head = ("number", "id", "status", "waiting_for", "severity", "category", "intent", "team", "created_at", "subject")
+    show_one({name: getattr(found["ticket"], name) for name in head}, as_json=False)
+    for message in found["messages"]:
+        out.print(f"\n[bold]{message.role}[/]{' (internal)' if message.is_internal else ''}")
+        out.print(message.content, markup=False)
+    if found["dossier"] is not None:
+        out.print("\n[bold]dossier[/]")
+        show_one(found["dossier"], as_json=False)
+    out.print("\n[bold]timeline[/]")
+    rows = [{"at": fact.at, "fact": fact.kind, "with": fact.data} for fact in found["timeline"]]
+    show(rows, ("at", "fact", "with"), as_json=False)
+
+
+@app.command("open")
+def open_ticket(
+    *,
+    body: Annotated[str, typer.Argument(help="What the client says; '-' reads standard input.")],
+    subject: Annotated[str, typer.Option(help="Subject.")] = "",
+    email: Annotated[str | None, typer.Option(help="The client's address.")] = None,
+    category: Annotated[str | None, typer.Option(help="Your opinion; triage decides.")] = None,
+    severity: Annotated[str | None, typer.Option(help="Your opinion; triage may raise it.")] = None,
+    org: OrgOption = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Open a ticket as somebody on the phone would; a worker takes it from there."""
+
+    async def work(desk: Any, owner: Any) -> Any:
+        from asoe.desk.intake import NewContact, NewTicket
+        from asoe.desk.intake import open_ticket as intake
+
+        words = sys.stdin.read() if body == "-" else body
+        new = NewTicket(
+            subject=subject,
+            body=words,
+            category=category,
+            severity=severity,
+            contact=NewContact(email=email) if email else None,
+        )
+        return await intake(desk, owner, new)
+
+    made = run(acting(work, org, data_dir))
+    names = ("number", "id", "session_id", "status", "category", "severity", "intent", "language")
+    show_one(made if as_json else {name: getattr(made, name) for name in names}, as_json=as_json)
+
+
+async def _read(desk: Any, owner: Any, named: str) -> dict[str, Any]:
+    from asoe.desk import session as desk_session
+    from asoe.desk import ticket as desk_ticket
+    from asoe.domain.errors import Missing
+
+    if named.lstrip("#").isdigit():
+        found = await desk_ticket.read_by_number(desk, owner, int(named.lstrip("#")))
+    else:
+        try:
+            found = await desk_ticket.read_ticket(desk, owner, UUID(named))
+        except ValueError:
+            raise Invalid(f"{named!r} is neither a number nor an id of a ticket.", code="bad_id") from None
+    messages: list[Any] = []
+    if found.session_id is not None:
+        _, messages = await desk_session.read_session(desk, owner, found.session_id)
+    try:
+        dossier = (await desk_ticket.dossier(desk, owner, found.id)).dossier
+    except Missing:
+        dossier = None
+    timeline = await desk_ticket.timeline(desk, owner, found.id)
+    return {"ticket": found, "messages": messages, "dossier": dossier, "timeline": timeline}

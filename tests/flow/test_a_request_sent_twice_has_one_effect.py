@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from tests.conftest import Org
-from tests.flow.conftest import Connect, open_ticket, problem
+from flow_cast import Connect, open_ticket, problem
+
+if TYPE_CHECKING:
+    from tests.conftest import Org
 
 from asoe.app import App
 from asoe.store import idempotency

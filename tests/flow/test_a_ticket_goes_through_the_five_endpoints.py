@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import httpx
-from tests.conftest import Org
-from tests.flow.conftest import open_ticket, problem
+from flow_cast import open_ticket, problem
+
+if TYPE_CHECKING:
+    from tests.conftest import Org
 
 from asoe.app import App
 from asoe.desk import journey

@@ -1,0 +1,88 @@
+"""A judgement that tests can foresee, a clock they move, and how they open tickets and read problems."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import numpy as np
+
+from asoe.domain.answer import Answer
+from asoe.domain.organization import Principal
+from asoe.domain.triage import Estimate, Evidence, Triage
+
+Connect = Callable[[Principal], Awaitable[httpx.AsyncClient]]
+WORDS = {
+    "invoice": "billing",
+    "crash": "bug_report",
+    "slow": "performance",
+    "login": "account",
+    "webhook": "integration",
+}
+
+
+class PlainJudgement:
+    """Judges by single words; answers nothing, so that every journey hands over."""
+
+    async def triage(self, subject: str, body: str) -> Triage:
+        text = f"{subject} {body}".lower()
+        category = next((value for word, value in WORDS.items() if word in text), "general")
+        severity = "critical" if "everything is down" in text else "medium"
+        return Triage(
+            category=Estimate(category, 0.9, (("general", 0.1),)),
+            severity=Estimate(severity, 0.9),
+            intent=Estimate("invoice_question" if category == "billing" else "wants_a_person", 0.9),
+            language="en",
+            language_confidence=0.99,
+            scope=0.9,
+            evidence=Evidence(words=tuple(word for word in WORDS if word in text)),
+            requests=(),
+            model_version="plain-1",
+        )
+
+    async def embed(self, texts: Sequence[str]) -> np.ndarray:
+        return np.stack([np.random.default_rng(len(text)).normal(size=384) for text in texts]).astype(np.float32)
+
+    async def answer(self, question: str, passages: Any, *, language: str, threshold: float) -> Answer | None:
+        return None
+
+    async def read_reply(self, text: str, language: str) -> str:
+        return "wants_person"
+
+
+@dataclass
+class Clock:
+    """Time that tests move; it passes by a millisecond at every look, so that an order can be told."""
+
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(milliseconds=1)
+        return self.now
+
+    def pass_by(self, **span: float) -> None:
+        self.now += timedelta(**span)
+
+
+async def open_ticket(by: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
+    body = {"subject": "Question about an invoice", "body": "Where is the invoice of May?", **fields}
+    response = await by.post("/api/support/ticket", json=body)
+    assert response.status_code == 201, response.text
+    return response.json()
+
+
+def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The problem document of a refused request, checked for form."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body = response.json()
+    assert body["code"] == code, body
+    assert body["status"] == status
+    assert body["type"] == f"urn:asoe:problem:{code}"
+    assert body["title"]
+    assert body["detail"]
+    assert body["instance"] == f"urn:asoe:request:{response.headers['x-request-id']}"
+    return body

@@ -1,0 +1,99 @@
+"""The permission table and the routes are one; every role that is not named is refused; every scope narrows."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from asoe.api import articles, attachments, operations, people, permissions, sessions, tickets
+from asoe.api.permissions import ALL, RULES, TABLE, Rule, authorize, check, rule_of
+from asoe.domain.errors import Denied
+from asoe.domain.organization import ROLES, Principal
+from asoe.domain.people import SCOPES
+
+ROUTERS = (tickets, sessions, attachments, articles, people, operations)
+
+
+def served() -> set[tuple[str, str]]:
+    return {
+        (method, route.path)  # type: ignore[attr-defined]
+        for module in ROUTERS
+        for route in module.router.routes
+        for method in route.methods  # type: ignore[attr-defined]
+    }
+
+
+def test_every_route_is_in_the_table_and_every_row_has_a_route() -> None:
+    assert served() == set(RULES)
+    check(served())
+
+
+def test_a_route_without_a_row_stops_the_start() -> None:
+    with pytest.raises(RuntimeError, match="not in asoe.api.permissions.TABLE"):
+        rule_of("POST", "/api/unknown")
+    with pytest.raises(RuntimeError, match="differ"):
+        check([*served(), ("GET", "/api/unknown")])
+    with pytest.raises(RuntimeError, match="without a route"):
+        check(sorted(served())[1:])
+
+
+def test_the_table_fits_one_screen_and_names_each_route_once() -> None:
+    assert len(TABLE) == len(RULES) <= 80
+    for _, _, permission, roles, scope in TABLE:
+        noun, _, verb = permission.partition(".")
+        assert noun
+        assert verb
+        assert roles <= ALL
+        assert scope is None or scope in SCOPES
+
+
+@pytest.mark.parametrize(
+    "rule", [rule for rule in RULES.values() if not rule.is_public], ids=lambda r: r.method + r.path
+)
+def test_only_the_named_roles_pass(rule: Rule) -> None:
+    for role in (*ROLES, "engine", "somebody"):
+        caller = Principal(uuid4(), uuid4(), role)
+        if role in rule.roles:
+            authorize(caller, rule)
+        else:
+            with pytest.raises(Denied) as refused:
+                authorize(caller, rule)
+            assert refused.value.code == "role_not_permitted"
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES.values() if rule.scope], ids=lambda r: r.method + r.path)
+def test_a_scope_narrows_a_key(rule: Rule) -> None:
+    def caller(*scopes: str) -> Principal:
+        return Principal(uuid4(), uuid4(), "owner", scopes=frozenset(scopes))
+
+    assert rule.scope is not None
+    authorize(caller(rule.scope), rule)
+    authorize(caller("admin"), rule)
+    authorize(caller(), rule)
+    for other in SCOPES:
+        if other not in {rule.scope, "admin"} and other != rule.scope.replace(":read", ":write"):
+            with pytest.raises(Denied) as refused:
+                authorize(caller(other), rule)
+            assert refused.value.code == "scope_missing"
+
+
+def test_what_changes_something_needs_more_than_a_reading_scope() -> None:
+    reads: dict[str, Any] = {"POST /api/articles/search": "asks a question, changes nothing"}
+    for (method, path), rule in RULES.items():
+        if method != "GET" and rule.scope is not None and f"{method} {path}" not in reads:
+            assert not rule.scope.endswith(":read"), (method, path)
+
+
+def test_clients_change_nothing_but_their_own_words() -> None:
+    writes = {(m, p) for (m, p), rule in RULES.items() if m != "GET" and "client" in rule.roles}
+    assert writes == {
+        ("POST", "/api/support/ticket"),
+        ("POST", "/api/support/message/{session_id}"),
+        ("POST", "/api/support/ticket/{ticket_id}/attachments"),
+        ("POST", "/api/support/session/{ticket_id}"),
+        ("POST", "/api/support/session/{session_id}/resolve"),
+        ("POST", "/api/articles/search"),
+    }
+    assert frozenset() == permissions.PUBLIC

@@ -144,19 +144,20 @@ create policy api_keys_admin on asoe.api_keys for all to asoe_app
   with check (org_id = (select asoe.current_org()) and (select asoe.is_admin())
     and exists (select 1 from asoe.members m where m.org_id = api_keys.org_id and m.user_id = api_keys.user_id
       and m.kind = 'service'));
-grant select, insert, update on asoe.api_keys to asoe_app;
+grant select, insert, update (name, revoked_at) on asoe.api_keys to asoe_app;
 
 alter table asoe.invitations enable row level security;
 alter table asoe.invitations force row level security;
 create policy invitations_admin on asoe.invitations for all to asoe_app
   using (org_id = (select asoe.current_org()) and (select asoe.is_admin()));
-grant select, insert, update on asoe.invitations to asoe_app;
+grant select, insert, update (revoked_at) on asoe.invitations to asoe_app;
 
 alter table asoe.contacts enable row level security;
 alter table asoe.contacts force row level security;
 create policy contacts_staff on asoe.contacts for all to asoe_app
   using (org_id = (select asoe.current_org()) and (select asoe.is_staff()));
-grant select, insert, update, delete on asoe.contacts to asoe_app;
+grant select, insert, update (email, phone, external_id, name, language, user_id, blocked_at, erased_at), delete
+  on asoe.contacts to asoe_app;
 
 -- Accounts. The one way in for asoe_app: the caller must be an admin of the claimed organization.
 create function asoe.add_account(account_kind text, account_role text, account_name text, account_email text)

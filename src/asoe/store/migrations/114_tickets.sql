@@ -407,7 +407,7 @@ grant select, insert, update (content, data), delete on asoe.session_messages to
 grant select, insert (org_id, kind, ticket_id, session_id, actor, data, at) on asoe.facts to asoe_app;
 grant select, insert, delete on asoe.ticket_links, asoe.blocked_senders to asoe_app;
 grant select, insert, delete on asoe.attachments to asoe_app;
-grant select, insert, update, delete on asoe.field_definitions to asoe_app;
+grant select, insert, update (type, choices, is_required), delete on asoe.field_definitions to asoe_app;
 grant select, insert on asoe.corrections to asoe_app;
 grant select, insert, delete on asoe.idempotency_keys to asoe_app;
 

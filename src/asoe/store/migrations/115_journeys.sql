@@ -65,8 +65,11 @@ begin
   end loop;
 end
 $policies$;
-grant select, insert, update, delete on asoe.journeys to asoe_app;
-grant select, insert, update on asoe.orchestrator_runs, asoe.agent_invocations to asoe_app;
+grant select, insert, update (stage, attempts, failures, seen_seq, due_at, data, updated_at), delete on asoe.journeys to asoe_app;
+-- the record of what was done: a run goes on, its past does not change
+grant select, insert, update (plan, status, error, started_at, ended_at) on asoe.orchestrator_runs to asoe_app;
+grant select, insert, update (output_summary, tokens_in, tokens_out, cost_usd, status, error, ended_at)
+  on asoe.agent_invocations to asoe_app;
 
 -- Due timers: ids and times only.
 create function asoe.system_due_timers(max_rows integer)

@@ -23,4 +23,4 @@ alter table asoe.escalations enable row level security;
 alter table asoe.escalations force row level security;
 create policy escalations_staff on asoe.escalations for all to asoe_app
   using (org_id = (select asoe.current_org()) and (select asoe.is_staff()));
-grant select, insert, update on asoe.escalations to asoe_app;
+grant select, insert, update (reasons, team, dossier, taken_by, taken_at, ended_at) on asoe.escalations to asoe_app;

@@ -162,7 +162,7 @@ def _heading(path: list[tuple[int, str]]) -> str:
 
 def _blocks(token: Token, tokens: list[Token], index: int, lines: list[str]) -> list[_Block]:
     text = _source(token, lines)
-    words = len(text.split())
+    words = _words(text)
     is_list = token.type in ("ordered_list_open", "bullet_list_open")
     whole = STEPS_WORDS if token.type == "ordered_list_open" else CHUNK_WORDS
     if words <= whole:
@@ -177,7 +177,7 @@ def _blocks(token: Token, tokens: list[Token], index: int, lines: list[str]) -> 
         pieces = [piece for item in items for piece in _split(item)]
     else:
         pieces = _split(text)
-    return [_Block(piece, len(piece.split())) for piece in pieces]
+    return [_Block(piece, _words(piece)) for piece in pieces]
 
 
 def _source(token: Token, lines: list[str]) -> str:
@@ -185,23 +185,27 @@ def _source(token: Token, lines: list[str]) -> str:
     return "\n".join(lines[first:last]).strip("\n")
 
 
+def _words(text: str) -> int:
+    """Words, where one of more than 12 letters counts as several: an encoder reads it in pieces."""
+    return sum(1 + len(word) // 12 for word in text.split())
+
+
 def _split(text: str) -> list[str]:
     """Cut a text that is too long at sentences, and where there are none, at words or after so many characters."""
-    if len(text.split()) <= CHUNK_WORDS and len(text) <= CHUNK_WORDS * 12:
+    if _words(text) <= CHUNK_WORDS:
         return [text]
-    pieces: list[str] = []
-    current: list[str] = []
+    pieces: list[list[str]] = [[]]
+    size = 0
     for sentence in _SENTENCE_END.split(text):
-        words = [word[at : at + 400] for word in sentence.split() for at in range(0, len(word), 400)]
-        for at in range(0, len(words), CHUNK_WORDS):
-            part = words[at : at + CHUNK_WORDS]
-            if current and len(current) + len(part) > CHUNK_WORDS:
-                pieces.append(" ".join(current))
-                current = []
-            current += part
-    if current:
-        pieces.append(" ".join(current))
-    return pieces
+        room_wanted = min(_words(sentence), CHUNK_WORDS)
+        for part in (word[at : at + 400] for word in sentence.split() for at in range(0, len(word), 400)):
+            if pieces[-1] and size + max(room_wanted, _words(part)) > CHUNK_WORDS:
+                pieces.append([])
+                size = 0
+            pieces[-1].append(part)
+            size += _words(part)
+            room_wanted = 0
+    return [" ".join(piece) for piece in pieces if piece]
 
 
 def _pack(blocks: list[_Block]) -> Iterator[str]:

@@ -1,0 +1,65 @@
+"""How far a confidence can be trusted: calibration error, exact binomial limits, certified thresholds.
+
+Decides nothing about autonomy: which error rate is asked for, and what follows from a threshold, is the caller's.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def expected_calibration_error(confidences: ArrayLike, right: ArrayLike, *, bins: int = 15) -> float:
+    """Mean distance of confidence and accuracy over bins of equal count, weighted by count."""
+    sure, truth = np.asarray(confidences, float), np.asarray(right, float)
+    parts = np.array_split(np.argsort(sure, kind="stable"), min(bins, len(sure)))
+    return float(sum(len(part) * abs(sure[part].mean() - truth[part].mean()) for part in parts) / len(sure))
+
+
+def upper_limit(errors: int, cases: int, *, delta: float = 0.05) -> float:
+    """Clopper and Pearson's one-sided upper limit of an error rate at confidence 1 - delta."""
+    from scipy.stats import beta
+
+    return 1.0 if errors >= cases else float(beta.ppf(1 - delta, errors + 1, cases - errors))
+
+
+def wilson_interval(successes: float, cases: int, *, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's interval of a share."""
+    if not cases:
+        return 0.0, 1.0
+    share, square = successes / cases, z * z
+    middle = (share + square / (2 * cases)) / (1 + square / cases)
+    half = z / (1 + square / cases) * np.sqrt(share * (1 - share) / cases + square / (4 * cases * cases))
+    return float(max(0.0, middle - half)), float(min(1.0, middle + half))
+
+
+def certify(
+    confidences: ArrayLike, wrong: ArrayLike, *, level: float, delta: float = 0.05, starts: int = 4
+) -> float | None:
+    """The lowest threshold whose selective error is at most `level` with probability 1 - `delta`, or None.
+
+    Learn-then-Test (Angelopoulos et al. 2021) with the exact binomial tail: thresholds at fixed shares of the cases
+    are tested from strict to lax, from `starts` starting points with delta split between them, each walk ending at
+    its first failure. The order uses the confidences only, never the outcomes. `wrong` marks accepted-if-answered
+    cases that would be errors, out-of-scope ones included.
+    """
+    sure, errors = np.asarray(confidences, float), np.asarray(wrong, bool)
+    order = np.argsort(-sure, kind="stable")
+    counts = _counts(len(sure), level, delta / starts)
+    made = np.cumsum(errors[order])
+    passed: list[int] = []
+    for start in range(starts):
+        for count in counts[start * len(counts) // starts :]:
+            if upper_limit(int(made[count - 1]), count, delta=delta / starts) > level:
+                break
+            passed.append(count)
+    return float(sure[order[max(passed) - 1]]) if passed else None
+
+
+def _counts(cases: int, level: float, delta: float) -> Sequence[int]:
+    """Accepted counts to test: from the fewest that could pass at all to all cases, 60 steps."""
+    fewest = int(np.ceil(np.log(delta) / np.log1p(-level)))
+    if fewest > cases:
+        return ()
+    steps: NDArray[np.int64] = np.unique(np.linspace(fewest, cases, 60).astype(np.int64))
+    return tuple(int(step) for step in steps)

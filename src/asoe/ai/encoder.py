@@ -1,0 +1,76 @@
+"""Turns texts into unit vectors of 384 numbers, on one thread, in batches sorted by length.
+
+Decides truncation and batching; what a vector is compared with is the caller's. The model is English at heart: other
+languages get a usable but weaker vector, which is why triage never rests on it alone.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asoe.domain.errors import Unavailable
+
+Vectors = NDArray[np.float32]
+
+DIMENSIONS = 384
+MAX_TOKENS = 256
+BATCH_TOKENS = 4096
+
+
+class Encoder(Protocol):
+    """What the other modules need of an encoder."""
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """One row of unit length for each text, shape (len(texts), 384)."""
+        ...
+
+
+class OnnxEncoder:
+    """The built MiniLM; thread-safe, since ONNX sessions and tokenizers are."""
+
+    def __init__(self, folder: Path) -> None:
+        import onnxruntime
+        from tokenizers import Tokenizer
+
+        model, tokenizer = folder / "model.onnx", folder / "tokenizer.json"
+        for file in (model, tokenizer):
+            if not file.is_file():
+                raise Unavailable(
+                    f"The encoder's file {file} is missing. Run `make setup` or `python -m asoe.ai.build` once.",
+                    code="ai_not_built",
+                    permanent=True,
+                )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = False  # the arena keeps the largest batch's memory forever
+        self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        self._tokenizer = Tokenizer.from_file(str(tokenizer))
+        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._tokenizer.no_padding()
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """One row of unit length for each text, shape (len(texts), 384)."""
+        vectors = np.zeros((len(texts), DIMENSIONS), np.float32)
+        ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+        for batch in _batches([len(row) for row in ids]):
+            width = len(ids[batch[-1]])
+            tokens = np.zeros((len(batch), width), np.int64)
+            mask = np.zeros((len(batch), width), np.int64)
+            for row, index in enumerate(batch):
+                tokens[row, : len(ids[index])] = ids[index]
+                mask[row, : len(ids[index])] = 1
+            vectors[batch] = self._session.run(["embedding"], {"ids": tokens, "mask": mask})[0]
+        return vectors
+
+
+def _batches(lengths: Sequence[int]) -> list[list[int]]:
+    """Indices in rising order of length, cut so that no padded batch is wider than BATCH_TOKENS in all."""
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if not batches or (len(batches[-1]) + 1) * lengths[index] > BATCH_TOKENS:
+            batches.append([])
+        batches[-1].append(index)
+    return batches

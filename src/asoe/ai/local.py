@@ -1,0 +1,163 @@
+"""The local models as one bundle, and an async face that batches what arrives together.
+
+`Models` is loaded once per process and is synchronous; `LocalAI` is what the desk holds: one worker thread, so the
+event loop is never blocked, and micro-batches, so a busy process judges up to 64 texts in one pass.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+from threadpoolctl import threadpool_limits
+
+from asoe.ai.answers import compose_answer
+from asoe.ai.client_intent import Reply, read_reply
+from asoe.ai.encoder import Encoder, OnnxEncoder, Vectors
+from asoe.ai.language import detect_language
+from asoe.ai.redaction import redact
+from asoe.ai.triage_model import TriageInput, TriageModel
+from asoe.domain.answer import Answer
+from asoe.domain.knowledge import Passage
+from asoe.domain.triage import Triage
+
+BUILT: Final = Path(__file__).resolve().parents[1] / "_built"
+MOST_IN_BATCH: Final = 64
+WAIT_SECONDS: Final = 0.003
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Encoder and triage model; safe to share between threads."""
+
+    encoder: Encoder
+    triage_model: TriageModel
+
+    @classmethod
+    def load(cls, folder: Path = BUILT) -> "Models":
+        """Raises `Unavailable(ai_not_built)` when `python -m asoe.ai.build` has not run.
+
+        Holds the whole process's matrix products to one thread: they are small here, and threads would only wait for
+        each other.
+        """
+        threadpool_limits(1, "blas")
+        return cls(OnnxEncoder(folder / "encoder"), TriageModel.load(folder / "triage"))
+
+    def triage(self, inputs: Sequence[TriageInput]) -> list[Triage]:
+        """Judge tickets in one batch; texts are redacted first."""
+        return self.triage_model.triage(inputs, self.encoder)
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors of the redacted texts, shape (len(texts), 384)."""
+        return self.encoder.embed([redact(text).text for text in texts])
+
+    def detect_language(self, text: str) -> tuple[str, float]:
+        """The ISO code, or `und`, and how sure."""
+        return detect_language(text)
+
+    def answer(self, question: str, passages: Sequence[Passage], *, language: str, threshold: float) -> Answer | None:
+        """A grounded answer, or None when its support is below `threshold`."""
+        asked = redact(question).text
+        return compose_answer(asked, passages, language=language, encoder=self.encoder, threshold=threshold)
+
+    def read_reply(self, text: str, language: str) -> Reply:
+        """What a client's reply does to the conversation."""
+        return read_reply(text, language)
+
+
+class LocalAI:
+    """The desk's port to `Models`. `close` when the process ends."""
+
+    def __init__(self, models: Models) -> None:
+        self.models = models
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="asoe-ai")
+        self._triage = _Batcher(models.triage, self._run)
+        self._embed: _Batcher[str, Vectors] = _Batcher(lambda texts: list(models.embed(texts)), self._run)
+
+    @classmethod
+    async def load(cls, folder: Path = BUILT) -> "LocalAI":
+        """Read the models off the event loop; raises `Unavailable(ai_not_built)`."""
+        return cls(await asyncio.to_thread(Models.load, folder))
+
+    async def triage(self, subject: str, body: str, *, names: Sequence[str] = ()) -> Triage:
+        """Judge one ticket; tickets that arrive within 3 ms share a batch."""
+        return await self._triage.submit(TriageInput(subject, body, tuple(names)))
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors of the redacted texts, shape (len(texts), 384)."""
+        import numpy as np
+
+        if not texts:
+            return np.zeros((0, 384), np.float32)
+        if len(texts) >= MOST_IN_BATCH:
+            # one long list would keep everyone else waiting: it goes in pieces, and others may come between
+            pieces = [texts[start : start + MOST_IN_BATCH] for start in range(0, len(texts), MOST_IN_BATCH)]
+            return np.concatenate([await self._run(self.models.embed, piece) for piece in pieces])
+        return np.stack(await asyncio.gather(*(self._embed.submit(text) for text in texts)))
+
+    async def answer(
+        self, question: str, passages: Sequence[Passage], *, language: str, threshold: float
+    ) -> Answer | None:
+        """A grounded answer, or None when its support is below `threshold`."""
+        return await self._run(lambda: self.models.answer(question, passages, language=language, threshold=threshold))
+
+    async def detect_language(self, text: str) -> tuple[str, float]:
+        """The ISO code, or `und`, and how sure."""
+        return await self._run(self.models.detect_language, text)
+
+    async def read_reply(self, text: str, language: str) -> Reply:
+        """What a client's reply does to the conversation."""
+        return self.models.read_reply(text, language)
+
+    async def close(self) -> None:
+        """Let the batch under way end, refuse further ones."""
+        await asyncio.to_thread(self._worker.shutdown, wait=True, cancel_futures=True)
+
+    async def _run(self, work: Callable[..., Result], *arguments: Any) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, work, *arguments)
+
+
+class _Batcher(Generic[Item, Result]):
+    """Collects items until the batch is full or the wait is over, then does them in one call."""
+
+    def __init__(
+        self,
+        work: Callable[[Sequence[Item]], Sequence[Result]],
+        run: Callable[..., Awaitable[Sequence[Result]]],
+    ) -> None:
+        self._work = work
+        self._run = run
+        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def submit(self, item: Item) -> Result:
+        """The item's result; an error of the batch is raised to everyone in it."""
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._drain())
+        return await future
+
+    async def _drain(self) -> None:
+        while self._waiting:
+            if len(self._waiting) < MOST_IN_BATCH:
+                await asyncio.sleep(WAIT_SECONDS)
+            batch = [entry for entry in self._waiting[:MOST_IN_BATCH] if not entry[1].done()]
+            del self._waiting[:MOST_IN_BATCH]
+            if not batch:
+                continue
+            try:
+                results = await self._run(self._work, [item for item, _ in batch])
+            except Exception as problem:
+                for _, future in batch:
+                    if not future.done():
+                        future.set_exception(problem)
+                continue
+            for (_, future), result in zip(batch, results, strict=True):
+                if not future.done():
+                    future.set_result(result)

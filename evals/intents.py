@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asoe.ai.calibration import certify, expected_calibration_error, upper_limit, wilson_interval
+from asoe.ai.calibration import certify_any, expected_calibration_error, upper_limit, wilson_interval
 from asoe.ai.classifier import TextClassifier
 from asoe.ai.encoder import OnnxEncoder, Vectors
 from asoe.ai.local import BUILT
@@ -53,7 +53,7 @@ def measure_set(folder: Path, name: str, encoder: OnnxEncoder, *, baselines: boo
     fitted = fit(texts, vectors["train"], {"label": labels.tolist()})
     took = time.monotonic() - started
     model = TextClassifier.from_arrays(fitted.classifier.to_arrays())  # what is measured is what would be stored
-    right, sure, score = _outcomes(model, test, vectors["test"])
+    right, sure, near = _outcomes(model, test, vectors["test"])
     inside = test[1] != UNKNOWN
     report: dict[str, Any] = {
         "labels": len(set(labels.tolist())),
@@ -63,11 +63,11 @@ def measure_set(folder: Path, name: str, encoder: OnnxEncoder, *, baselines: boo
         "accuracy_interval": wilson_interval(float(right[inside].sum()), int(inside.sum())),
         "calibration_error": expected_calibration_error(sure[inside], right[inside]),
         "train_seconds": round(took, 1),
-        "selective": _selective(model, dev, vectors["dev"], right, score),
+        "selective": _selective(model, dev, vectors["dev"], right, _scores(sure, near)),
         "latency_ms": _latency(model, encoder, test[0]),
     }
     if not inside.all():
-        report["out_of_scope"] = _out_of_scope(score, inside)
+        report["out_of_scope"] = _out_of_scope(sure * near, inside)
     if baselines:
         report["baselines"] = _baselines(texts, labels, test, vectors, right)
     return report
@@ -76,7 +76,7 @@ def measure_set(folder: Path, name: str, encoder: OnnxEncoder, *, baselines: boo
 def _outcomes(
     model: TextClassifier, rows: tuple[list[str], NDArray[np.str_]], vectors: Vectors
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
-    """For each row: is the best label right, its confidence, and confidence times likeness to the nearest anchor."""
+    """For each row: is the best label right, its confidence, and the likeness to the nearest anchor in 0..1."""
     labels = np.array(model.heads["label"].labels)
     shares = np.concatenate(
         [
@@ -86,7 +86,12 @@ def _outcomes(
     )
     near = (vectors @ model.anchors.T).max(axis=1)
     sure = shares.max(axis=1).astype(float)
-    return labels[shares.argmax(axis=1)] == rows[1], sure, sure * np.clip(near, 0, 1)
+    return labels[shares.argmax(axis=1)] == rows[1], sure, np.clip(near, 0, 1).astype(float)
+
+
+def _scores(sure: NDArray[np.float64], near: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """What may be thresholded: confidence alone, or times likeness (better where much is out of scope)."""
+    return {"confidence": sure, "confidence_likeness": sure * near}
 
 
 def _selective(
@@ -94,24 +99,26 @@ def _selective(
     dev: tuple[list[str], NDArray[np.str_]],
     vectors: Vectors,
     right: NDArray[np.bool_],
-    score: NDArray[np.float64],
+    scores: dict[str, NDArray[np.float64]],
 ) -> dict[str, Any]:
     """Coverage and error on test at thresholds certified on dev (wrong among accepted, delta .05)."""
-    dev_right, _, dev_score = _outcomes(model, dev, vectors)
+    dev_right, dev_sure, dev_near = _outcomes(model, dev, vectors)
     found: dict[str, Any] = {}
     for level in LEVELS:
-        threshold = certify(dev_score, ~dev_right, level=level)
-        if threshold is None:
+        certified = certify_any(_scores(dev_sure, dev_near), ~dev_right, level=level)
+        if certified is None:
             found[f"{level:.0%}"] = {"coverage": 0.0, "error": None, "threshold": None}
             continue
-        accepted = score >= threshold
+        name, threshold = certified
+        accepted = scores[name] >= threshold
         errors, cases = int((accepted & ~right).sum()), int(accepted.sum())
         found[f"{level:.0%}"] = {
             "coverage": float(accepted.mean()),
             "error": errors / max(cases, 1),
             "error_upper_limit": upper_limit(errors, cases),
+            "score": name,
             "threshold": threshold,
-            "calibrated_on": len(dev_score),
+            "calibrated_on": len(dev_sure),
         }
     return found
 

@@ -97,16 +97,22 @@ def compose_answer(
     *,
     language: str,
     encoder: Encoder,
+    articles: Encoder | None = None,
     threshold: float = 0.5,
 ) -> Answer | None:
-    """The answer from the best supported article, or None when its support is below `threshold` (0..1)."""
-    best = best_supported(question, passages, encoder=encoder)
+    """The answer from the best supported article, or None when its support is below `threshold` (0..1).
+
+    `articles` embeds what passages say, where that can be remembered; `encoder` what the client says.
+    """
+    best = best_supported(question, passages, encoder=encoder, articles=articles)
     if best is None or best.support.score < threshold:
         return None
     return _written(best, passages, language=language)
 
 
-def best_supported(question: str, passages: Sequence[Passage], *, encoder: Encoder) -> _Candidate | None:
+def best_supported(
+    question: str, passages: Sequence[Passage], *, encoder: Encoder, articles: Encoder | None = None
+) -> _Candidate | None:
     """The passage that supports an answer best, with its support; None without passages."""
     considered = [passage for passage in passages if passage.text.strip()][:CONSIDERED]
     if not considered or not question.strip():
@@ -114,8 +120,9 @@ def best_supported(question: str, passages: Sequence[Passage], *, encoder: Encod
     units = [tuple(_units(passage.text)) for passage in considered]
     questions = [question, *_longer_sentences(question)]
     titles = [f"{passage.title}. {passage.heading}" for passage in considered]
-    vectors = encoder.embed([*questions, *titles, *(unit.text for found in units for unit in found)])
-    asked, named, parts = np.split(vectors, [len(questions), len(questions) + len(titles)])
+    asked = encoder.embed(questions)
+    known = (articles or encoder).embed([*titles, *(unit.text for found in units for unit in found)])
+    named, parts = np.split(known, [len(titles)])
     worth = np.array([1.0] + [SENTENCE_DISCOUNT] * (len(questions) - 1), np.float32)
     by_title = (named @ asked.T * worth).max(axis=1)
     by_unit = (parts @ asked.T * worth).max(axis=1) if len(parts) else np.zeros(0, np.float32)

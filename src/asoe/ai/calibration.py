@@ -3,10 +3,15 @@
 Decides nothing about autonomy: which error rate is asked for, and what follows from a threshold, is the caller's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+STEPS: Final = 60
+STARTS: Final = ((0.5, 0.6), (0.1, 0.4))
+"""Where a walk starts (share of the cases accepted) and its part of delta: most goes to where evidence is plenty."""
 
 
 def expected_calibration_error(confidences: ArrayLike, right: ArrayLike, *, bins: int = 15) -> float:
@@ -33,33 +38,43 @@ def wilson_interval(successes: float, cases: int, *, z: float = 1.96) -> tuple[f
     return float(max(0.0, middle - half)), float(min(1.0, middle + half))
 
 
-def certify(
-    confidences: ArrayLike, wrong: ArrayLike, *, level: float, delta: float = 0.05, starts: int = 4
-) -> float | None:
+def certify(confidences: ArrayLike, wrong: ArrayLike, *, level: float, delta: float = 0.05) -> float | None:
     """The lowest threshold whose selective error is at most `level` with probability 1 - `delta`, or None.
 
-    Learn-then-Test (Angelopoulos et al. 2021) with the exact binomial tail: thresholds at fixed shares of the cases
-    are tested from strict to lax, from `starts` starting points with delta split between them, each walk ending at
-    its first failure. The order uses the confidences only, never the outcomes. `wrong` marks accepted-if-answered
-    cases that would be errors, out-of-scope ones included.
+    Learn-then-Test (Angelopoulos et al. 2021) with the exact binomial tail. Thresholds at fixed shares of the cases
+    are tested from strict to lax in two walks, between which delta is divided (`STARTS`); each ends at its first
+    failure. The order uses the confidences only, never the outcomes. `wrong` marks the cases that would be errors if
+    acted on, out-of-scope ones included.
     """
     sure, errors = np.asarray(confidences, float), np.asarray(wrong, bool)
     order = np.argsort(-sure, kind="stable")
-    counts = _counts(len(sure), level, delta / starts)
     made = np.cumsum(errors[order])
-    passed: list[int] = []
-    for start in range(starts):
-        for count in counts[start * len(counts) // starts :]:
-            if upper_limit(int(made[count - 1]), count, delta=delta / starts) > level:
+    most = 0
+    for share, part in STARTS:
+        for count in _counts(len(sure), share, level, delta * part):
+            if upper_limit(int(made[count - 1]), count, delta=delta * part) > level:
                 break
-            passed.append(count)
-    return float(sure[order[max(passed) - 1]]) if passed else None
+            most = max(most, count)
+    return float(sure[order[most - 1]]) if most else None
 
 
-def _counts(cases: int, level: float, delta: float) -> Sequence[int]:
-    """Accepted counts to test: from the fewest that could pass at all to all cases, 60 steps."""
-    fewest = int(np.ceil(np.log(delta) / np.log1p(-level)))
+def certify_any(
+    scores: Mapping[str, ArrayLike], wrong: ArrayLike, *, level: float, delta: float = 0.05
+) -> tuple[str, float] | None:
+    """Certify several scores of the same cases, delta divided among them; the name and threshold that accept most."""
+    best: tuple[int, str, float] | None = None
+    for name, score in scores.items():
+        threshold = certify(score, wrong, level=level, delta=delta / len(scores))
+        if threshold is not None:
+            found = (int((np.asarray(score) >= threshold).sum()), name, threshold)
+            best = max(best, found) if best else found
+    return best[1:] if best else None
+
+
+def _counts(cases: int, share: float, level: float, delta: float) -> Sequence[int]:
+    """Accepted counts to test: from `share` of the cases, or the fewest that could pass at all, to all of them."""
+    fewest = max(int(np.ceil(np.log(delta) / np.log1p(-level))), int(cases * share))
     if fewest > cases:
         return ()
-    steps: NDArray[np.int64] = np.unique(np.linspace(fewest, cases, 60).astype(np.int64))
+    steps: NDArray[np.int64] = np.unique(np.linspace(fewest, cases, STEPS).astype(np.int64))
     return tuple(int(step) for step in steps)

@@ -4,8 +4,10 @@ Decides truncation and batching; what a vector is compared with is the caller's.
 languages get a usable but weaker vector, which is why triage never rests on it alone.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -64,6 +66,37 @@ class OnnxEncoder:
                 mask[row, : len(ids[index])] = 1
             vectors[batch] = self._session.run(["embedding"], {"ids": tokens, "mask": mask})[0]
         return vectors
+
+
+class RememberingEncoder:
+    """An encoder that keeps the vectors of texts it saw lately: an organization's articles are asked about again and again.
+
+    Not for clients' texts, which seldom come twice and are not to be kept.
+    """
+
+    def __init__(self, encoder: Encoder, *, most: int = 40_000) -> None:
+        self._encoder = encoder
+        self._most = most
+        self._vectors: OrderedDict[str, NDArray[np.float16]] = OrderedDict()
+        self._lock = Lock()
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """As the encoder's, to the third decimal: what is kept has half the precision."""
+        with self._lock:
+            known = {text: self._vectors[text] for text in texts if text in self._vectors}
+            for text in known:
+                self._vectors.move_to_end(text)
+        unknown = [text for text in dict.fromkeys(texts) if text not in known]
+        if unknown:
+            known |= dict(zip(unknown, self._encoder.embed(unknown).astype(np.float16), strict=True))
+            with self._lock:
+                self._vectors.update((text, known[text]) for text in unknown)
+                while len(self._vectors) > self._most:
+                    self._vectors.popitem(last=False)
+        found = np.zeros((len(texts), DIMENSIONS), np.float32)
+        for row, text in enumerate(texts):
+            found[row] = known[text]
+        return found
 
 
 def _batches(lengths: Sequence[int]) -> list[list[int]]:

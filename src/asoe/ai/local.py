@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from asoe.ai.answers import compose_answer
 from asoe.ai.client_intent import Reply, read_reply
-from asoe.ai.encoder import Encoder, OnnxEncoder, Vectors
+from asoe.ai.encoder import Encoder, OnnxEncoder, RememberingEncoder, Vectors
 from asoe.ai.language import detect_language
 from asoe.ai.redaction import redact
 from asoe.ai.triage_model import TriageInput, TriageModel
@@ -37,6 +37,7 @@ class Models:
 
     encoder: Encoder
     triage_model: TriageModel
+    articles: Encoder | None = None
 
     @classmethod
     def load(cls, folder: Path = BUILT) -> "Models":
@@ -46,7 +47,8 @@ class Models:
         each other.
         """
         threadpool_limits(1, "blas")
-        return cls(OnnxEncoder(folder / "encoder"), TriageModel.load(folder / "triage"))
+        encoder = OnnxEncoder(folder / "encoder")
+        return cls(encoder, TriageModel.load(folder / "triage"), RememberingEncoder(encoder))
 
     def triage(self, inputs: Sequence[TriageInput]) -> list[Triage]:
         """Judge tickets in one batch; texts are redacted first."""
@@ -63,7 +65,9 @@ class Models:
     def answer(self, question: str, passages: Sequence[Passage], *, language: str, threshold: float) -> Answer | None:
         """A grounded answer, or None when its support is below `threshold`."""
         asked = redact(question).text
-        return compose_answer(asked, passages, language=language, encoder=self.encoder, threshold=threshold)
+        return compose_answer(
+            asked, passages, language=language, encoder=self.encoder, articles=self.articles, threshold=threshold
+        )
 
     def read_reply(self, text: str, language: str) -> Reply:
         """What a client's reply does to the conversation."""

@@ -12,7 +12,7 @@ import asyncpg
 CONTRACT = ("public.organizations", "public.user_organizations", "public.support_tickets", "public.support_sessions")
 
 # Rows of nobody: every other table of public and asoe belongs to an organization.
-OF_NOBODY = {"asoe.migrations", "asoe.secret_key_fingerprint"}
+OF_NOBODY = {"asoe.foundations", "asoe.migrations", "asoe.secret_key_fingerprint"}
 
 REFUSED = (asyncpg.InsufficientPrivilegeError,)
 

@@ -4,6 +4,12 @@
 create schema if not exists auth;
 create schema if not exists asoe;
 
+-- What was absent and is therefore ours, with its rows; what was there before is another application's and outlives ASOE.
+create table asoe.foundations (name text primary key);
+alter table asoe.foundations enable row level security;
+alter table asoe.foundations force row level security;
+create policy foundations_read on asoe.foundations for select to asoe_app using (true);
+
 do $foundations$
 begin
   if to_regclass('auth.users') is null then
@@ -14,6 +20,7 @@ begin
     );
     create unique index users_email on auth.users (lower(email));
     revoke all on auth.users from public;
+    insert into asoe.foundations values ('auth.users');
   end if;
 
   if to_regprocedure('auth.uid()') is null then
@@ -33,6 +40,7 @@ begin
       id uuid primary key default gen_random_uuid(),
       created_at timestamptz not null default now()
     );
+    insert into asoe.foundations values ('public.organizations');
   end if;
 
   if to_regclass('public.user_organizations') is null then

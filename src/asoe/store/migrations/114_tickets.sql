@@ -170,7 +170,7 @@ language plpgsql security definer set search_path = '' as $$
 declare
   parent text; key text; month date; part text; low text; high text; strays bigint; made integer := 0;
 begin
-  if months_ahead not between 0 and 24 then
+  if months_ahead is null or months_ahead not between 0 and 24 then
     raise invalid_parameter_value using message = 'months_ahead: give 0 to 24 months';
   end if;
   perform pg_advisory_xact_lock(hashtext('asoe.ensure_partitions'));

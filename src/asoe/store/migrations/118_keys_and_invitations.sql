@@ -68,7 +68,7 @@ begin
 end
 $$;
 
--- Everything ASOE holds of an organization. One that was there before ASOE (its table belongs to another role) stays,
+-- Everything ASOE holds of an organization. One that was there before ASOE (its table is none of our foundations) stays,
 -- without ASOE's rows. People without any organization left lose their account where accounts are ours.
 create function asoe.delete_organization(org uuid) returns boolean language plpgsql set search_path = '' as $$
 declare
@@ -80,8 +80,7 @@ begin
   if not was_there then
     return false;
   end if;
-  if (select pg_catalog.pg_get_userbyid(relowner) = current_user from pg_catalog.pg_class
-      where oid = 'public.organizations'::regclass) then
+  if exists (select 1 from asoe.foundations where name = 'public.organizations') then
     delete from public.organizations where id = org;
   else
     delete from public.support_tickets where org_id = org;
@@ -96,8 +95,7 @@ begin
   end if;
   delete from auth.users a where id = any (machines)
     and not exists (select 1 from asoe.members m where m.user_id = a.id);
-  if (select pg_catalog.pg_get_userbyid(relowner) = current_user from pg_catalog.pg_class
-      where oid = 'auth.users'::regclass) then
+  if exists (select 1 from asoe.foundations where name = 'auth.users') then
     delete from auth.users a where id = any (people)
       and not exists (select 1 from public.user_organizations u where u.user_id = a.id);
   end if;

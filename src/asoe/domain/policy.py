@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -56,6 +56,11 @@ def read_policy(stored: Mapping[str, Any]) -> Policy:
     """Read an organization's settings; raises `Invalid(bad_policy)` naming each wrong field."""
     problems: list[FieldProblem] = []
     routing = stored.get("routing") or {}
+    if not isinstance(routing, Mapping):
+        problems.append(
+            FieldProblem("routing", "must be an object with by_category, by_intent, by_severity or default")
+        )
+        routing = {}
 
     def team_map(name: str, allowed: tuple[str, ...], default: Mapping[str, str]) -> Mapping[str, str]:
         given = routing.get(name)
@@ -64,9 +69,11 @@ def read_policy(stored: Mapping[str, Any]) -> Policy:
         if not isinstance(given, Mapping):
             problems.append(FieldProblem(f"routing.{name}", "must map a value to a team"))
             return default
-        for value in given:
+        for value, team in given.items():
             if value not in allowed:
                 problems.append(FieldProblem(f"routing.{name}.{value}", f"not one of {', '.join(allowed)}"))
+            if not isinstance(team, str) or not team:
+                problems.append(FieldProblem(f"routing.{name}.{value}", "must name a team"))
         return {str(value): str(team) for value, team in given.items()}
 
     def number(name: str, default: float | None, *, low: float, high: float) -> float | None:
@@ -78,28 +85,42 @@ def read_policy(stored: Mapping[str, Any]) -> Policy:
             return default
         return float(given)
 
-    languages = stored.get("languages") or SUPPORTED_LANGUAGES
-    for language in languages:
-        if language not in SUPPORTED_LANGUAGES:
-            problems.append(FieldProblem("languages", f"{language!r} is not one of {', '.join(SUPPORTED_LANGUAGES)}"))
-    persons_only = stored.get("persons_only") or ()
-    for value in persons_only:
-        if value not in CATEGORIES and value not in INTENTS:
-            problems.append(FieldProblem("persons_only", f"{value!r} is neither a category nor an intent"))
+    def words(name: str, allowed: Collection[str], what: str) -> tuple[str, ...]:
+        given = stored.get(name) or ()
+        if isinstance(given, str) or not isinstance(given, Sequence):
+            problems.append(FieldProblem(name, "must be a list"))
+            return ()
+        problems.extend(FieldProblem(name, f"{value!r} is {what}") for value in given if value not in allowed)
+        return tuple(str(value) for value in given)
+
+    def text(name: str, default: str, *, within: Mapping[str, Any] = stored, path: str = "") -> str:
+        given = within.get(name)
+        if given is None:
+            return default
+        if not isinstance(given, str):
+            problems.append(FieldProblem(path + name, "must be text"))
+            return default
+        return given
+
+    one_language = f"not one of {', '.join(SUPPORTED_LANGUAGES)}"
+    languages = words("languages", SUPPORTED_LANGUAGES, one_language) or SUPPORTED_LANGUAGES
+    default_language = text("default_language", "en")
+    if default_language not in SUPPORTED_LANGUAGES:
+        problems.append(FieldProblem("default_language", f"{default_language!r} is {one_language}"))
 
     policy = Policy(
         by_category=team_map("by_category", CATEGORIES, DEFAULT_BY_CATEGORY),
         by_intent=team_map("by_intent", tuple(INTENTS), DEFAULT_BY_INTENT),
         by_severity=team_map("by_severity", SEVERITIES, DEFAULT_BY_SEVERITY),
-        default_team=str(routing.get("default", "frontline")),
-        languages=tuple(languages),
-        default_language=str(stored.get("default_language", "en")),
+        default_team=text("default", "frontline", within=routing, path="routing."),
+        languages=languages,
+        default_language=default_language,
         reopen_window_days=number("reopen_window_days", 7, low=0, high=365) or 0,
         silence_hours=number("close_after_silence_hours", 48, low=0.001, high=24 * 90) or 48,
         answer_threshold=number("answer_threshold", None, low=0, high=1),
         confidence_threshold=number("confidence_threshold", None, low=0, high=1),
-        signature=str(stored.get("signature", "")),
-        persons_only=tuple(persons_only),
+        signature=text("signature", ""),
+        persons_only=words("persons_only", (*CATEGORIES, *INTENTS), "neither a category nor an intent"),
     )
     if problems:
         listed = "; ".join(f"{problem.field}: {problem.problem}" for problem in problems)

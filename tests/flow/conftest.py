@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from flow_cast import Clock, Connect, PlainJudgement
+from granian.constants import Interfaces
+from granian.log import LogLevels
+from granian.server.embed import Server
 
 from asoe.api.http import create_app
 from asoe.app import App
@@ -104,3 +109,26 @@ async def client(connect: Connect, acme: Org) -> httpx.AsyncClient:
 async def nobody(transport: httpx.ASGITransport) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(transport=transport, base_url="http://asoe.test") as anonymous:
         yield anonymous
+
+
+@pytest.fixture
+async def served(app: App) -> AsyncIterator[str]:
+    """The application behind granian on a port of this machine; yields its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = Server(
+        create_app(app),
+        address="127.0.0.1",
+        port=port,
+        interface=Interfaces.ASGI,
+        websockets=False,
+        log_level=LogLevels.error,
+    )
+    serving = asyncio.create_task(server.serve())
+    url = f"http://127.0.0.1:{port}"
+    async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(retries=8)) as asking:
+        assert (await asking.get(f"{url}/healthz")).status_code == 200
+    yield url
+    server.stop()
+    await asyncio.wait_for(serving, 15)

@@ -17,7 +17,7 @@ from asoe.api.door import Door, call_of
 from asoe.api.encoding import page, reply
 from asoe.api.schemas import ArticleChange, ArticleIn, ArticleSearch, ArticleStatus, Audience, Language, RestoreIn
 from asoe.desk import knowledge
-from asoe.domain.errors import FieldProblem, Invalid
+from asoe.domain.errors import FieldProblem, Invalid, Missing
 from asoe.domain.knowledge import ArticleText
 
 router = APIRouter(route_class=Door, tags=["articles"])
@@ -106,6 +106,8 @@ async def list_versions(request: Request, article_id: UUID) -> Response:
     """Newest first."""
     call = call_of(request)
     found = await knowledge.list_versions(call.desk, call.principal, article_id)
+    if not found:
+        raise Missing(f"There is no article {article_id} here, or it is not yours to see.", code="article_missing")
     return reply(page([encoding.article_version(each) for each in found], None))
 
 

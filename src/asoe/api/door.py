@@ -8,6 +8,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -123,7 +124,9 @@ class Door(APIRoute):
                     if key is not None:
                         once = Once(principal, key, b"")
                     request.scope[_CALL] = Call(gate, principal, once)
-                if method != "GET" and not takes_form:
+                if takes_form:
+                    _require_form(request)
+                elif method != "GET":
                     body = await _read_body(request)
                     if once is not None:
                         once.request = hash_request(method, _target(request), body)
@@ -137,6 +140,11 @@ class Door(APIRoute):
             return response
 
         return handle
+
+
+def _require_form(request: Request) -> None:
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise problems.WrongMediaType
 
 
 async def _read_body(request: Request) -> bytes:
@@ -179,12 +187,17 @@ def refuse(error: Exception, scope: Any) -> Response:
             request_id=request_id,
             error=type(error).__name__,
             code=problem.code if problem else "internal_error",
-            where=traceback.format_tb(error.__traceback__)[-4:],  # frames only: the message may quote a client
+            where=_places(error),
         )
     if problem is None:
         problem = problems.unexpected(request_id)
     scope["asoe.code"] = problem.code
     return problems.respond(problem, instance=request_id)
+
+
+def _places(error: Exception) -> list[str]:
+    """Where in the code it happened, innermost last; never the message, which may quote a client."""
+    return [f"{Path(at.filename).name}:{at.lineno} {at.name}" for at in traceback.extract_tb(error.__traceback__)[-6:]]
 
 
 def _note_allowance(response: Response, allowance: Allowance) -> None:

@@ -5,6 +5,8 @@ The log holds ids, classes and figures: no path, no query, no header's value, no
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 import time
 from typing import Any, Final
@@ -22,6 +24,9 @@ _log = structlog.get_logger("asoe.access")
 _REQUEST_ID: Final = re.compile(rb"^[A-Za-z0-9._-]{8,64}$")
 _ATTACHMENTS: Final = re.compile(r"^/api/support/ticket/[^/]+/attachments/?$")
 _FORM_OVERHEAD: Final = 64 * 1024
+_DRAIN_BYTES: Final = 64 * 1024 * 1024
+_DRAIN_SECONDS: Final = 10.0
+_TOO_LARGE: Final = 413
 _SECURITY: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -52,15 +57,17 @@ class Edge:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        request_id, declared = _read_headers(scope)
+        request_id, declared, expects = _read_headers(scope)
         scope["asoe.request_id"] = request_id
         limit = self._max_form if _ATTACHMENTS.match(scope["path"]) else self._max_json
         status = 0
         received = 0
+        is_open = declared > 0
 
         async def limited() -> Message:
-            nonlocal received
+            nonlocal received, is_open
             message = await receive()
+            is_open = bool(message.get("more_body"))
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
                 if received > limit:
@@ -71,6 +78,8 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if status == _TOO_LARGE and is_open and not (expects and not received):
+                    await _drain(receive)
                 message["headers"] = self._dress(message.get("headers", ()), request_id)
             await send(message)
 
@@ -109,12 +118,26 @@ class Edge:
         )
 
 
-def _read_headers(scope: Scope) -> tuple[str, int]:
-    """The request's id (the caller's, when it is one) and the declared length of its body."""
-    request_id, declared = "", 0
+async def _drain(receive: Receive) -> None:
+    """Let the peer finish sending, and keep nothing: else it sees a broken connection, not the problem document."""
+    drained = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while drained < _DRAIN_BYTES:
+                message = await receive()
+                drained += len(message.get("body", b""))
+                if not message.get("more_body"):
+                    return
+
+
+def _read_headers(scope: Scope) -> tuple[str, int, bool]:
+    """The request's id (the caller's, when it is one), its body's declared length, whether it waits to be asked for it."""
+    request_id, declared, expects = "", 0, False
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.match(value):
             request_id = value.decode("ascii")
         elif name == b"content-length" and value.isdigit():
             declared = int(value[:20])
-    return request_id or uuid4().hex, declared
+        elif name == b"expect":
+            expects = True
+    return request_id or uuid4().hex, declared, expects

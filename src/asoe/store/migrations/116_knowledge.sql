@@ -122,7 +122,7 @@ $$;
 
 -- Stems with their counts. Marks that the parser would glue words with become spaces (ERR-402, card/account).
 create function asoe.lexemes_of(language text, words text) returns table (lexeme text, times integer)
-language sql stable parallel safe set search_path = '' as $$
+language sql stable parallel safe rows 20 set search_path = '' as $$
   select asoe.plain_letters(t.lexeme), sum(coalesce(cardinality(t.positions), 1))::integer
   from unnest(to_tsvector(asoe.text_config(language), translate(words, '/_.:#@→–—-', '          '))) as t
   group by 1
@@ -132,7 +132,7 @@ $$;
 -- stemmers know "configuración" but not "configuracion".
 create function asoe.lexemes_of_chunk(language text, title text, heading text, body text)
 returns table (lexeme text, times integer)
-language sql stable parallel safe set search_path = '' as $$
+language sql stable parallel safe rows 50 set search_path = '' as $$
   with stems as materialized (
     select l.lexeme, sum(l.times)::integer as times
     from (select a.lexeme, 2 * a.times as times from asoe.lexemes_of(language, title || ' ' || heading) a

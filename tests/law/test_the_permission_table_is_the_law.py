@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -97,3 +98,12 @@ def test_clients_change_nothing_but_their_own_words() -> None:
         ("POST", "/api/articles/search"),
     }
     assert frozenset() == permissions.PUBLIC
+
+
+def test_every_route_is_documented_with_who_may_call_it() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs/api/endpoints.md").read_text(encoding="utf-8")
+    names = {ALL: "all", permissions.STAFF: "staff", permissions.ADMINS: "owner, admin", permissions.PUBLIC: "anybody"}
+    for (method, path), rule in RULES.items():
+        row = next((line for line in text.splitlines() if line.startswith(f"| {method} | `{path}` |")), None)
+        assert row is not None, f"docs/api/endpoints.md lacks {method} {path}"
+        assert row.endswith(f"| {names[rule.roles]} | {rule.scope or ''} |"), row

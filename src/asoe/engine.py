@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +22,7 @@ from asoe.desk.context import policy_of
 from asoe.desk.insight import Stats
 from asoe.desk.intake import NewContact, NewTicket
 from asoe.domain.answer import Answer
-from asoe.domain.errors import Denied, Unavailable
+from asoe.domain.errors import Denied, Invalid, Unavailable
 from asoe.domain.organization import Principal
 from asoe.domain.policy import Policy
 from asoe.domain.resolution import select_resolution_type
@@ -33,7 +32,10 @@ from asoe.domain.triage import Triage
 from asoe.store import organizations, tickets
 from asoe.store.tickets import TicketFilter
 
-_open: ContextVar[App | None] = ContextVar("asoe_open_app", default=None)
+_TRIES = 3
+"""How often a step is tried again when somebody else changed the ticket meanwhile."""
+_open: list[App] = []
+"""What `connect` has opened in this process and not closed yet; the newest serves whoever names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +75,11 @@ async def connect(
     if data_dir is not None:
         given["data_dir"] = Path(data_dir)
     async with open_app(Settings(**given)) as app:
-        token = _open.set(app)
+        _open.append(app)
         try:
             yield Connection(app)
         finally:
-            _open.reset(token)
+            _open.remove(app)
 
 
 class SupportOpsEngine:
@@ -118,7 +120,8 @@ class SupportOpsEngine:
 
     async def triage_ticket(self, ticket_id: UUID | str) -> Ticket:
         """Judge a ticket anew; what people corrected stays corrected."""
-        return await triage.retriage(self._desk, await self._engine(), _uuid(ticket_id))
+        seen = await self.get_ticket(ticket_id)
+        return await triage.retriage(self._desk, await self._engine(), seen.id)
 
     async def attempt_auto_resolution(self, ticket_id: UUID | str) -> dict[str, Any]:
         """Advance the ticket's journey now, in this process, and return its `resolution`.
@@ -126,14 +129,17 @@ class SupportOpsEngine:
         `verdict` is `answered` for a cited answer that waits for the client, `handed_over` for a person; {} when nothing
         was decided (it waits, or a person has it).
         """
-        await journey.advance(self._desk, self.org_id, _uuid(ticket_id), initiator="library")
+        seen = await self.get_ticket(ticket_id)
+        for _ in range(_TRIES):
+            done = await journey.advance(self._desk, self.org_id, seen.id, initiator="library")
+            if done not in {"busy", "stale"}:
+                break
         return (await self.get_ticket(ticket_id)).resolution
 
     async def should_escalate(self, ticket_id: UUID | str) -> tuple[str, ...]:
         """The named reasons for which a person must look before any answer is tried; empty when none holds."""
-        engine = await self._engine()
-        async with self._desk.database.org_reading(engine) as reading:
-            found = await tickets.find(reading, self.org_id, _uuid(ticket_id))
+        found = await self.get_ticket(ticket_id)
+        async with self._desk.database.org_reading(await self._engine()) as reading:
             earlier = await tickets.earlier_of_requester(reading, found)
             policy = await policy_of(reading, self.org_id)
         return escalation.reasons_to_escalate(found, triage.stored(found), policy, earlier=earlier)
@@ -237,7 +243,7 @@ class AIResolutionEngine:
 
 
 def _app(given: App | None) -> App:
-    found = given or _open.get()
+    found = given or (_open[-1] if _open else None)
     if found is None:
         raise Unavailable(
             "No connection is open in this process: use `async with asoe.connect() as connection`.",
@@ -248,4 +254,7 @@ def _app(given: App | None) -> App:
 
 
 def _uuid(value: UUID | str) -> UUID:
-    return value if isinstance(value, UUID) else UUID(str(value))
+    try:
+        return value if isinstance(value, UUID) else UUID(str(value))
+    except ValueError:
+        raise Invalid(f"{value!r} is no id: ids are UUIDs.", code="bad_id") from None

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import numpy as np
 
 from asoe.domain.answer import Answer
-from asoe.domain.errors import Missing
+from asoe.domain.errors import FieldProblem, Missing
 from asoe.domain.knowledge import Passage
 from asoe.domain.organization import Principal
 from asoe.domain.policy import Policy, read_policy
 from asoe.domain.triage import Triage
 from asoe.store import organizations
 from asoe.store.db import Connection, Database
+
+_HALF: Final = re.compile("[\ud800-\udfff]")
 
 
 class JobQueue(Protocol):
@@ -87,6 +91,28 @@ class Desk:
 async def policy_of(connection: Connection, org_id: UUID) -> Policy:
     """The organization's policy as stored; wrong stored settings raise `Invalid(bad_policy)`."""
     return read_policy((await organizations.read_organization(connection, org_id)).settings)
+
+
+def unstorable(value: Any, field_name: str) -> list[FieldProblem]:
+    """What PostgreSQL cannot hold in a caller's value: null characters, half surrogates, numbers that are none."""
+    match value:
+        case str():
+            wrong = "holds a null character (U+0000)" if "\x00" in value else None
+            if wrong is None and not value.isascii() and _HALF.search(value):
+                wrong = "holds half of a surrogate pair"
+            return [FieldProblem(field_name, f"{wrong}, which cannot be stored")] if wrong else []
+        case float() if not math.isfinite(value):
+            return [FieldProblem(field_name, f"{value} is no number that can be stored")]
+        case Mapping():
+            inside = [(f"{field_name}.{key}", item) for key, item in value.items()]
+            keys = [problem for key in value for problem in unstorable(str(key), field_name)]
+            return keys or [problem for name, item in inside for problem in unstorable(item, name)]
+        case list() | tuple():
+            return [
+                problem for index, item in enumerate(value) for problem in unstorable(item, f"{field_name}.{index}")
+            ]
+        case _:
+            return []
 
 
 def plain(value: Any) -> Any:

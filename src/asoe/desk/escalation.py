@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from asoe.desk.wording import say
+from asoe.desk.wording import say, team_name
 from asoe.domain.escalation import Dossier
 from asoe.domain.policy import Policy
 from asoe.domain.session import Message
@@ -89,8 +89,12 @@ def build_dossier(
     earlier: Sequence[Ticket],
     tried: Sequence[str],
     not_done: Sequence[str],
+    language: str | None = None,
 ) -> Dossier:
-    """Everything a person needs without asking the client again; complete without a language model."""
+    """Everything a person needs without asking the client again; complete without a language model.
+
+    language: that of the suggested reply, by default the ticket's.
+    """
     likely = []
     if triage is not None:
         likely.append(f"intent {triage.intent.value} ({triage.intent.confidence:.0%})")
@@ -104,7 +108,7 @@ def build_dossier(
         tried=tuple(tried) or ("Nothing was tried before handing over.",),
         not_done=tuple(not_done) or ("No act in any outside system was carried out.",),
         next_step=NEXT_STEPS[reasons[0]],
-        suggested_reply=_suggested_reply(ticket, team),
+        suggested_reply=_suggested_reply(ticket, team, language or ticket.language),
         history=tuple(
             f"#{other.number} {other.created_at:%Y-%m-%d} {other.category}, {other.status}: {other.subject or '(no subject)'}"
             for other in earlier
@@ -123,5 +127,5 @@ def _wants(ticket: Ticket, messages: Sequence[Message]) -> str:
     return headed.strip() or "The client wrote nothing."
 
 
-def _suggested_reply(ticket: Ticket, team: str) -> str:
-    return say("handed_over", ticket.language, team=team.replace("_", " "), number=ticket.number)
+def _suggested_reply(ticket: Ticket, team: str, language: str) -> str:
+    return say("handed_over", language, team=team_name(team, language), number=ticket.number)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 import structlog
 
 from asoe.desk.context import Desk
+from asoe.domain.errors import Missing
 from asoe.domain.organization import Principal
 from asoe.store import facts, journeys, organizations, retention, tickets
+from asoe.store.db import Connection
 
 FORGOTTEN_AFTER: Final = 120.0
 """Seconds without a change after which an open ticket that waits for nothing is enqueued again."""
@@ -22,34 +26,29 @@ async def wake_due(desk: Desk) -> None:
     """Enqueue every ticket whose timer has run out; advancing it twice does no harm."""
     async with desk.database.system_transaction("due_timers") as connection:
         due = await journeys.due(connection)
+    by_org: dict[UUID, list[UUID]] = {}
     for org_id, ticket_id in due:
-        engine = await desk.engine_of(org_id)
-        async with desk.database.org_transaction(engine) as connection:
-            await desk.queue.enqueue(
-                connection,
-                "advance",
-                {"org_id": org_id, "ticket_id": ticket_id},
-                dedupe_key=f"timer:{ticket_id}",
-            )
+        by_org.setdefault(org_id, []).append(ticket_id)
+    for org_id, ticket_ids in by_org.items():
+        with _apart("wake_due", org_id):
+            async with desk.database.org_transaction(await desk.engine_of(org_id)) as connection:
+                await _wake(desk, connection, org_id, ticket_ids, why="timer")
 
 
 async def wake_forgotten(desk: Desk) -> None:
     """Enqueue open tickets whose job was lost."""
-    async for engine in _engines(desk):
-        async with desk.database.org_transaction(engine) as connection:
-            for ticket_id in await journeys.forgotten(connection, engine.org_id, idle_seconds=FORGOTTEN_AFTER):
-                await desk.queue.enqueue(
-                    connection,
-                    "advance",
-                    {"org_id": engine.org_id, "ticket_id": ticket_id},
-                    dedupe_key=f"forgotten:{ticket_id}",
-                )
+    for engine in await _engines(desk):
+        with _apart("wake_forgotten", engine.org_id):
+            async with desk.database.org_transaction(engine) as connection:
+                found = await journeys.forgotten(connection, engine.org_id, idle_seconds=FORGOTTEN_AFTER)
+                await _wake(desk, connection, engine.org_id, found, why="forgotten")
 
 
 async def fold_tallies(desk: Desk) -> None:
-    async for engine in _engines(desk):
-        async with desk.database.org_transaction(engine) as connection:
-            await tickets.fold_tally(connection)
+    for engine in await _engines(desk):
+        with _apart("fold_tallies", engine.org_id):
+            async with desk.database.org_transaction(engine) as connection:
+                await tickets.fold_tally(connection)
 
 
 async def prepare_partitions(desk: Desk) -> None:
@@ -61,20 +60,36 @@ async def prepare_partitions(desk: Desk) -> None:
 async def apply_retention(desk: Desk) -> None:
     """Remove what is past the organization's retention, table by table."""
     now = desk.clock()
-    async for engine in _engines(desk):
-        async with desk.database.org_transaction(engine) as connection:
-            settings = (await organizations.read_organization(connection, engine.org_id)).settings
-            limits = retention.limits(settings.get("retention_days") or {})
-            removed = {
-                noun: count
-                for noun, days in limits.items()
-                if (count := await retention.remove_older(connection, engine.org_id, noun, now - timedelta(days=days)))
-            }
-            if removed:
-                await facts.record(connection, engine, "retention.applied", removed=removed)
+    for engine in await _engines(desk):
+        with _apart("apply_retention", engine.org_id):
+            async with desk.database.org_transaction(engine) as connection:
+                settings = (await organizations.read_organization(connection, engine.org_id)).settings
+                limits = retention.limits(settings.get("retention_days") or {})
+                removed = {}
+                for noun, days in limits.items():
+                    before = now - timedelta(days=days)
+                    if count := await retention.remove_older(connection, engine.org_id, noun, before):
+                        removed[noun] = count
+                if removed:
+                    await facts.record(connection, engine, "retention.applied", removed=removed)
 
 
-async def _engines(desk: Desk) -> AsyncIterator[Principal]:
-    """The engine account of every organization; one that fails does not keep the others waiting."""
-    for organization in await organizations.list_organizations(desk.database):
-        yield organization.engine
+async def _wake(desk: Desk, connection: Connection, org_id: UUID, ticket_ids: list[UUID], *, why: str) -> None:
+    for ticket_id in ticket_ids:
+        ids = {"org_id": org_id, "ticket_id": ticket_id}
+        await desk.queue.enqueue(connection, "advance", ids, dedupe_key=f"{why}:{ticket_id}")
+
+
+async def _engines(desk: Desk) -> list[Principal]:
+    return [organization.engine for organization in await organizations.list_organizations(desk.database)]
+
+
+@contextmanager
+def _apart(job: str, org_id: UUID) -> Iterator[None]:
+    """One organization that fails does not keep the others waiting."""
+    try:
+        yield
+    except Missing:
+        return  # suspended: what is due waits until it is not
+    except Exception as error:
+        _log.exception("housekeeping.failed", job=job, org_id=str(org_id), error=type(error).__name__)

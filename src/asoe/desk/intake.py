@@ -5,21 +5,26 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from asoe.desk.context import Desk
+import structlog
+
+from asoe.desk.context import Desk, unstorable
+from asoe.desk.outcome import with_verdict
 from asoe.desk.triage import settle_category, settle_severity
 from asoe.domain.errors import Denied, FieldProblem, Invalid
 from asoe.domain.organization import Principal
 from asoe.domain.ticket import CHANNELS, MAX_BODY_BYTES, MAX_SUBJECT_CHARS, SEVERITY_RANK, Ticket
 from asoe.domain.triage import CATEGORIES, Triage
-from asoe.store import contacts, facts, organizations, sessions, tickets
+from asoe.store import contacts, facts, fields, organizations, sessions, tickets
 from asoe.store.db import Connection
 from asoe.store.tickets import NewRow
+
+_log = structlog.get_logger(__name__)
 
 DUPLICATE_WINDOW: Final = timedelta(minutes=10)
 Remember = Callable[[Connection, Ticket], Awaitable[None]]
@@ -56,7 +61,9 @@ class NewTicket:
         """Subject and body as triage reads them; without either, what the metadata says."""
         if self.subject or self.body:
             return self.subject, self.body
-        return str(self.metadata.get("subject", "")), str(self.metadata.get("description", ""))
+        said = (self.metadata.get("subject"), self.metadata.get("description"))
+        subject, body = (each if isinstance(each, str) else "" for each in said)
+        return subject, body
 
 
 async def open_ticket(desk: Desk, principal: Principal, new: NewTicket, *, remember: Remember | None = None) -> Ticket:
@@ -66,6 +73,7 @@ async def open_ticket(desk: Desk, principal: Principal, new: NewTicket, *, remem
     the first ticket. `remember` runs in the same transaction, last. Raises `Invalid` naming each wrong field.
     """
     check(new, principal)
+    await _check_fields(desk, principal, new)
     triage = await _judge_in_time(desk, new)
     now = desk.clock()
     async with desk.database.org_transaction(principal) as connection:
@@ -92,7 +100,7 @@ async def open_ticket(desk: Desk, principal: Principal, new: NewTicket, *, remem
             channel=new.channel,
             language=triage.language if triage else "und",
             intent=triage.intent.value if triage else None,
-            triage=_stored_triage(new, triage),
+            triage=_stored_triage(new, triage, by_client=principal.is_client),
             metadata=new.metadata,
             custom_fields=new.custom_fields,
             cc=new.cc,
@@ -118,7 +126,11 @@ async def open_ticket(desk: Desk, principal: Principal, new: NewTicket, *, remem
             category=row.category,
             severity=row.severity,
         )
-        if not requester.is_blocked:
+        if requester.is_blocked:
+            refused = with_verdict(ticket, "refused", "The sender is blocked.", now)
+            ticket = await tickets.update(connection, ticket, {"resolution": refused.to_json()})
+            await sessions.set_resolved(connection, session.id, resolved=True)
+        else:
             await desk.queue.advance(connection, principal.org_id, row.id)
         if remember is not None:
             await remember(connection, ticket)
@@ -134,22 +146,25 @@ def check(new: NewTicket, principal: Principal) -> None:
         problems.append(FieldProblem("severity", f"{new.severity!r} is not one of {', '.join(SEVERITY_RANK)}"))
     if new.channel not in CHANNELS:
         problems.append(FieldProblem("channel", f"{new.channel!r} is not one of {', '.join(CHANNELS)}"))
-    if len(new.body.encode()) > MAX_BODY_BYTES:
-        problems.append(FieldProblem("body", f"longer than {MAX_BODY_BYTES // 1024} KiB; attach the rest as a file"))
+    if len(new.text[1].encode(errors="replace")) > MAX_BODY_BYTES:
+        problems.append(
+            FieldProblem(
+                "body" if new.body else "metadata.description",
+                f"longer than {MAX_BODY_BYTES // 1024} KiB; attach the rest as a file",
+            )
+        )
     if len(new.subject) > MAX_SUBJECT_CHARS:
         problems.append(FieldProblem("subject", f"longer than {MAX_SUBJECT_CHARS} characters"))
     if new.contact is not None and not (new.contact.email or new.contact.phone or new.contact.external_id):
         problems.append(FieldProblem("contact", "needs an email, a phone or an external_id"))
     if new.contact is not None and new.user_id is not None:
         problems.append(FieldProblem("contact", "give either user_id or contact, not both"))
-    problems.extend(
-        FieldProblem(name, "holds a null character (U+0000), which cannot be stored")
-        for name, value in (("subject", new.subject), ("body", new.body))
-        if "\x00" in value
-    )
+    for name in ("subject", "body", "metadata", "custom_fields", "cc", "tags"):
+        problems += unstorable(getattr(new, name), name)
+    if new.contact is not None:
+        problems += unstorable(asdict(new.contact), "contact")
     if problems:
-        listed = "; ".join(f"{problem.field}: {problem.problem}" for problem in problems)
-        raise Invalid(f"The ticket cannot be accepted: {listed}.", code="invalid_ticket", fields=tuple(problems))
+        raise _refusal(problems)
     if principal.is_client and (new.user_id is not None or new.contact is not None):
         raise Denied(
             "user_id, contact: a client opens tickets for itself only; leave both away.", code="client_sets_requester"
@@ -196,11 +211,31 @@ async def _judge_in_time(desk: Desk, new: NewTicket) -> Triage | None:
             return await desk.ai.triage(subject, body)
     except TimeoutError:
         return None
+    except Exception as error:
+        # a request is never refused because a model is down: the journey judges it, or gives it to a person
+        _log.warning("intake.not_judged", error=type(error).__name__)
+        return None
 
 
-def _stored_triage(new: NewTicket, triage: Triage | None) -> dict[str, Any]:
+async def _check_fields(desk: Desk, principal: Principal, new: NewTicket) -> None:
+    """Custom fields fit their definitions, which clients may not read; a required one may be filled in later."""
+    if not new.custom_fields:
+        return
+    async with desk.database.org_reading(await desk.engine_of(principal.org_id)) as connection:
+        problems = await fields.problems(connection, principal.org_id, new.custom_fields, is_whole=False)
+    if problems:
+        raise _refusal(problems)
+
+
+def _refusal(problems: Sequence[FieldProblem]) -> Invalid:
+    listed = "; ".join(f"{problem.field}: {problem.problem}" for problem in problems)
+    return Invalid(f"The ticket cannot be accepted: {listed}.", code="invalid_ticket", fields=tuple(problems))
+
+
+def _stored_triage(new: NewTicket, triage: Triage | None, *, by_client: bool) -> dict[str, Any]:
     given = {name: value for name, value in (("category", new.category), ("severity", new.severity)) if value}
-    return {**(triage.to_json() if triage else {}), **({"given": given} if given else {})}
+    kept = {"given": given, **({"given_by": "client"} if by_client else {})} if given else {}
+    return {**(triage.to_json() if triage else {}), **kept}
 
 
 def _fingerprint(new: NewTicket, requester: _Requester) -> bytes | None:

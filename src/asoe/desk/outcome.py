@@ -9,29 +9,31 @@ from typing import Any
 
 from asoe.desk.context import Desk
 from asoe.desk.escalation import build_dossier, team_of
-from asoe.desk.resolution import HandOver
-from asoe.desk.wording import say, team_name
+from asoe.desk.moves import path_to, walk
+from asoe.desk.resolution import HandOver, answer_language
+from asoe.desk.wording import say, spoken, team_name
 from asoe.domain.answer import Answer
 from asoe.domain.escalation import Dossier
 from asoe.domain.organization import Principal
 from asoe.domain.policy import Policy
-from asoe.domain.resolution import Resolution, select_resolution_type
+from asoe.domain.resolution import Citation, Resolution, select_resolution_type
 from asoe.domain.session import Message, Session
-from asoe.domain.ticket import Ticket, check_move
+from asoe.domain.ticket import Ticket
 from asoe.domain.triage import Triage
-from asoe.store import escalations, facts, journeys, sessions, tickets
+from asoe.store import escalations, facts, journeys, sessions
 from asoe.store.db import Connection
+from asoe.store.facts import NewFact
 from asoe.store.journeys import Journey
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A decided step. `path` lists the statuses it goes through; only legal moves are written."""
+    """A decided step. `path` lists the statuses it goes through; only legal moves are written. `fact` None: nothing new."""
 
     name: str
     journey: Journey
-    path: tuple[str, ...]
-    fact: str
+    path: tuple[str, ...] = ()
+    fact: str | None = None
     waiting_for: str | None = None
     reply: str | None = None
     reply_data: dict[str, Any] = field(default_factory=dict)
@@ -40,18 +42,21 @@ class Step:
     team: str | None = None
     triage: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
-    resolves_session: bool = False
+    resolves: bool = False
     reopens: bool = False
+    is_notice: bool = False
 
-    def seen(self, seq: int) -> Step:
-        """The same step, having taken every message up to `seq` into account."""
-        return replace(self, journey=replace(self.journey, seen_seq=seq))
+    def seen(self, positions: Mapping[str, int]) -> Step:
+        """The same step, having taken every message up to these (the last seq by session) into account."""
+        data = {**self.journey.data, "seen": dict(positions)}
+        return replace(self, journey=replace(self.journey, seen_seq=sum(positions.values()), data=data))
 
 
 def answered(now: datetime, journey: Journey, ticket: Ticket, answer: Answer, *, policy: Policy) -> Step:
     """A cited answer goes out and the client is waited for; silence later ends it as contained, never as verified."""
     slugs = tuple(dict.fromkeys(citation.slug for citation in answer.citations))
-    lead = f"{say('next_attempt', ticket.language)}\n\n" if journey.attempts else ""
+    language = answer_language(ticket, policy)
+    lead = f"{say('next_attempt', language)}\n\n" if journey.attempts else ""
     kind = select_resolution_type(ticket.category, ticket.intent)
     return Step(
         name="answered",
@@ -63,10 +68,10 @@ def answered(now: datetime, journey: Journey, ticket: Ticket, answer: Answer, *,
             due_at=now + timedelta(hours=policy.silence_hours),
             data={**journey.data, "cited": [*journey.data.get("cited", ()), *slugs]},
         ),
-        path=_to_progress(ticket.status),
+        path=path_to(ticket.status, "in_progress"),
         fact="ticket.answered",
         waiting_for="client",
-        reply=f"{lead}{answer.text}\n\n{say('did_it_help', ticket.language)}",
+        reply=f"{lead}{answer.text}\n\n{say('did_it_help', language)}",
         reply_data={"citations": [citation.to_json() for citation in answer.citations], "steps": list(answer.steps)},
         resolution=Resolution(
             type=kind if kind == "feature_recommendation" else "guided_resolution",
@@ -91,10 +96,10 @@ def asked(now: datetime, journey: Journey, ticket: Ticket, *, policy: Policy) ->
             due_at=now + timedelta(hours=policy.silence_hours),
             data={**journey.data, "has_asked": True},
         ),
-        path=_to_progress(ticket.status),
+        path=path_to(ticket.status, "in_progress"),
         fact="ticket.asked",
         waiting_for="client",
-        reply=say("ask_back", ticket.language),
+        reply=say("ask_back", answer_language(ticket, policy)),
     )
 
 
@@ -103,9 +108,9 @@ def noted(now: datetime, journey: Journey, ticket: Ticket, *, policy: Policy) ->
     return Step(
         name="noted",
         journey=replace(journey, stage="ended", failures=0, due_at=now + timedelta(days=policy.reopen_window_days)),
-        path=(*_to_triaging(ticket.status), "resolved"),
+        path=path_to(ticket.status, "resolved"),
         fact="ticket.resolved",
-        reply=say("noted", ticket.language),
+        reply=say("noted", answer_language(ticket, policy)),
         resolution=Resolution(
             type="guided_resolution",
             verdict="answered",
@@ -113,21 +118,23 @@ def noted(now: datetime, journey: Journey, ticket: Ticket, *, policy: Policy) ->
             decided_at=now,
         ),
         data={"verdict": "answered"},
-        resolves_session=True,
+        resolves=True,
     )
 
 
 def confirmed(now: datetime, journey: Journey, ticket: Ticket, *, policy: Policy) -> Step:
-    """The client's own word: the system of record of an answer."""
+    """The client's own word: the system of record of an answer. Said after the end, it only betters the verdict."""
+    is_ended = ticket.status in {"resolved", "closed"}
+    due_at = journey.due_at if is_ended else now + timedelta(days=policy.reopen_window_days)
     return Step(
         name="confirmed",
-        journey=replace(journey, stage="ended", failures=0, due_at=now + timedelta(days=policy.reopen_window_days)),
-        path=("resolved",) if ticket.status != "resolved" else (),
+        journey=replace(journey, stage="ended", failures=0, due_at=due_at),
+        path=() if is_ended else path_to(ticket.status, "resolved"),
         fact="ticket.resolved",
-        reply=say("glad", ticket.language) if ticket.status != "resolved" else None,
-        resolution=_with_verdict(ticket, "verified", "The client confirmed that it helped.", now),
+        reply=None if is_ended else say("glad", answer_language(ticket, policy)),
+        resolution=with_verdict(ticket, "verified", "The client confirmed that it helped.", now),
         data={"verdict": "verified"},
-        resolves_session=True,
+        resolves=True,
     )
 
 
@@ -136,27 +143,37 @@ def silent(now: datetime, journey: Journey, ticket: Ticket, *, policy: Policy) -
     summary = (
         "The client did not come back after the answer."
         if journey.data.get("cited")
-        else ("The client did not answer the question asked back.")
+        else "The client did not answer the question asked back."
     )
     return Step(
         name="silent",
-        journey=replace(journey, stage="ended", due_at=now + timedelta(days=policy.reopen_window_days)),
-        path=("resolved",),
+        journey=replace(journey, stage="ended", failures=0, due_at=now + timedelta(days=policy.reopen_window_days)),
+        path=path_to(ticket.status, "resolved"),
         fact="ticket.resolved",
-        resolution=_with_verdict(ticket, "unverified", summary, now),
+        resolution=with_verdict(ticket, "unverified", summary, now),
         data={"verdict": "unverified"},
-        resolves_session=True,
+        resolves=True,
     )
+
+
+def heard(journey: Journey, ticket: Ticket) -> Step:
+    """Words that change nothing, such as thanks after the end."""
+    return Step(name="heard", journey=replace(journey, failures=0), waiting_for=ticket.waiting_for)
+
+
+def passed_on(journey: Journey) -> Step:
+    """The client answered the person who has the ticket: the engine says nothing, the ticket waits for that person."""
+    return Step(name="passed_on", journey=replace(journey, failures=0, due_at=None), waiting_for="person")
 
 
 def closed(journey: Journey, ticket: Ticket) -> Step:
     """The reopen window has passed."""
     return Step(
         name="closed",
-        journey=replace(journey, stage="ended", due_at=None),
-        path=("closed",),
+        journey=replace(journey, stage="ended", failures=0, due_at=None),
+        path=path_to(ticket.status, "closed"),
         fact="ticket.closed",
-        data={"from": ticket.status},
+        data={"before": ticket.status},
     )
 
 
@@ -170,8 +187,9 @@ def handed_over(
     messages: Sequence[Message],
     earlier: Sequence[Ticket],
 ) -> Step:
-    """A person gets it with the dossier, and the client is told at once."""
+    """A person gets it with the dossier, and the client is told at once; from an ended ticket this opens it again."""
     team = team_of(ticket, policy, plan.reasons)
+    language = spoken(ticket.language, default=policy.default_language)
     dossier = build_dossier(
         ticket,
         judged,
@@ -181,14 +199,12 @@ def handed_over(
         earlier=earlier,
         tried=plan.tried,
         not_done=plan.not_done,
+        language=language,
     )
-    language = ticket.language if ticket.language in policy.languages else policy.default_language
     return Step(
         name="handed_over",
-        journey=replace(journey, stage="with_person", due_at=None),
-        path=(*_to_progress(ticket.status), "escalated")
-        if ticket.status not in {"resolved", "closed"}
-        else ("open", "triaging", "escalated"),
+        journey=replace(journey, stage="with_person", failures=0, due_at=None),
+        path=path_to(ticket.status, "escalated"),
         fact="ticket.escalated",
         waiting_for="person",
         reply=say("handed_over", language, team=team_name(team, language), number=ticket.number),
@@ -200,98 +216,88 @@ def handed_over(
         ),
         dossier=dossier,
         team=team,
+        reopens=ticket.status in {"resolved", "closed"},
         data={"reasons": list(plan.reasons), "team": team},
     )
 
 
 async def write(
-    desk: Desk, connection: Connection, engine: Principal, ticket: Ticket, session: Session | None, step: Step
+    desk: Desk, connection: Connection, actor: Principal, ticket: Ticket, step: Step, *, session: Session | None
 ) -> Ticket:
-    """Write the step: ticket, reply, escalation, facts and position, all in the caller's transaction."""
+    """Write the step: ticket, reply in that session, escalation, facts and position, all in the caller's transaction."""
     now = desk.clock()
+    changed = ticket
     columns = _columns(ticket, step, now)
-    if step.triage:
-        await facts.record(
-            connection,
-            engine,
-            "ticket.triaged",
-            ticket_id=ticket.id,
-            category=step.triage["category"],
-            severity=step.triage["severity"],
-            intent=step.triage["intent"],
-        )
-    changed = await tickets.update(connection, ticket, columns)
-    if session is not None and step.reply is not None:
+    if step.path or any(getattr(ticket, name) != value for name, value in columns.items()):
+        changed = await walk(connection, ticket, step.path, columns)
+    if step.reply is not None:
+        if session is None:  # a ticket that came in as a bare row
+            session = sessions.new_session(ticket.id, assistant_type="ai", at=now)
+            await sessions.insert(connection, session)
         await sessions.add(
             connection,
-            engine.org_id,
+            actor.org_id,
             session,
-            role="assistant",
+            role="system" if step.is_notice else "assistant",
             content=step.reply,
-            author=engine.user_id,
+            author=actor.user_id,
             data=step.reply_data,
         )
-    if session is not None and step.resolves_session:
-        await sessions.set_resolved(connection, session.id, resolved=True)
+    if step.resolves or step.reopens:
+        await sessions.set_resolved_of_ticket(connection, ticket.id, resolved=step.resolves)
     if step.dossier is not None:
         await escalations.open_escalation(
             connection,
-            engine.org_id,
+            actor.org_id,
             ticket.id,
             reasons=step.dossier.reasons,
             team=step.dossier.team,
             dossier=step.dossier.to_json(),
         )
-    if step.reopens:
-        await facts.record(connection, engine, "ticket.reopened", ticket_id=ticket.id)
-    await facts.record(
-        connection, engine, step.fact, ticket_id=ticket.id, session_id=session.id if session else None, **step.data
-    )
-    await journeys.save(connection, engine.org_id, ticket.id, step.journey)
+    await facts.record_all(connection, actor, _facts(changed, session, step))
+    await journeys.save(connection, actor.org_id, ticket.id, step.journey)
     return changed
+
+
+def _facts(ticket: Ticket, session: Session | None, step: Step) -> list[NewFact]:
+    found = []
+    if step.triage:
+        classes = {"category": ticket.category, "severity": ticket.severity, "intent": ticket.intent}
+        found.append(NewFact("ticket.triaged", ticket.id, data=classes))
+    if step.reopens:
+        found.append(NewFact("ticket.reopened", ticket.id))
+    if step.fact is not None:
+        found.append(NewFact(step.fact, ticket.id, session.id if session else None, step.data))
+    return found
 
 
 def _columns(ticket: Ticket, step: Step, now: datetime) -> dict[str, Any]:
     columns: dict[str, Any] = {**step.triage, "waiting_for": step.waiting_for}
-    at = ticket.status
-    for status in step.path:
-        check_move(at, status)
-        at = status
-    if at != ticket.status:
-        columns["status"] = at
     if step.resolution is not None:
         columns["resolution"] = replace(step.resolution, decided_at=now).to_json()
     if step.team is not None:
         columns["team"] = step.team
-    if step.reply is not None and ticket.first_response_at is None:
+    if step.reply is not None and not step.is_notice and ticket.first_response_at is None:
         columns["first_response_at"] = now
-    if at == "resolved" and ticket.status != "resolved":
+    if step.path and step.path[-1] == "resolved":
         columns["resolved_at"] = now
-    elif at in {"escalated", "in_progress"} and ticket.resolved_at is not None:
-        columns["resolved_at"] = None
-        columns["closed_at"] = None
-    if at == "closed":
+    if step.path and step.path[-1] == "closed":
         columns["closed_at"] = now
     if step.reopens:
-        columns["reopened"] = ticket.reopened + 1
+        columns |= {"resolved_at": None, "closed_at": None, "reopened": ticket.reopened + 1}
     return columns
 
 
-def _to_triaging(status: str) -> tuple[str, ...]:
-    return () if status == "triaging" else ("triaging",)
-
-
-def _to_progress(status: str) -> tuple[str, ...]:
-    """From wherever an engine's ticket stands to in_progress, over legal moves only."""
-    return {"open": ("triaging", "in_progress"), "triaging": ("in_progress",), "in_progress": ()}.get(status, ())
-
-
-def _with_verdict(ticket: Ticket, verdict: str, summary: str, now: datetime) -> Resolution:
+def with_verdict(
+    ticket: Ticket, verdict: str, summary: str, now: datetime, *, evidence: Mapping[str, Any] | None = None
+) -> Resolution:
+    """A resolution that keeps the type and the citations which the ticket has already."""
     stored = ticket.resolution
     return Resolution(
         type=str(stored.get("type") or select_resolution_type(ticket.category, ticket.intent)),
         verdict=verdict,
         summary=summary,
         decided_at=now,
-        evidence={"citations": stored["citations"]} if "citations" in stored else None,
+        citations=tuple(Citation(**cited) for cited in stored.get("citations", ())),
+        evidence=dict(evidence) if evidence else None,
     )

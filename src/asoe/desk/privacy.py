@@ -10,7 +10,7 @@ from asoe.desk.context import Desk
 from asoe.domain.errors import Denied, Missing
 from asoe.domain.organization import Principal
 from asoe.domain.people import Contact
-from asoe.store import contacts, facts, retention, sessions, tickets
+from asoe.store import contacts, facts, idempotency, retention, sessions
 from asoe.store.db import Connection
 
 
@@ -20,29 +20,17 @@ async def export_contact(desk: Desk, principal: Principal, contact_id: UUID) -> 
     async with desk.database.org_transaction(principal) as connection:
         contact = await _contact(connection, principal, contact_id)
         ids = await retention.tickets_of_contact(connection, principal.org_id, contact_id)
-        found = [await tickets.find(connection, principal.org_id, each) for each in ids]
-        said = {each: await sessions.messages_of_ticket(connection, principal.org_id, each) for each in ids}
+        found = await retention.read_tickets(connection, principal.org_id, ids)
+        said: dict[UUID, list[dict[str, Any]]] = {}
+        for message in await sessions.messages_of_tickets(connection, principal.org_id, ids):
+            if not message.is_internal:
+                shown = {"at": message.created_at, "role": message.role, "content": message.content}
+                said.setdefault(message.ticket_id, []).append(shown)
         files = await retention.attachments_of(connection, principal.org_id, ids)
         await facts.record(connection, principal, "ticket.exported", contact_id=str(contact_id), tickets=len(ids))
     return {
         "contact": asdict(contact),
-        "tickets": [
-            {
-                "number": ticket.number,
-                "created_at": ticket.created_at,
-                "status": ticket.status,
-                "subject": ticket.subject,
-                "body": ticket.body,
-                "metadata": ticket.metadata,
-                "custom_fields": ticket.custom_fields,
-                "messages": [
-                    {"at": message.created_at, "role": message.role, "content": message.content}
-                    for message in said[ticket.id]
-                    if not message.is_internal
-                ],
-            }
-            for ticket in found
-        ],
+        "tickets": [{**ticket, "messages": said.get(ticket["id"], [])} for ticket in found],
         "attachments": files,
     }
 
@@ -52,9 +40,13 @@ async def erase_contact(desk: Desk, principal: Principal, contact_id: UUID) -> i
     _admin_only(principal)
     async with desk.database.org_transaction(principal) as connection:
         await _contact(connection, principal, contact_id)
-        count = await retention.erase_contact(connection, principal.org_id, contact_id)
-        await facts.record(connection, principal, "contact.erased", contact_id=str(contact_id), tickets=count)
-        return count
+        erased = await retention.erase_contact(connection, principal.org_id, contact_id)
+        said = await retention.messages_of(connection, principal.org_id, erased)
+        await facts.record(connection, principal, "contact.erased", contact_id=str(contact_id), tickets=len(erased))
+    # remembered responses hold the text too, and only the engine sees those of every account
+    async with desk.database.org_transaction(await desk.engine_of(principal.org_id)) as connection:
+        await idempotency.forget(connection, principal.org_id, [contact_id, *erased, *said])
+    return len(erased)
 
 
 async def _contact(connection: Connection, principal: Principal, contact_id: UUID) -> Contact:

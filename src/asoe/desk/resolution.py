@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 from asoe.desk.context import Desk, policy_of
 from asoe.desk.escalation import NEEDS_ACTION, SURE_INTENT, reasons_to_escalate
 from asoe.domain.answer import Answer
-from asoe.domain.knowledge import Passage
+from asoe.domain.knowledge import Passage, question_windows
 from asoe.domain.organization import Principal
 from asoe.domain.policy import Policy
 from asoe.domain.ticket import Ticket
@@ -106,7 +106,8 @@ async def find_answer(desk: Desk, engine: Principal, case: Case) -> Answer | Non
         "Searched the knowledge base; nearest articles: "
         + (", ".join(dict.fromkeys(passage.slug for passage in fresh[:6])) or "none")
     )
-    return await _compose(desk, case.question, fresh, policy=case.policy, language=case.ticket.language)
+    language = answer_language(case.ticket, case.policy)
+    return await _compose(desk, case.question, fresh, policy=case.policy, language=language)
 
 
 async def answer_question(desk: Desk, engine: Principal, question: str, *, language: str) -> Answer | None:
@@ -122,7 +123,7 @@ def answer_language(ticket: Ticket, policy: Policy) -> str:
 
 
 async def _passages(desk: Desk, engine: Principal, question: str, *, language: str) -> list[Passage]:
-    embedding = (await desk.ai.embed([question]))[0]
+    embedding = (await desk.ai.embed(question_windows(question))).mean(axis=0)
     async with desk.database.org_reading(engine) as connection:
         return await knowledge.search(
             connection, engine.org_id, question=question, embedding=embedding, language=language, limit=12

@@ -8,10 +8,12 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from asoe.desk.context import Desk, policy_of
+from asoe.desk import ending
+from asoe.desk.context import Desk, plain, policy_of, unstorable
+from asoe.desk.moves import path_to, walk
+from asoe.desk.outcome import with_verdict
 from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid
 from asoe.domain.organization import Principal
-from asoe.domain.resolution import Resolution, select_resolution_type
 from asoe.domain.session import ASSISTANT_TYPES, MAX_MESSAGE_BYTES, MESSAGE_ROLES, ROLES_OF_ENGINE, Message, Session
 from asoe.domain.ticket import Ticket
 from asoe.store import escalations, facts, journeys, sessions, tickets
@@ -22,7 +24,7 @@ Remember = Callable[[Connection, Message], Awaitable[None]]
 
 
 async def start_session(desk: Desk, principal: Principal, ticket_id: UUID, assistant_type: str = "ai") -> Session:
-    """Start a further session on a ticket; only staff may start one that keeps the engine quiet."""
+    """Start a further session on a ticket; only staff may start one that keeps the engine quiet, which takes it over."""
     if assistant_type not in ASSISTANT_TYPES:
         raise Invalid(
             f"assistant_type: {assistant_type!r} is not one of {', '.join(ASSISTANT_TYPES)}.",
@@ -34,9 +36,13 @@ async def start_session(desk: Desk, principal: Principal, ticket_id: UUID, assis
             "assistant_type: a client's session starts with the engine; ask for a person in it.", code="staff_only"
         )
     async with desk.database.org_transaction(principal) as connection:
-        ticket = await tickets.find(connection, principal.org_id, ticket_id)
+        is_taken = assistant_type != "ai"
+        find = tickets.find_for_update if is_taken else tickets.find
+        ticket = await find(connection, principal.org_id, ticket_id)
         session = sessions.new_session(ticket.id, assistant_type=assistant_type, at=desk.clock())
         await sessions.insert(connection, session)
+        if is_taken:
+            await _to_person(connection, principal, ticket, waiting_for="person")
         await facts.record(
             connection,
             principal,
@@ -76,7 +82,10 @@ async def add_message(
     _check(principal, role, content, is_internal=is_internal)
     async with desk.database.org_transaction(principal) as connection:
         session = await sessions.find(connection, principal.org_id, session_id)
-        ticket = await tickets.find(connection, principal.org_id, session.ticket_id)
+        is_persons = role == "agent" and not is_internal
+        # a ticket is held before its session, by everybody: the other order would be a deadlock
+        find = tickets.find_for_update if is_persons else tickets.find
+        ticket = await find(connection, principal.org_id, session.ticket_id)
         await _refuse_ended(desk, connection, principal, ticket, role=role)
         message = await sessions.add(
             connection,
@@ -98,7 +107,7 @@ async def add_message(
         )
         if role == "user" and not is_internal:
             await desk.queue.advance(connection, principal.org_id, ticket.id)
-        elif role == "agent" and not is_internal:
+        elif is_persons:
             await _person_speaks(desk, connection, principal, session, ticket)
         if remember is not None:
             await remember(connection, message)
@@ -117,33 +126,41 @@ async def add_note(desk: Desk, principal: Principal, ticket_id: UUID, content: s
 
 
 async def take_over(desk: Desk, principal: Principal, session_id: UUID) -> Session:
-    """A person takes the session: the engine is quiet, the ticket is theirs."""
+    """A person takes the session: the engine is quiet, the ticket is theirs, whoever had it before."""
     _staff_only(principal)
     async with desk.database.org_transaction(principal) as connection:
         session = await sessions.find(connection, principal.org_id, session_id)
         ticket = await tickets.find_for_update(connection, principal.org_id, session.ticket_id)
         await sessions.set_assistant(connection, session.id, "hybrid")
-        await _to_person(connection, principal, ticket, waiting_for="person")
+        mine = {"assignee": principal.user_id} if _is_person(principal) else {}
+        changed = await _to_person(connection, principal, ticket, waiting_for="person", more=mine)
+        if changed.assignee != ticket.assignee:
+            await facts.record(
+                connection,
+                principal,
+                "ticket.assigned",
+                ticket_id=ticket.id,
+                assignee=plain(changed.assignee),
+                team=changed.team,
+            )
         await facts.record(connection, principal, "session.taken_over", ticket_id=ticket.id, session_id=session.id)
         return replace(session, assistant_type="hybrid")
 
 
 async def hand_back(desk: Desk, principal: Principal, session_id: UUID) -> Session:
-    """A person gives the session back: the engine looks at the ticket anew."""
+    """A person gives the session back: the engine looks at the ticket anew, and speaks in all of its sessions."""
     _staff_only(principal)
     async with desk.database.org_transaction(principal) as connection:
         session = await sessions.find(connection, principal.org_id, session_id)
         ticket = await tickets.find_for_update(connection, principal.org_id, session.ticket_id)
-        await sessions.set_assistant(connection, session.id, "ai")
-        if ticket.status in {"escalated", "in_progress"}:
-            if ticket.status == "escalated":
-                ticket = await tickets.update(connection, ticket, {"status": "in_progress"})
-            await tickets.update(connection, ticket, {"status": "triaging", "waiting_for": None})
-        await escalations.end(connection, principal.org_id, ticket.id)
-        journey = await journeys.find(connection, principal.org_id, ticket.id)
-        await journeys.save(connection, principal.org_id, ticket.id, replace(journey, stage="resolve", due_at=None))
+        await sessions.set_assistant_of_ticket(connection, ticket.id, "ai")
+        if ticket.status not in {"resolved", "closed"}:
+            path = path_to(ticket.status, "triaging")
+            await walk(connection, ticket, path, {"waiting_for": None})
+            await escalations.end(connection, principal.org_id, ticket.id)
+            await journeys.place(connection, principal.org_id, ticket.id, "resolve", knows_all=True)
+            await desk.queue.advance(connection, principal.org_id, ticket.id)
         await facts.record(connection, principal, "session.handed_back", ticket_id=ticket.id, session_id=session.id)
-        await desk.queue.advance(connection, principal.org_id, ticket.id)
         return replace(session, assistant_type="ai")
 
 
@@ -159,41 +176,17 @@ async def resolve_session(desk: Desk, principal: Principal, session_id: UUID) ->
     async with desk.database.org_transaction(actor) as connection:
         ticket = await tickets.find_for_update(connection, principal.org_id, session.ticket_id)
         await sessions.set_resolved(connection, session.id, resolved=True)
-        await facts.record(
-            connection, principal if not principal.is_client else actor, "session.resolved",
-            ticket_id=ticket.id, session_id=session.id, by="client" if principal.is_client else "staff",
-        )  # fmt: skip
-        await _resolve_ticket(desk, connection, actor, ticket, by_client=principal.is_client)
+        by = "client" if principal.is_client else "staff"
+        await facts.record(connection, actor, "session.resolved", ticket_id=ticket.id, session_id=session.id, by=by)
+        if ticket.status not in {"resolved", "closed"}:
+            await ending.resolve(desk, connection, actor, ticket, by_client=principal.is_client)
+        elif principal.is_client and ticket.resolution.get("verdict") in {"answered", "unverified"}:
+            proven = with_verdict(ticket, "verified", "The client marked it as resolved.", desk.clock())
+            await tickets.update(connection, ticket, {"resolution": proven.to_json()})
+            await facts.record(
+                connection, actor, "ticket.resolved", ticket_id=ticket.id, verdict="verified", by="client"
+            )
         return replace(session, resolved=True)
-
-
-async def _resolve_ticket(
-    desk: Desk, connection: Connection, actor: Principal, ticket: Ticket, *, by_client: bool
-) -> None:
-    steps = {"open": ("triaging",), "triaging": (), "in_progress": (), "escalated": ()}.get(ticket.status)
-    if steps is None:
-        return
-    for status in steps:
-        ticket = await tickets.update(connection, ticket, {"status": status})
-    now = desk.clock()
-    policy = await policy_of(connection, actor.org_id)
-    resolution = Resolution(
-        type=str(ticket.resolution.get("type") or select_resolution_type(ticket.category, ticket.intent)),
-        verdict="verified" if by_client else "unverified",
-        summary="The client marked it as resolved." if by_client else "Resolved by a person.",
-        decided_at=now,
-        evidence={"by": "client" if by_client else str(actor.user_id)},
-    )
-    await tickets.update(
-        connection,
-        ticket,
-        {"status": "resolved", "resolved_at": now, "waiting_for": None, "resolution": resolution.to_json()},
-    )
-    await escalations.end(connection, actor.org_id, ticket.id)
-    journey = await journeys.find(connection, actor.org_id, ticket.id)
-    due = now + timedelta(days=policy.reopen_window_days)
-    await journeys.save(connection, actor.org_id, ticket.id, replace(journey, stage="ended", due_at=due))
-    await facts.record(connection, actor, "ticket.resolved", ticket_id=ticket.id, verdict=resolution.verdict)
 
 
 def _check(principal: Principal, role: str, content: str, *, is_internal: bool) -> None:
@@ -202,12 +195,11 @@ def _check(principal: Principal, role: str, content: str, *, is_internal: bool) 
         problems.append(FieldProblem("role", f"{role!r} is not one of {', '.join(MESSAGE_ROLES)}"))
     if not content.strip():
         problems.append(FieldProblem("content", "is empty"))
-    if len(content.encode()) > MAX_MESSAGE_BYTES:
+    if len(content.encode(errors="replace")) > MAX_MESSAGE_BYTES:
         problems.append(
             FieldProblem("content", f"longer than {MAX_MESSAGE_BYTES // 1024} KiB; attach the rest as a file")
         )
-    if "\x00" in content:
-        problems.append(FieldProblem("content", "holds a null character (U+0000), which cannot be stored"))
+    problems += unstorable(content, "content")
     if problems:
         listed = "; ".join(f"{problem.field}: {problem.problem}" for problem in problems)
         raise Invalid(f"The message was not added: {listed}.", code="invalid_message", fields=tuple(problems))
@@ -234,12 +226,11 @@ async def _refuse_ended(desk: Desk, connection: Connection, principal: Principal
 async def _person_speaks(
     desk: Desk, connection: Connection, principal: Principal, session: Session, ticket: Ticket
 ) -> None:
-    held = await tickets.find_for_update(connection, principal.org_id, ticket.id)
     if session.assistant_type == "ai":
         await sessions.set_assistant(connection, session.id, "hybrid")
         await facts.record(connection, principal, "session.taken_over", ticket_id=ticket.id, session_id=session.id)
-    first = {"first_response_at": desk.clock()} if held.first_response_at is None else {}
-    await _to_person(connection, principal, held, waiting_for="client", more=first)
+    first = {"first_response_at": desk.clock()} if ticket.first_response_at is None else {}
+    await _to_person(connection, principal, ticket, waiting_for="client", more=first)
 
 
 async def _to_person(
@@ -249,21 +240,25 @@ async def _to_person(
     *,
     waiting_for: str,
     more: dict[str, Any] | None = None,
-) -> None:
-    """The ticket is a person's: in progress, assigned to who acts unless somebody has it, its escalation taken."""
-    columns: dict[str, Any] = {**(more or {}), "waiting_for": waiting_for}
-    if ticket.assignee is None and principal.key_id is None:
+) -> Ticket:
+    """The ticket is a person's: in progress, assigned to who acts unless somebody has it, its escalation taken.
+
+    One that has ended stays ended.
+    """
+    columns: dict[str, Any] = dict(more or {})
+    if ticket.assignee is None and _is_person(principal):
         columns["assignee"] = principal.user_id
-    if ticket.status == "open":
-        ticket = await tickets.update(connection, ticket, {"status": "triaging"})
-    if ticket.status in {"triaging", "escalated"}:
-        columns["status"] = "in_progress"
     if ticket.status in {"resolved", "closed"}:
-        columns.pop("waiting_for")
-    await tickets.update(connection, ticket, columns)
+        return await tickets.update(connection, ticket, columns)
+    columns["waiting_for"] = waiting_for
+    changed = await walk(connection, ticket, path_to(ticket.status, "in_progress"), columns)
     await escalations.take(connection, principal.org_id, ticket.id, by=principal.user_id)
-    journey = await journeys.find(connection, principal.org_id, ticket.id)
-    await journeys.save(connection, principal.org_id, ticket.id, replace(journey, stage="with_person", due_at=None))
+    await journeys.place(connection, principal.org_id, ticket.id, "with_person", knows_all=waiting_for == "client")
+    return changed
+
+
+def _is_person(principal: Principal) -> bool:
+    return principal.key_id is None and not principal.is_engine
 
 
 def _staff_only(principal: Principal) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from asoe.desk.context import Desk, plain, policy_of
+from asoe.desk import ending, outcome, triage
+from asoe.desk.context import Desk, plain, policy_of, unstorable
+from asoe.desk.moves import walk
+from asoe.desk.outcome import with_verdict
+from asoe.desk.resolution import HandOver
 from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid, Missing
 from asoe.domain.facts import Fact
 from asoe.domain.organization import Principal
-from asoe.domain.resolution import Resolution, select_resolution_type
-from asoe.domain.ticket import SEVERITY_RANK, Ticket, check_move
+from asoe.domain.ticket import MAX_SUBJECT_CHARS, SEVERITY_RANK, Ticket, check_move
 from asoe.domain.triage import CATEGORIES, INTENTS
 from asoe.store import contacts, escalations, facts, fields, journeys, orchestrator, organizations, sessions, tickets
 from asoe.store.db import Connection
@@ -26,6 +28,7 @@ CHANGEABLE: Final = frozenset(
 _CORRECTIONS: Final = ("category", "severity", "intent")
 _CLASSES: Final = frozenset({*_CORRECTIONS, "team", "assignee", "tags"})
 """Fields whose values are classes or ids, and so may stand in a fact; the others are named only."""
+LINK_KINDS: Final = ("related", "duplicate_of", "follow_up_of", "blocked_by")
 
 
 async def read_ticket(desk: Desk, principal: Principal, ticket_id: UUID) -> Ticket:
@@ -43,6 +46,8 @@ async def list_tickets(
     desk: Desk, principal: Principal, wanted: TicketFilter, *, cursor: str | None = None, limit: int = 50
 ) -> Page:
     """A keyset page, newest first; a client gets its own tickets only."""
+    if principal.is_client:  # row-level security would show no others; saying so lets its index be used
+        wanted = replace(wanted, user_id=principal.user_id)
     async with desk.database.org_reading(principal) as connection:
         return await tickets.page(connection, principal.org_id, wanted, cursor=cursor, limit=limit)
 
@@ -113,7 +118,7 @@ async def change_ticket(
                     connection,
                     ticket,
                     field_name=name,
-                    judged=before[name],
+                    judged=ticket.triage.get(name, {}).get("value", before[name]),
                     corrected=str(different[name]),
                     by=principal.user_id,
                 )
@@ -124,6 +129,8 @@ async def change_ticket(
         await facts.record(connection, principal, "ticket.changed", ticket_id=ticket_id, fields=named)
         if any(name in different for name in _CORRECTIONS):
             await facts.record(connection, principal, "ticket.corrected", ticket_id=ticket_id)
+            if different.get("severity") == "critical" and ticket.status not in {"escalated", "resolved", "closed"}:
+                await desk.queue.advance(connection, principal.org_id, ticket_id)
         if "assignee" in different or "team" in different:
             if different.get("assignee") is not None:
                 await escalations.take(connection, principal.org_id, ticket_id, by=different["assignee"])
@@ -141,16 +148,30 @@ async def change_ticket(
 async def move_ticket(
     desk: Desk, principal: Principal, ticket_id: UUID, status: str, *, expected_version: int | None = None
 ) -> Ticket:
-    """Move a ticket along the legal moves; a person's `resolved` is recorded as such, not as verified by a check."""
+    """Move a ticket along the legal moves; a person's `resolved` is recorded as such, not as verified by a check.
+
+    `escalated` hands over with a dossier, `in_progress` keeps it with a person, `triaging` and `open` let the engine look
+    (unless a person has the conversation).
+    """
     _staff_only(principal, "the status of a ticket")
     if status == "closed":
         return await close_ticket(desk, principal, ticket_id, expected_version=expected_version)
+    engine = await desk.engine_of(principal.org_id)
     async with desk.database.org_transaction(principal) as connection:
         ticket = await _held(connection, principal, ticket_id, expected_version)
-        if status == "open" and ticket.status in {"resolved", "closed"}:
-            return await reopen(desk, connection, principal, ticket)
         check_move(ticket.status, status)
-        return await _move(desk, connection, principal, ticket, status)
+        if status == "open" and ticket.status in {"resolved", "closed"}:
+            return await ending.reopen(desk, connection, principal, ticket)
+        if status == "resolved":
+            changed = await ending.resolve(desk, connection, principal, ticket)
+        elif status == "escalated":
+            changed = await _hand_over(desk, connection, engine, ticket)
+        else:
+            changed = await _move(desk, connection, principal, ticket, status)
+        await facts.record(
+            connection, principal, "ticket.moved", ticket_id=ticket.id, before=ticket.status, after=changed.status
+        )
+        return changed
 
 
 async def close_ticket(
@@ -160,47 +181,24 @@ async def close_ticket(
     _staff_only(principal, "closing a ticket")
     async with desk.database.org_transaction(principal) as connection:
         ticket = await _held(connection, principal, ticket_id, expected_version)
-        if ticket.status in {"in_progress", "escalated", "triaging"}:
-            ticket = await _move(desk, connection, principal, ticket, "resolved")
-        check_move(ticket.status, "closed")
-        return await _move(desk, connection, principal, ticket, "closed")
+        at = ticket
+        if at.status in {"in_progress", "escalated", "triaging"}:
+            at = await ending.resolve(desk, connection, principal, at)
+        check_move(at.status, "closed")
+        changed = await ending.close(desk, connection, principal, at)
+        await facts.record(
+            connection, principal, "ticket.moved", ticket_id=ticket.id, before=ticket.status, after="closed"
+        )
+        return changed
 
 
 async def reopen_ticket(desk: Desk, principal: Principal, ticket_id: UUID) -> Ticket:
-    """Open a resolved or closed ticket again and let the engine look at it."""
+    """Open a resolved or closed ticket again and let the engine look at it; raises `Conflict`."""
     _staff_only(principal, "reopening a ticket")
     async with desk.database.org_transaction(principal) as connection:
-        return await reopen(desk, connection, principal, await _held(connection, principal, ticket_id, None))
-
-
-async def reopen(desk: Desk, connection: Connection, principal: Principal, ticket: Ticket) -> Ticket:
-    """Reopen within the organization's window; raises `Conflict(reopen_window_passed)` afterwards."""
-    check_move(ticket.status, "open")
-    policy = await policy_of(connection, principal.org_id)
-    if ticket.closed_at is not None and desk.clock() - ticket.closed_at > timedelta(days=policy.reopen_window_days):
-        raise Conflict(
-            f"Ticket {ticket.number} was closed more than {policy.reopen_window_days:g} days ago. Open a new ticket and "
-            "link the two.",
-            code="reopen_window_passed",
-        )
-    changed = await tickets.update(
-        connection,
-        ticket,
-        {
-            "status": "open",
-            "resolved_at": None,
-            "closed_at": None,
-            "waiting_for": None,
-            "reopened": ticket.reopened + 1,
-        },
-    )
-    journey = await journeys.find(connection, principal.org_id, ticket.id)
-    await journeys.save(connection, principal.org_id, ticket.id, replace(journey, stage="resolve", due_at=None))
-    for session in await sessions.of_ticket(connection, principal.org_id, ticket.id):
-        await sessions.set_resolved(connection, session.id, resolved=False)
-    await facts.record(connection, principal, "ticket.reopened", ticket_id=ticket.id)
-    await desk.queue.advance(connection, principal.org_id, ticket.id)
-    return changed
+        ticket = await _held(connection, principal, ticket_id, None)
+        check_move(ticket.status, "open")
+        return await ending.reopen(desk, connection, principal, ticket)
 
 
 async def merge_ticket(desk: Desk, principal: Principal, ticket_id: UUID, *, into: UUID) -> Ticket:
@@ -216,22 +214,20 @@ async def merge_ticket(desk: Desk, principal: Principal, ticket_id: UUID, *, int
             raise Conflict(
                 "One of the two is merged already; merge into the ticket that is left.", code="already_merged"
             )
-        if source.status == "closed":
-            changed = await tickets.update(connection, source, {"merged_into": into, "waiting_for": None})
-        else:
-            now = desk.clock()
-            changed = await tickets.update(
-                connection,
-                source,
-                {
-                    "merged_into": into,
-                    "status": "closed",
-                    "waiting_for": None,
-                    "resolved_at": source.resolved_at or now,
-                    "closed_at": now,
-                },
+        if target.status == "closed" and source.status != "closed":
+            raise Conflict(
+                f"Ticket {target.number} is closed: nobody would see what is merged into it. Reopen it first.",
+                code="merge_into_closed",
             )
-        await escalations.end(connection, principal.org_id, ticket_id)
+        now = desk.clock()
+        merged = with_verdict(source, "unverified", f"Merged into #{target.number}.", now, evidence={"into": str(into)})
+        columns: dict[str, Any] = {"merged_into": into}
+        if source.status == "closed":
+            columns["closed_at"] = source.closed_at
+        else:
+            columns |= {"resolved_at": source.resolved_at or now}
+            columns |= {} if source.resolved_at else {"resolution": merged.to_json()}
+        changed = await ending.close(desk, connection, principal, source, columns)
         await tickets.link(connection, principal.org_id, ticket_id, into, kind="duplicate_of", by=principal.user_id)
         found = await sessions.of_ticket(connection, principal.org_id, into)
         if found:
@@ -245,6 +241,7 @@ async def merge_ticket(desk: Desk, principal: Principal, ticket_id: UUID, *, int
                 content=f"Merged from #{source.number}:\n\n{said}",
                 author=principal.user_id,
                 is_internal=True,
+                data={"merged_from": str(ticket_id)},
             )
         await facts.record(connection, principal, "ticket.merged", ticket_id=ticket_id, into=str(into))
         await facts.record(
@@ -258,6 +255,11 @@ async def link_ticket(
 ) -> None:
     """Link two tickets of the organization; linking twice changes nothing."""
     _staff_only(principal, "linking tickets")
+    if kind not in LINK_KINDS:
+        raise Invalid(
+            f"kind: {kind!r} is not one of {', '.join(LINK_KINDS)}.",
+            fields=(FieldProblem("kind", f"not one of {', '.join(LINK_KINDS)}"),),
+        )
     if ticket_id == other_id:
         raise Invalid(
             "other_id: a ticket cannot be linked to itself.", fields=(FieldProblem("other_id", "the same ticket"),)
@@ -265,8 +267,10 @@ async def link_ticket(
     async with desk.database.org_transaction(principal) as connection:
         await tickets.find(connection, principal.org_id, ticket_id)
         await tickets.find(connection, principal.org_id, other_id)
-        await tickets.link(connection, principal.org_id, ticket_id, other_id, kind=kind, by=principal.user_id)
-        await facts.record(connection, principal, "ticket.linked", ticket_id=ticket_id, other=str(other_id), kind=kind)
+        if await tickets.link(connection, principal.org_id, ticket_id, other_id, kind=kind, by=principal.user_id):
+            await facts.record(
+                connection, principal, "ticket.linked", ticket_id=ticket_id, other=str(other_id), kind=kind
+            )
 
 
 async def mark_spam(
@@ -277,18 +281,15 @@ async def mark_spam(
     async with desk.database.org_transaction(principal) as connection:
         ticket = await _held(connection, principal, ticket_id, None)
         if ticket.is_spam != is_spam:
-            now = desk.clock()
-            columns: dict[str, Any] = {"is_spam": is_spam, "waiting_for": None}
             if is_spam:
-                columns |= {"status": "closed", "closed_at": now, "resolved_at": None}
-            elif ticket.status == "closed":
-                columns |= {"status": "open", "closed_at": None}
-            ticket = await tickets.update(connection, ticket, columns)
-            await facts.record(connection, principal, "ticket.spam", ticket_id=ticket_id, is_spam=is_spam)
-            if is_spam:
-                await escalations.end(connection, principal.org_id, ticket_id)
+                refused = with_verdict(ticket, "refused", "Marked as spam.", desk.clock())
+                columns = {"is_spam": True, "resolved_at": None, "resolution": refused.to_json()}
+                ticket = await ending.close(desk, connection, principal, ticket, columns)
+            elif ticket.merged_into is None:
+                ticket = await ending.begin_again(desk, connection, ticket, {"is_spam": False})
             else:
-                await desk.queue.advance(connection, principal.org_id, ticket_id)
+                ticket = await tickets.update(connection, ticket, {"is_spam": False})
+            await facts.record(connection, principal, "ticket.spam", ticket_id=ticket_id, is_spam=is_spam)
         if block_sender and ticket.contact_id is not None:
             await contacts.set_blocked(connection, principal.org_id, ticket.contact_id, blocked=is_spam)
             await facts.record(
@@ -298,33 +299,37 @@ async def mark_spam(
 
 
 async def _move(desk: Desk, connection: Connection, principal: Principal, ticket: Ticket, status: str) -> Ticket:
-    now = desk.clock()
-    columns: dict[str, Any] = {"status": status, "waiting_for": None}
-    if status == "resolved":
-        columns |= {
-            "resolved_at": now,
-            "resolution": Resolution(
-                type=str(ticket.resolution.get("type") or select_resolution_type(ticket.category, ticket.intent)),
-                verdict="unverified",
-                summary="Resolved by a person.",
-                decided_at=now,
-                evidence={"by": str(principal.user_id)},
-            ).to_json(),
-        }
+    """To open, triaging or in_progress: a person has it, or the engine looks anew."""
+    found = await sessions.of_ticket(connection, principal.org_id, ticket.id)
+    is_persons = status == "in_progress" or any(session.is_ai_quiet for session in found)
+    columns: dict[str, Any] = {"waiting_for": "person" if is_persons else None}
+    if status == "in_progress" and ticket.assignee is None and not principal.is_engine and principal.key_id is None:
+        columns["assignee"] = principal.user_id
+    changed = await walk(connection, ticket, (status,), columns)
+    if is_persons:
+        await escalations.take(connection, principal.org_id, ticket.id, by=principal.user_id)
+        await journeys.place(connection, principal.org_id, ticket.id, "with_person")
+    else:
         await escalations.end(connection, principal.org_id, ticket.id)
-    elif status == "closed":
-        columns["closed_at"] = now
-        await escalations.end(connection, principal.org_id, ticket.id)
-    elif status == "escalated":
-        columns["waiting_for"] = "person"
-    changed = await tickets.update(connection, ticket, columns)
-    await facts.record(connection, principal, "ticket.moved", ticket_id=ticket.id, before=ticket.status, after=status)
-    if status in {"resolved", "closed"}:
-        kind = "ticket.resolved" if status == "resolved" else "ticket.closed"
-        await facts.record(connection, principal, kind, ticket_id=ticket.id, by="person", verdict="unverified")
-    if status == "triaging":
+        await journeys.place(connection, principal.org_id, ticket.id, "resolve", knows_all=True)
         await desk.queue.advance(connection, principal.org_id, ticket.id)
     return changed
+
+
+async def _hand_over(desk: Desk, connection: Connection, engine: Principal, ticket: Ticket) -> Ticket:
+    """A person decides that a person must look: with the dossier, as when the engine decides it."""
+    found = await sessions.of_ticket(connection, engine.org_id, ticket.id)
+    step = outcome.handed_over(
+        await journeys.find(connection, engine.org_id, ticket.id),
+        ticket,
+        triage.readable(ticket),
+        HandOver(("policy",), not_done=("The engine stopped: a person of the organization escalated it.",)),
+        policy=await policy_of(connection, engine.org_id),
+        messages=await sessions.messages_of_ticket(connection, engine.org_id, ticket.id),
+        earlier=await tickets.earlier_of_requester(connection, ticket),
+    )
+    step = replace(step, is_notice=any(session.is_ai_quiet for session in found))
+    return await outcome.write(desk, connection, engine, ticket, step, session=found[-1] if found else None)
 
 
 async def _held(connection: Connection, principal: Principal, ticket_id: UUID, expected_version: int | None) -> Ticket:
@@ -349,12 +354,22 @@ async def _checked(connection: Connection, principal: Principal, changes: Mappin
         elif name in closed_sets and value not in closed_sets[name]:
             problems.append(FieldProblem(name, f"{value!r} is not one of {', '.join(closed_sets[name])}"))
         elif name in {"tags", "cc"}:
-            wanted[name] = tuple(dict.fromkeys(str(item) for item in value or ()))
+            if isinstance(value, str) or not all(isinstance(item, str) for item in value or ()):
+                problems.append(FieldProblem(name, "must be a list of texts"))
+            else:
+                wanted[name] = tuple(dict.fromkeys(value or ()))
+        elif name in {"custom_fields", "metadata"} and not isinstance(value, Mapping):
+            problems.append(FieldProblem(name, "must be an object"))
+        elif name == "subject" and not (isinstance(value, str) and len(value) <= MAX_SUBJECT_CHARS):
+            problems.append(FieldProblem(name, f"must be text of at most {MAX_SUBJECT_CHARS} characters"))
+        elif name == "team" and not (value is None or (isinstance(value, str) and value.strip())):
+            problems.append(FieldProblem(name, "must be the name of a team, or null"))
+        problems += unstorable(value, name)
     if wanted.get("assignee") is not None:
         member = await organizations.find_member(connection, principal.org_id, wanted["assignee"])
         if member is None or member.disabled_at is not None or member.role == "client" or member.kind != "person":
             problems.append(FieldProblem("assignee", "no active owner, admin or agent of this organization"))
-    if "custom_fields" in wanted:
+    if isinstance(wanted.get("custom_fields"), Mapping):
         problems += await fields.problems(connection, principal.org_id, wanted["custom_fields"])
     if problems:
         listed = "; ".join(f"{problem.field}: {problem.problem}" for problem in problems)

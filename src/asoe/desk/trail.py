@@ -50,6 +50,7 @@ class Trail:
             plan=(*(part.agent for part in self.invocations), outcome),
             status="completed",
             started_at=self.started_at,
+            ended_at=self.clock(),
             invocations=tuple(self.invocations),
         )
         await orchestrator.record_run(connection, org_id, run)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 from uuid import UUID
 
 from asoe.desk.context import Desk
+from asoe.domain.errors import Invalid
 from asoe.domain.organization import Principal
 from asoe.domain.ticket import SEVERITY_RANK, Ticket
 from asoe.domain.triage import Triage
@@ -47,16 +49,27 @@ def stored(ticket: Ticket) -> Triage | None:
     return Triage.from_json(ticket.triage) if "model_version" in ticket.triage else None
 
 
-def changes(ticket: Ticket, triage: Triage) -> dict[str, Any]:
-    """The columns that a new judgement sets on an existing ticket."""
-    given = ticket.triage.get("given", {})
-    return {
+def readable(ticket: Ticket) -> Triage | None:
+    """`stored`, or None where it cannot be read: whoever decides on it judges anew."""
+    try:
+        return stored(ticket)
+    except Invalid:
+        return None
+
+
+def changes(ticket: Ticket, triage: Triage, *, corrected: Collection[str] = ()) -> dict[str, Any]:
+    """The columns that a new judgement sets on an existing ticket; what people `corrected` is left as it is."""
+    kept: dict[str, Any] = {name: ticket.triage[name] for name in ("given", "given_by") if name in ticket.triage}
+    given: dict[str, str] = kept.get("given", {})
+    severity = None if kept.get("given_by") == "client" else given.get("severity")
+    columns = {
         "category": settle_category(given.get("category"), triage),
-        "severity": settle_severity(given.get("severity"), triage),
+        "severity": settle_severity(severity, triage),
         "intent": triage.intent.value,
         "language": triage.language,
-        "triage": {**triage.to_json(), **({"given": given} if given else {})},
+        "triage": {**triage.to_json(), **kept},
     }
+    return {name: value for name, value in columns.items() if name not in corrected}
 
 
 async def retriage(desk: Desk, engine: Principal, ticket_id: UUID) -> Ticket:
@@ -69,7 +82,7 @@ async def retriage(desk: Desk, engine: Principal, ticket_id: UUID) -> Ticket:
     async with desk.database.org_transaction(engine) as connection:
         held = await tickets.find_for_update(connection, engine.org_id, ticket_id)
         corrected = await tickets.corrected_fields(connection, engine.org_id, ticket_id)
-        columns = {name: value for name, value in changes(held, judged).items() if name not in corrected}
+        columns = changes(held, judged, corrected=corrected)
         if held.status == "triaging":
             columns["status"] = "open"
         changed = await tickets.update(connection, held, columns)

@@ -65,6 +65,11 @@ def say(text: str, language: str, **values: object) -> str:
     return forms.get(language, forms["en"]).format(**values)
 
 
+def spoken(language: str, *, default: str) -> str:
+    """The language to say the engine's own sentences in: the client's if it has them, else the default."""
+    return language if language in _TEXTS["handed_over"] else default
+
+
 def team_name(team: str, language: str) -> str:
     """A team as a client should read it."""
     forms = _TEAMS.get(team, {})

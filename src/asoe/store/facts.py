@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +15,20 @@ from asoe.store.queries import NamedQueries
 
 class FactsSql(NamedQueries):
     record: str
+    record_all: str
     timeline: str
     read_after: str
     newest_cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewFact:
+    """What `record_all` takes: a kind of `FACTS`, and ids and classes."""
+
+    kind: str
+    ticket_id: UUID | None = None
+    session_id: UUID | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 async def record(
@@ -29,9 +42,25 @@ async def record(
     **data: Any,
 ) -> None:
     """Record that `kind` happened; `data` holds ids and classes, never client text."""
-    if kind not in FACTS:
-        raise ValueError(f"{kind!r} is not a fact; name it in asoe.domain.facts.FACTS first")
+    _known(kind)
     await connection.execute(FactsSql.record, principal.org_id, kind, ticket_id, session_id, principal.user_id, data)
+
+
+async def record_all(connection: Connection, principal: Principal, news: Sequence[NewFact]) -> None:
+    """`record` for what one step made true, in one round trip."""
+    for fact in news:
+        _known(fact.kind)
+    if news:
+        listed = [
+            {
+                "kind": fact.kind,
+                "ticket_id": fact.ticket_id,
+                "session_id": fact.session_id,
+                "data": dict(fact.data),
+            }
+            for fact in news
+        ]
+        await connection.execute(FactsSql.record_all, principal.org_id, listed, principal.user_id)
 
 
 async def timeline(
@@ -51,6 +80,11 @@ async def read_after(
 async def newest_cursor(connection: Connection) -> int:
     """The `xid` from which a reader that wants only new facts starts."""
     return int(await connection.fetchval(FactsSql.newest_cursor))
+
+
+def _known(kind: str) -> None:
+    if kind not in FACTS:
+        raise ValueError(f"{kind!r} is not a fact; name it in asoe.domain.facts.FACTS first")
 
 
 def _fact(row: Any) -> Fact:

@@ -3,6 +3,14 @@
 insert into asoe.facts (org_id, kind, ticket_id, session_id, actor, data)
 values ($1, $2, $3, $4, $5, $6)
 
+-- name: record_all
+-- several at once, in order; $2 is a list of {kind, ticket_id, session_id, data}
+insert into asoe.facts (org_id, kind, ticket_id, session_id, actor, data)
+select $1, f.kind, f.ticket_id, f.session_id, $3, f.data
+from jsonb_array_elements($2::jsonb) with ordinality as listed (fact, at),
+  jsonb_to_record(listed.fact) as f (kind text, ticket_id uuid, session_id uuid, data jsonb)
+order by listed.at
+
 -- name: timeline
 -- one ticket's facts, oldest first
 select id, kind, at, ticket_id, session_id, actor, data, xid::text::bigint as xid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -43,8 +44,10 @@ async def remove(connection: Connection, org_id: UUID, name: str) -> bool:
     return await connection.fetchval(FieldsSql.remove, org_id, name) is not None
 
 
-async def problems(connection: Connection, org_id: UUID, values: Mapping[str, Any]) -> list[FieldProblem]:
-    """What is wrong with these values by the organization's definitions."""
+async def problems(
+    connection: Connection, org_id: UUID, values: Mapping[str, Any], *, is_whole: bool = True
+) -> list[FieldProblem]:
+    """What is wrong with these values by the organization's definitions; `is_whole`: a required one must be there."""
     defined = {field.name: field for field in await list_fields(connection, org_id)}
     found = [
         FieldProblem(f"custom_fields.{name}", "not defined; define it first, under /api/support/fields")
@@ -54,7 +57,7 @@ async def problems(connection: Connection, org_id: UUID, values: Mapping[str, An
     for field in defined.values():
         value = values.get(field.name)
         if value is None:
-            if field.is_required:
+            if field.is_required and is_whole:
                 found.append(FieldProblem(f"custom_fields.{field.name}", "is required"))
         elif (wrong := _misfit(field, value)) is not None:
             found.append(FieldProblem(f"custom_fields.{field.name}", wrong))
@@ -66,7 +69,8 @@ def _misfit(field: FieldDefinition, value: Any) -> str | None:
         case "text":
             return None if isinstance(value, str) else "must be text"
         case "number":
-            return None if isinstance(value, int | float) and not isinstance(value, bool) else "must be a number"
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            return None if is_number and math.isfinite(value) else "must be a number"
         case "boolean":
             return None if isinstance(value, bool) else "must be true or false"
         case "date":

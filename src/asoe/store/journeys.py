@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from asoe.domain.ticket import Ticket
+from asoe.store import tickets
 from asoe.store.db import Connection
 from asoe.store.queries import NamedQueries
 
@@ -14,14 +16,21 @@ from asoe.store.queries import NamedQueries
 class JourneysSql(NamedQueries):
     lock: str
     find: str
+    standing: str
+    hold: str
     save: str
+    place: str
+    rest: str
     forgotten: str
     due: str
 
 
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """`seen_seq` is the last message the engine has taken into account; `due_at` wakes it without a message."""
+    """Where a ticket stands. `due_at` wakes it without a message.
+
+    `data["seen"]` holds the last seq per session that was taken into account; `seen_seq` is their sum at the last step.
+    """
 
     stage: str = "triage"
     attempts: int = 0
@@ -29,6 +38,11 @@ class Journey:
     seen_seq: int = 0
     due_at: datetime | None = None
     data: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def seen(self) -> dict[str, int]:
+        """The last seq taken into account, by session id."""
+        return dict(self.data.get("seen", {}))
 
 
 async def lock(connection: Connection, org_id: UUID, ticket_id: UUID) -> bool:
@@ -40,6 +54,22 @@ async def find(connection: Connection, org_id: UUID, ticket_id: UUID) -> Journey
     """The stored journey, or a new one that has not begun."""
     row = await connection.fetchrow(JourneysSql.find, org_id, ticket_id)
     return Journey() if row is None else Journey(**dict(row))
+
+
+async def standing(connection: Connection, org_id: UUID, ticket_id: UUID) -> tuple[Ticket, Journey, dict[str, Any]]:
+    """The ticket, its journey and the organization's settings; raises `Missing(ticket_missing)`."""
+    row = await connection.fetchrow(tickets.with_columns(JourneysSql.standing), org_id, ticket_id)
+    values = dict(row) if row is not None else {}
+    settings = values.pop("settings", None)
+    own = {name.removeprefix("journey_"): values.pop(name) for name in list(values) if name.startswith("journey_")}
+    ticket = tickets.from_row(values or None, ticket_id)
+    return ticket, Journey() if own["stage"] is None else Journey(**own), settings or {}
+
+
+async def hold(connection: Connection, org_id: UUID, ticket_id: UUID) -> int | None:
+    """Hold the ticket until the transaction ends and return its version; None when another hand has it, or it is gone."""
+    row = await connection.fetchrow(JourneysSql.hold, str(org_id), str(ticket_id))
+    return row["version"] if row is not None and row["is_mine"] else None
 
 
 async def save(connection: Connection, org_id: UUID, ticket_id: UUID, journey: Journey) -> None:
@@ -54,6 +84,24 @@ async def save(connection: Connection, org_id: UUID, ticket_id: UUID, journey: J
         journey.due_at,
         journey.data,
     )
+
+
+async def place(
+    connection: Connection,
+    org_id: UUID,
+    ticket_id: UUID,
+    stage: str,
+    *,
+    due_at: datetime | None = None,
+    knows_all: bool = False,
+) -> None:
+    """Put the journey at a stage by a person's act; `knows_all`: what was said so far is no news any more."""
+    await connection.execute(JourneysSql.place, org_id, ticket_id, stage, due_at, knows_all)
+
+
+async def rest(connection: Connection, org_id: UUID, ticket_id: UUID, due_at: datetime) -> None:
+    """Take away a timer that woke the journey in vain, unless it was set anew."""
+    await connection.execute(JourneysSql.rest, org_id, ticket_id, due_at)
 
 
 async def forgotten(connection: Connection, org_id: UUID, *, idle_seconds: float, limit: int = 200) -> list[UUID]:

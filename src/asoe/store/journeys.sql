@@ -8,6 +8,20 @@ select stage, attempts, failures, seen_seq, due_at, data
 from asoe.journeys
 where org_id = $1 and ticket_id = $2
 
+-- name: standing
+-- the ticket, where it stands and by which settings it is handled, in one round trip
+select {columns}, j.stage as journey_stage, j.attempts as journey_attempts, j.failures as journey_failures,
+  j.seen_seq as journey_seen_seq, j.due_at as journey_due_at, j.data as journey_data, p.settings
+from public.support_tickets t
+left join asoe.journeys j on j.org_id = t.org_id and j.ticket_id = t.id
+left join asoe.organization_profiles p on p.org_id = t.org_id
+where t.org_id = $1 and t.id = $2
+
+-- name: hold
+-- the ticket's advisory lock and its row, so that people who write at this moment come before or after
+select pg_try_advisory_xact_lock(hashtextextended($1::text || ':' || $2::text, 0)) as is_mine, t.version
+from public.support_tickets t where t.org_id = $1::text::uuid and t.id = $2::text::uuid for no key update of t
+
 -- name: save
 -- the journey's position is a row, written with what the step did
 insert into asoe.journeys (org_id, ticket_id, stage, attempts, failures, seen_seq, due_at, data)
@@ -16,12 +30,30 @@ on conflict (org_id, ticket_id) do update set stage = excluded.stage, attempts =
   failures = excluded.failures, seen_seq = excluded.seen_seq, due_at = excluded.due_at, data = excluded.data,
   updated_at = clock_timestamp()
 
+-- name: place
+-- a person's act puts the journey somewhere; with $5 everything said so far is known to whoever acted
+insert into asoe.journeys as j (org_id, ticket_id, stage, due_at, data)
+values ($1, $2, $3, $4, case when $5 then jsonb_build_object('seen', (select coalesce(jsonb_object_agg(said.session_id, said.last), '{}')
+  from (select m.session_id, max(m.seq) as last from asoe.session_messages m
+    where m.org_id = $1 and m.ticket_id = $2 group by m.session_id) said)) else '{}' end)
+on conflict (org_id, ticket_id) do update set stage = excluded.stage, due_at = excluded.due_at, failures = 0,
+  data = j.data || excluded.data, updated_at = clock_timestamp()
+
+-- name: rest
+-- a timer that finds nothing to do is not asked again
+update asoe.journeys set due_at = null, updated_at = clock_timestamp()
+where org_id = $1 and ticket_id = $2 and due_at = $3
+
 -- name: forgotten
--- open tickets that wait for nothing and that nobody has touched lately: their job was lost
+-- open tickets that nobody has touched lately and that wait for nothing, or whose client was not heard: their job was lost
 select t.id
-from public.support_tickets t
-where t.org_id = $1 and t.status in ('open', 'triaging', 'in_progress') and t.waiting_for is null
-  and not t.is_spam and t.updated_at < now() - make_interval(secs => $2)
+from public.support_tickets t left join asoe.journeys j on j.org_id = t.org_id and j.ticket_id = t.id
+where t.org_id = $1 and t.status in ('open', 'triaging', 'in_progress') and not t.is_spam
+  and t.updated_at < now() - make_interval(secs => $2)
+  and (t.waiting_for is null or (t.waiting_for = 'client' and exists (
+    select from asoe.session_messages m
+    where m.org_id = t.org_id and m.ticket_id = t.id and m.role = 'user' and not m.is_internal
+      and m.created_at > greatest(t.updated_at, j.updated_at) and m.created_at < now() - make_interval(secs => $2))))
 order by t.updated_at
 limit $3
 

@@ -13,7 +13,6 @@ from asoe.store.queries import NamedQueries
 
 class OrchestratorSql(NamedQueries):
     record_run: str
-    record_invocations: str
     runs_of_ticket: str
 
 
@@ -40,12 +39,24 @@ class Run:
     plan: tuple[str, ...]
     status: str
     started_at: datetime
+    ended_at: datetime
     invocations: tuple[Invocation, ...] = ()
     error: str | None = None
 
 
 async def record_run(connection: Connection, org_id: UUID, run: Run) -> None:
     """Write the run and its invocations; the caller's transaction decides whether it happened."""
+    parts = [
+        {
+            "agent": part.agent,
+            "engine_type": part.engine_type,
+            "input_summary": part.input_summary,
+            "output_summary": part.output_summary,
+            "started_at": part.started_at.isoformat(),
+            "ended_at": part.ended_at.isoformat(),
+        }
+        for part in run.invocations
+    ]
     await connection.execute(
         OrchestratorSql.record_run,
         org_id,
@@ -57,20 +68,9 @@ async def record_run(connection: Connection, org_id: UUID, run: Run) -> None:
         run.status,
         run.error,
         run.started_at,
+        run.ended_at,
+        parts,
     )
-    if run.invocations:
-        parts = [
-            {
-                "agent": part.agent,
-                "engine_type": part.engine_type,
-                "input_summary": part.input_summary,
-                "output_summary": part.output_summary,
-                "started_at": part.started_at.isoformat(),
-                "ended_at": part.ended_at.isoformat(),
-            }
-            for part in run.invocations
-        ]
-        await connection.execute(OrchestratorSql.record_invocations, org_id, run.id, run.ticket_id, parts)
 
 
 async def runs_of_ticket(

@@ -1,16 +1,15 @@
 -- name: record_run
--- every autonomous pass over a ticket is one run, written in the transaction of its step
-insert into asoe.orchestrator_runs
-  (org_id, id, ticket_id, initiator, entrypoint, plan, status, error, started_at, ended_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp())
-
--- name: record_invocations
--- one row per agent that took part
+-- every autonomous pass over a ticket is one run with a row per agent that took part, in the transaction of its step
+with run as (
+  insert into asoe.orchestrator_runs
+    (org_id, id, ticket_id, initiator, entrypoint, plan, status, error, started_at, ended_at)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+)
 insert into asoe.agent_invocations
   (org_id, run_id, ticket_id, agent, engine_type, input_summary, output_summary, status, started_at, ended_at)
 select $1, $2, $3, part.agent, part.engine_type, part.input_summary, part.output_summary, 'completed',
   part.started_at, part.ended_at
-from jsonb_to_recordset($4::jsonb) as part(agent text, engine_type text, input_summary jsonb, output_summary jsonb,
+from jsonb_to_recordset($11::jsonb) as part(agent text, engine_type text, input_summary jsonb, output_summary jsonb,
   started_at timestamptz, ended_at timestamptz)
 
 -- name: runs_of_ticket

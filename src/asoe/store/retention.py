@@ -22,6 +22,8 @@ class RetentionSql(NamedQueries):
     erase_escalations: str
     erase_contact: str
     tickets_of_contact: str
+    read_tickets: str
+    messages_of: str
     attachments_of: str
 
 
@@ -48,18 +50,29 @@ async def remove_older(connection: Connection, org_id: UUID, noun: str, before: 
     return _count(await connection.execute(getattr(RetentionSql, noun), org_id, before))
 
 
-async def erase_contact(connection: Connection, org_id: UUID, contact_id: UUID) -> int:
-    """Replace a contact's text and names everywhere; returns the number of its tickets."""
-    found = [row["id"] for row in await connection.fetch(RetentionSql.erase_tickets, org_id, contact_id)]
+async def erase_contact(connection: Connection, org_id: UUID, contact_id: UUID) -> list[UUID]:
+    """Replace a contact's text and names everywhere; returns its tickets."""
+    found = await tickets_of_contact(connection, org_id, contact_id)
+    await connection.execute(RetentionSql.erase_tickets, org_id, found)
     await connection.execute(RetentionSql.erase_messages, org_id, found)
     await connection.execute(RetentionSql.erase_attachments, org_id, found)
     await connection.execute(RetentionSql.erase_escalations, org_id, found)
     await connection.execute(RetentionSql.erase_contact, org_id, contact_id)
-    return len(found)
+    return found
 
 
 async def tickets_of_contact(connection: Connection, org_id: UUID, contact_id: UUID) -> list[UUID]:
     return [row["id"] for row in await connection.fetch(RetentionSql.tickets_of_contact, org_id, contact_id)]
+
+
+async def read_tickets(connection: Connection, org_id: UUID, ticket_ids: list[UUID]) -> list[dict[str, Any]]:
+    """What the client itself has told or could see of these tickets, oldest first."""
+    return [dict(row) for row in await connection.fetch(RetentionSql.read_tickets, org_id, ticket_ids)]
+
+
+async def messages_of(connection: Connection, org_id: UUID, ticket_ids: list[UUID]) -> list[UUID]:
+    """The ids of everything said on these tickets."""
+    return [row["id"] for row in await connection.fetch(RetentionSql.messages_of, org_id, ticket_ids)]
 
 
 async def attachments_of(connection: Connection, org_id: UUID, ticket_ids: list[UUID]) -> list[dict[str, Any]]:

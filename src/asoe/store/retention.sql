@@ -9,14 +9,22 @@ delete from asoe.attachments where org_id = $1 and created_at < $2
 delete from asoe.idempotency_keys where org_id = $1 and created_at < $2
 
 -- name: erase_tickets
--- text and names go, counts stay
-update public.support_tickets set subject = '[erased]', body = '[erased]', metadata = '{}', cc = '{}',
-  custom_fields = '{}', resolution = resolution - 'summary' - 'evidence'
-where org_id = $1 and contact_id = $2
-returning id
+-- text and names go, counts stay; held in one order, so that two who hold several cannot wait for each other
+with held as (
+  select id from public.support_tickets where org_id = $1 and id = any($2::uuid[]) order by id for no key update
+)
+update public.support_tickets t set subject = '[erased]', body = '[erased]', metadata = '{}', cc = '{}', tags = '{}',
+  custom_fields = '{}', resolution = t.resolution - 'summary' - 'evidence', fingerprint = null,
+  triage = case when t.triage ? 'evidence' then jsonb_set(t.triage, '{evidence}', '{"words": [], "similar": []}')
+    else t.triage end
+from held where t.id = held.id
 
 -- name: erase_messages
-update asoe.session_messages set content = '[erased]', data = '{}' where org_id = $1 and ticket_id = any($2::uuid[])
+-- also where a merge has copied them to
+update asoe.session_messages set content = '[erased]', data = '{}'
+where org_id = $1 and (ticket_id = any($2::uuid[]) or (data ? 'merged_from' and ticket_id in (
+  select l.other_id from asoe.ticket_links l where l.org_id = $1 and l.ticket_id = any($2::uuid[]) and l.kind = 'duplicate_of')
+  and (data ->> 'merged_from')::uuid = any($2::uuid[])))
 
 -- name: erase_attachments
 delete from asoe.attachments where org_id = $1 and ticket_id = any($2::uuid[])
@@ -31,7 +39,20 @@ update asoe.contacts set email = null, phone = null, external_id = null, name = 
 where org_id = $1 and id = $2
 
 -- name: tickets_of_contact
-select id from public.support_tickets where org_id = $1 and contact_id = $2 order by created_at, id
+-- under the contact's name, or under the account it belongs to
+select t.id from public.support_tickets t
+where t.org_id = $1 and (t.contact_id = $2
+  or t.user_id = (select c.user_id from asoe.contacts c where c.org_id = $1 and c.id = $2))
+order by t.created_at, t.id
+
+-- name: read_tickets
+select t.id, t.number, t.created_at, t.status, t.category, t.severity, t.channel, t.language, t.subject, t.body, t.metadata,
+  t.custom_fields, t.cc, t.tags
+from public.support_tickets t where t.org_id = $1 and t.id = any($2::uuid[])
+order by t.created_at, t.id
+
+-- name: messages_of
+select id from asoe.session_messages where org_id = $1 and ticket_id = any($2::uuid[])
 
 -- name: attachments_of
 select id, ticket_id, name, media_type, size, created_at from asoe.attachments

@@ -20,8 +20,12 @@ class SessionsSql(NamedQueries):
     add_first: str
     messages: str
     messages_of_ticket: str
+    messages_of_tickets: str
+    said_since: str
     set_assistant: str
+    set_assistant_of_ticket: str
     set_resolved: str
+    set_resolved_of_ticket: str
     mirror_differs: str
 
 
@@ -103,17 +107,38 @@ async def messages(
 async def messages_of_ticket(
     connection: Connection, org_id: UUID, ticket_id: UUID, *, limit: int = 500
 ) -> list[Message]:
-    """All messages of a ticket over its sessions, in order of time."""
+    """The newest messages of a ticket over its sessions, in order of time."""
     rows = await connection.fetch(SessionsSql.messages_of_ticket, org_id, ticket_id, limit)
+    return [Message(**dict(row)) for row in reversed(rows)]
+
+
+async def messages_of_tickets(connection: Connection, org_id: UUID, ticket_ids: list[UUID]) -> list[Message]:
+    """Every message of these tickets, in order of time."""
+    rows = await connection.fetch(SessionsSql.messages_of_tickets, org_id, ticket_ids)
     return [Message(**dict(row)) for row in rows]
+
+
+async def said_since(connection: Connection, org_id: UUID, ticket_id: UUID, since: datetime | None) -> bool:
+    """Whether anything was said on the ticket after that moment."""
+    return bool(await connection.fetchval(SessionsSql.said_since, org_id, ticket_id, since))
 
 
 async def set_assistant(connection: Connection, session_id: UUID, assistant_type: str) -> None:
     await connection.execute(SessionsSql.set_assistant, session_id, assistant_type)
 
 
+async def set_assistant_of_ticket(connection: Connection, ticket_id: UUID, assistant_type: str) -> None:
+    """The same for every session of the ticket."""
+    await connection.execute(SessionsSql.set_assistant_of_ticket, ticket_id, assistant_type)
+
+
 async def set_resolved(connection: Connection, session_id: UUID, *, resolved: bool) -> None:
     await connection.execute(SessionsSql.set_resolved, session_id, resolved)
+
+
+async def set_resolved_of_ticket(connection: Connection, ticket_id: UUID, *, resolved: bool) -> None:
+    """The same for every session of the ticket."""
+    await connection.execute(SessionsSql.set_resolved_of_ticket, ticket_id, resolved)
 
 
 async def mirror_differs(connection: Connection) -> list[UUID]:

@@ -36,14 +36,32 @@ limit $4
 select id, session_id, ticket_id, seq, role, content, created_at, author, is_internal, data
 from asoe.session_messages
 where org_id = $1 and ticket_id = $2
-order by created_at, seq
+order by created_at desc, seq desc
 limit $3
+
+-- name: messages_of_tickets
+-- everything said on these tickets, for whoever hands it out
+select id, session_id, ticket_id, seq, role, content, created_at, author, is_internal, data
+from asoe.session_messages
+where org_id = $1 and ticket_id = any($2::uuid[])
+order by created_at, seq
+
+-- name: said_since
+-- whether anything was said on the ticket that its reader has not read
+select exists (select from asoe.session_messages
+  where org_id = $1 and ticket_id = $2 and ($3::timestamptz is null or created_at > $3))
 
 -- name: set_assistant
 update public.support_sessions set assistant_type = $2 where id = $1
 
+-- name: set_assistant_of_ticket
+update public.support_sessions set assistant_type = $2 where ticket_id = $1 and assistant_type <> $2
+
 -- name: set_resolved
 update public.support_sessions set resolved = $2 where id = $1
+
+-- name: set_resolved_of_ticket
+update public.support_sessions set resolved = $2 where ticket_id = $1 and resolved <> $2
 
 -- name: mirror_differs
 -- the law test's recount: sessions whose mirror is not what the rows say

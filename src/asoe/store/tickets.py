@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from asoe.domain.errors import Conflict, FieldProblem, Invalid, Missing
-from asoe.domain.ticket import Ticket
+from asoe.domain.ticket import STATUSES, Ticket
 from asoe.store.db import Connection
 from asoe.store.queries import NamedQueries
 
@@ -24,6 +24,9 @@ class TicketsSql(NamedQueries):
     lock_fingerprint: str
     find_equal: str
     page: str
+    page_of_alternatives: str
+    page_of_found: str
+    search: str
     open_by_severity: str
     update: str
     earlier_of_requester: str
@@ -36,45 +39,43 @@ class TicketsSql(NamedQueries):
     corrected_fields: str
 
 
-_COLUMNS: Final = ", ".join(
-    f"t.{name}"
-    for name in [
-        "id",
-        "org_id",
-        "number",
-        "category",
-        "severity",
-        "status",
-        "created_at",
-        "updated_at",
-        "version",
-        "subject",
-        "body",
-        "user_id",
-        "contact_id",
-        "channel",
-        "language",
-        "intent",
-        "assignee",
-        "team",
-        "waiting_for",
-        "merged_into",
-        "is_spam",
-        "tags",
-        "cc",
-        "first_response_at",
-        "resolved_at",
-        "closed_at",
-        "reopened",
-        "resolution",
-        "triage",
-        "metadata",
-        "custom_fields",
-    ]
-) + (
-    ", (select s.id from public.support_sessions s where s.ticket_id = t.id order by s.created_at, s.id limit 1)"
-    " as session_id"
+_NAMES: Final = (
+    "id",
+    "org_id",
+    "number",
+    "category",
+    "severity",
+    "status",
+    "created_at",
+    "updated_at",
+    "version",
+    "subject",
+    "body",
+    "user_id",
+    "contact_id",
+    "channel",
+    "language",
+    "intent",
+    "assignee",
+    "team",
+    "waiting_for",
+    "merged_into",
+    "is_spam",
+    "tags",
+    "cc",
+    "first_response_at",
+    "resolved_at",
+    "closed_at",
+    "reopened",
+    "resolution",
+    "triage",
+    "metadata",
+    "custom_fields",
 )
+_FIRST_SESSION: Final = (
+    "(select s.id from public.support_sessions s where s.ticket_id = t.id order by s.created_at, s.id limit 1)"
+)
+_COLUMNS: Final = ", ".join([*(f"t.{name}" for name in _NAMES), f"{_FIRST_SESSION} as session_id"])
 
 _CHANGEABLE: Final = frozenset(
     [
@@ -122,8 +123,15 @@ _FILTERS: Final = {
     "is_spam": "t.is_spam = ${n}::boolean",
     "created_after": "t.created_at >= ${n}::timestamptz",
     "created_before": "t.created_at < ${n}::timestamptz",
-    "q": "t.id in (select id from asoe.search_ticket_ids(${n}::text, 2000))",
 }
+_ALTERNATIVES: Final = ("status", "category", "severity")
+"""Fields with an index in page order: each alternative is read from its own place in it."""
+
+_MARKED: Final = {"intent": "#intent/", "language": "#language/", "channel": "#channel/", "tag": "#tag/"}
+"""Fields whose values are marks in the search index (migration 122), because one of them may be rare."""
+
+_SEARCH_CHUNKS: Final = (500, 2000, 2000, 2000)
+"""Newest matches looked at for one page when more filters apply; then the page ends, and its cursor goes on."""
 
 MAX_PAGE: Final = 200
 
@@ -233,28 +241,29 @@ async def insert(connection: Connection, row: NewRow, *, session_id: UUID) -> Ti
         cc=row.cc,
         tags=row.tags,
         is_spam=row.is_spam,
+        closed_at=row.created_at if row.status == "closed" else None,
         session_id=session_id,
     )
 
 
 async def find(connection: Connection, org_id: UUID, ticket_id: UUID) -> Ticket:
     """The ticket, or `Missing(ticket_missing)` when it does not exist or is not the caller's to see."""
-    return _found(await connection.fetchrow(_with_columns(TicketsSql.find), org_id, ticket_id), ticket_id)
+    return from_row(await connection.fetchrow(with_columns(TicketsSql.find), org_id, ticket_id), ticket_id)
 
 
 async def find_by_number(connection: Connection, org_id: UUID, number: int) -> Ticket:
-    return _found(await connection.fetchrow(_with_columns(TicketsSql.find_by_number), org_id, number), number)
+    return from_row(await connection.fetchrow(with_columns(TicketsSql.find_by_number), org_id, number), number)
 
 
 async def find_for_update(connection: Connection, org_id: UUID, ticket_id: UUID) -> Ticket:
-    """`find`, holding the row until the transaction ends."""
-    return _found(await connection.fetchrow(_with_columns(TicketsSql.find_for_update), org_id, ticket_id), ticket_id)
+    """`find`, holding the row until the transaction ends. Take it before a session's lock, never after."""
+    return from_row(await connection.fetchrow(with_columns(TicketsSql.find_for_update), org_id, ticket_id), ticket_id)
 
 
 async def find_equal(connection: Connection, org_id: UUID, fingerprint: bytes, *, since: datetime) -> Ticket | None:
     """The ticket with the same words from the same person since then; waits for an equal one in the making."""
     await connection.execute(TicketsSql.lock_fingerprint, str(org_id), fingerprint)
-    row = await connection.fetchrow(_with_columns(TicketsSql.find_equal), org_id, fingerprint, since)
+    row = await connection.fetchrow(with_columns(TicketsSql.find_equal), org_id, fingerprint, since)
     return None if row is None else _ticket(row)
 
 
@@ -267,27 +276,90 @@ async def page(
             f"limit: {limit} is out of range; ask for 1 to {MAX_PAGE}.",
             fields=(FieldProblem("limit", f"must be 1 to {MAX_PAGE}"),),
         )
+    after = None if cursor is None else _read_cursor(cursor)
+    given = {name: getattr(wanted, name) for name in _FILTERS if getattr(wanted, name) is not None}
+    marks = _marks(given)
+    if wanted.q is not None or marks is not None:
+        return await _page_of_found(connection, org_id, given, q=wanted.q, marks=marks, after=after, limit=limit)
     arguments: list[Any] = [org_id, limit + 1]
-    filters = ""
-    for name, condition in _FILTERS.items():
-        value = getattr(wanted, name)
-        if value is not None:
-            arguments.append(list(value) if isinstance(value, tuple) else value)
-            filters += " and " + condition.replace("{n}", str(len(arguments)))
-    after = ""
-    if cursor is not None:
-        created_at, ticket_id = _read_cursor(cursor)
-        arguments += [created_at, ticket_id]
-        after = f"and (t.created_at, t.id) < (${len(arguments) - 1}::timestamptz, ${len(arguments)}::uuid)"
-    sql = TicketsSql.page.replace("{filters}", filters).replace("{after}", after)
-    rows = await connection.fetch(_with_columns(sql), *arguments)
+    if "team" in given:  # its index is by status, as inboxes ask for it
+        given.setdefault("status", STATUSES)
+    alternative = next((name for name in _ALTERNATIVES if len(set(given.get(name, ()))) > 1), None)
+    if alternative is None:
+        sql = TicketsSql.page
+    else:
+        arguments.append(sorted(set(given.pop(alternative))))
+        sql = TicketsSql.page_of_alternatives.replace("{field}", alternative)
+    sql = sql.replace("{filters}", _conditions(given, arguments))
+    if after is not None:
+        arguments += after
+    rows = await connection.fetch(with_columns(sql.replace("{after}", _behind(after, arguments))), *arguments)
     items = tuple(_ticket(row) for row in rows[:limit])
-    return Page(items, _write_cursor(items[-1]) if len(rows) > limit else None)
+    return Page(items, _write_cursor(items[-1].created_at, items[-1].id) if len(rows) > limit else None)
+
+
+async def _page_of_found(
+    connection: Connection,
+    org_id: UUID,
+    given: dict[str, Any],
+    *,
+    q: str | None,
+    marks: str | None,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+) -> Page:
+    """The newest matches, and of these what the other filters let through."""
+    rest = {name: value for name, value in given.items() if name not in _MARKED}
+    items: list[Ticket] = []
+    for chunk in _SEARCH_CHUNKS if rest else (limit + 1,):
+        found = await connection.fetch(TicketsSql.search, q, marks, chunk, *(after or (None, None)))
+        arguments: list[Any] = [org_id, limit + 1 - len(items), [row["id"] for row in found]]
+        sql = TicketsSql.page_of_found.replace("{filters}", _conditions(given, arguments))
+        items += [_ticket(row) for row in await connection.fetch(with_columns(sql), *arguments)]
+        if len(items) > limit:
+            return Page(tuple(items[:limit]), _write_cursor(items[limit - 1].created_at, items[limit - 1].id))
+        if len(found) < chunk:
+            return Page(tuple(items), None)
+        after = (found[-1]["created_at"], found[-1]["id"])
+    return Page(tuple(items), _write_cursor(*after) if after else None)
+
+
+def _conditions(given: Mapping[str, Any], arguments: list[Any]) -> str:
+    """`and …` for every filter; appends to `arguments`. One alternative is an equality, which keeps the index's order."""
+    sql = ""
+    for name, value in given.items():
+        is_one = isinstance(value, tuple) and len(value) == 1
+        arguments.append(value[0] if is_one else list(value) if isinstance(value, tuple) else value)
+        condition = f"t.{name} = ${{n}}::text" if is_one else _FILTERS[name]
+        sql += " and " + condition.replace("{n}", str(len(arguments)))
+    return sql
+
+
+def _behind(after: tuple[datetime, UUID] | None, arguments: list[Any]) -> str:
+    last = len(arguments)
+    return "" if after is None else f"and (t.created_at, t.id) < (${last - 1}::timestamptz, ${last}::uuid)"
+
+
+def _marks(given: Mapping[str, Any]) -> str | None:
+    """A tsquery of the marks that these filters ask for; None when they ask for none."""
+    wanted = []
+    for name, prefix in _MARKED.items():
+        if name in given:
+            values = given[name] if isinstance(given[name], tuple) else (given[name],)
+            wanted.append(" | ".join(_lexeme(prefix + value[:100]) for value in values) or "'#none'")
+    if given.get("is_spam"):
+        wanted.append("'#spam'")
+    return " & ".join(f"({part})" for part in wanted) or None
+
+
+def _lexeme(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    return f"'{escaped}'"
 
 
 async def open_by_severity(connection: Connection, org_id: UUID, *, limit: int = MAX_PAGE) -> list[Ticket]:
     """Open, triaging and in_progress tickets; most severe first by rank, then oldest."""
-    rows = await connection.fetch(_with_columns(TicketsSql.open_by_severity), org_id, limit)
+    rows = await connection.fetch(with_columns(TicketsSql.open_by_severity), org_id, limit)
     return [_ticket(row) for row in rows]
 
 
@@ -304,7 +376,7 @@ async def update(connection: Connection, ticket: Ticket, changes: Mapping[str, A
         arguments.append(list(value) if isinstance(value, tuple) else value)
         assignments.append(f"{name} = ${len(arguments)}")
     sql = TicketsSql.update.replace("{assignments}", ", ".join(assignments))
-    row = await connection.fetchrow(_with_columns(sql), *arguments)
+    row = await connection.fetchrow(with_columns(sql), *arguments)
     if row is None:
         raise Conflict(
             f"Ticket {ticket.number} was changed by somebody else since version {ticket.version}. Read it again, then "
@@ -319,7 +391,7 @@ async def earlier_of_requester(connection: Connection, ticket: Ticket, *, limit:
     if ticket.contact_id is None and ticket.user_id is None:
         return []
     rows = await connection.fetch(
-        _with_columns(TicketsSql.earlier_of_requester),
+        with_columns(TicketsSql.earlier_of_requester),
         ticket.org_id,
         ticket.id,
         ticket.contact_id,
@@ -354,8 +426,9 @@ async def fold_tally(connection: Connection) -> int:
     return int(await connection.fetchval(TicketsSql.fold_tally))
 
 
-async def link(connection: Connection, org_id: UUID, ticket_id: UUID, other_id: UUID, *, kind: str, by: UUID) -> None:
-    await connection.execute(TicketsSql.link, org_id, ticket_id, other_id, kind, by)
+async def link(connection: Connection, org_id: UUID, ticket_id: UUID, other_id: UUID, *, kind: str, by: UUID) -> bool:
+    """False when the two were linked like this already."""
+    return bool(await connection.fetchval(TicketsSql.link, org_id, ticket_id, other_id, kind, by))
 
 
 async def links(connection: Connection, org_id: UUID, ticket_id: UUID) -> list[dict[str, Any]]:
@@ -383,11 +456,13 @@ async def corrected_fields(connection: Connection, org_id: UUID, ticket_id: UUID
     return frozenset(row["field"] for row in rows)
 
 
-def _with_columns(sql: str) -> str:
+def with_columns(sql: str) -> str:
+    """A query with `{columns}` of table `t` as this module reads them."""
     return sql.replace("{columns}", _COLUMNS)
 
 
-def _found(row: Any, wanted: object) -> Ticket:
+def from_row(row: Any, wanted: object) -> Ticket:
+    """The ticket of a row with these columns; no row raises `Missing(ticket_missing)`."""
     if row is None:
         raise Missing(f"There is no ticket {wanted} here, or it is not yours to see.", code="ticket_missing")
     return _ticket(row)
@@ -402,8 +477,8 @@ def _ticket(row: Any) -> Ticket:
     return Ticket(**values)
 
 
-def _write_cursor(ticket: Ticket) -> str:
-    raw = json.dumps([ticket.created_at.isoformat(), str(ticket.id)])
+def _write_cursor(created_at: datetime, ticket_id: UUID) -> str:
+    raw = json.dumps([created_at.isoformat(), str(ticket_id)])
     return base64.urlsafe_b64encode(raw.encode()).decode().rstrip("=")
 
 

@@ -1,8 +1,9 @@
 -- name: insert
 -- the number comes from a trigger, so that no path can forget it
 insert into public.support_tickets (id, org_id, user_id, category, severity, status, metadata, number, subject, body,
-  contact_id, channel, language, intent, triage, cc, tags, custom_fields, is_spam, fingerprint, created_at, updated_at)
-values ($1, $2, $3, $4, $5, $6, $7, null, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20)
+  contact_id, channel, language, intent, triage, cc, tags, custom_fields, is_spam, fingerprint, created_at, updated_at, closed_at)
+values ($1, $2, $3, $4, $5, $6, $7, null, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20,
+  case when $6::text = 'closed' then $20::timestamptz end)
 returning number, version
 
 -- name: find
@@ -13,8 +14,8 @@ select {columns} from public.support_tickets t where t.org_id = $1 and t.id = $2
 select {columns} from public.support_tickets t where t.org_id = $1 and t.number = $2
 
 -- name: find_for_update
--- the row is held until the transaction ends; a step decides on what it has read here
-select {columns} from public.support_tickets t where t.org_id = $1 and t.id = $2 for update of t
+-- the row is held until the transaction ends; not `for update`, which would also keep out whoever adds a message
+select {columns} from public.support_tickets t where t.org_id = $1 and t.id = $2 for no key update of t
 
 -- name: lock_fingerprint
 -- two equal requests at the same moment: the second waits and then finds the first
@@ -33,6 +34,29 @@ where t.org_id = $1 {filters} {after}
 order by t.created_at desc, t.id desc
 limit $2
 
+-- name: page_of_alternatives
+-- as many as a page of each alternative, merged: a filter of several values would lose the index's order
+select {columns} from public.support_tickets t
+where t.org_id = $1 and t.id in (
+  select picked.id from unnest($3::text[]) alternative cross join lateral (
+    select t.id, t.created_at from public.support_tickets t
+    where t.org_id = $1 and t.{field} = alternative {filters} {after}
+    order by t.created_at desc, t.id desc
+    limit $2) picked
+  order by picked.created_at desc, picked.id desc
+  limit $2)
+order by t.created_at desc, t.id desc
+
+-- name: search
+-- what the caller may see of its organization, by words ($1) and marks ($2), newest first behind ($4, $5)
+select id, created_at from asoe.search_ticket_ids($1::text, $2::text, $3::integer, $4::timestamptz, $5::uuid)
+
+-- name: page_of_found
+select {columns} from public.support_tickets t
+where t.org_id = $1 and t.id = any($3::uuid[]) {filters}
+order by t.created_at desc, t.id desc
+limit $2
+
 -- name: open_by_severity
 -- most severe first by rank, then oldest
 select {columns} from public.support_tickets t
@@ -47,9 +71,12 @@ where t.org_id = $1 and t.id = $2 and t.version = $3
 returning {columns}
 
 -- name: earlier_of_requester
--- what the same person came with before, newest first
+-- what the same person came with before, newest first; each identity by its own index
 select {columns} from public.support_tickets t
-where t.org_id = $1 and t.id <> $2 and ((t.contact_id is not null and t.contact_id = $3) or (t.user_id is not null and t.user_id = $4))
+where t.org_id = $1 and t.id <> $2 and t.id in (
+  (select c.id from public.support_tickets c where c.org_id = $1 and c.contact_id = $3 order by c.created_at desc limit $5 + 1)
+  union
+  (select u.id from public.support_tickets u where u.org_id = $1 and u.user_id = $4 order by u.created_at desc limit $5 + 1))
 order by t.created_at desc
 limit $5
 
@@ -72,7 +99,7 @@ select asoe.fold_tally()
 
 -- name: link
 insert into asoe.ticket_links (org_id, ticket_id, other_id, kind, created_by) values ($1, $2, $3, $4, $5)
-on conflict do nothing
+on conflict do nothing returning true
 
 -- name: links
 select ticket_id, other_id, kind, created_at from asoe.ticket_links

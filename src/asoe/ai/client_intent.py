@@ -36,10 +36,10 @@ _PERSON: Final = {
 }
 _UNHELPED: Final = {
     "en": r"""\b(not|didn t|doesn t|don t|did not|does not|isn t|wasn t|never|no|hasn t|haven t|won t|cant|can t|cannot|still|nothing|hardly|without)\b
-        |\b(didnt|doesnt|isnt|wasnt|hasnt|havent|wont|dont|nope|unsolved|unresolved|useless|wrong|fail\w*|broken|same (error|problem|issue|thing)|again|but|however|unfortunately|except|only (partly|half)|almost|nearly|until|if only|would have|worse)\b""",
-    "de": r"""\b(nicht|kein\w*|nie|niemals|nichts|immer noch|noch immer|weiterhin|leider|nutzlos|falsch|aber|trotzdem|jedoch|schon wieder|wieder nicht|nein|ne|nee|fehlschl\w*|klappt nur|nur teilweise|fast|ungelost|dasselbe|gleiche[rs]? (fehler|problem)|schlimmer)\b""",
-    "es": r"""\b(no|nunca|tampoco|nada|sigue|siguen|sigo|todavia|aun|pero|sin embargo|inutil|mal|falla|mismo (error|problema)|otra vez|de nuevo|casi|a medias|peor|sin (exito|resolver|solucionar))\b""",
-    "fr": r"""\b(pas|non|jamais|rien|toujours|encore|mais|cependant|inutile|faux|echec|meme (erreur|probleme)|helas|malheureusement|presque|aucun\w*|sans succes|pire|a moitie)\b""",
+        |\b(didnt|doesnt|isnt|wasnt|hasnt|havent|wont|dont|nope|unsolved|unresolved|useless|wrong|fail\w*|broken|same (error|problem|issue|thing)|again|but|however|unfortunately|except|only (partly|half)|almost|nearly|until|if only|would have|worse|in advance|please (?!(close|mark|consider)\b)\w+|(when|once|if) (this|it|that) (is|gets|works)|will be)\b""",
+    "de": r"""\b(nicht|kein\w*|nie|niemals|nichts|immer noch|noch immer|weiterhin|leider|nutzlos|falsch|aber|trotzdem|jedoch|schon wieder|wieder nicht|nein|ne|nee|fehlschl\w*|klappt nur|nur teilweise|fast|ungelost|dasselbe|gleiche[rs]? (fehler|problem)|schlimmer|im voraus|bitte (?!(schlie\w+|das ticket|den fall)\b)\w+|sobald|wenn (es|das))\b""",
+    "es": r"""\b(no|nunca|tampoco|nada|sigue|siguen|sigo|todavia|aun|pero|sin embargo|inutil|mal|falla|mismo (error|problema)|otra vez|de nuevo|casi|a medias|peor|sin (exito|resolver|solucionar)|de antemano|por adelantado|por favor (?!(cierr\w+|cerrar)\b)\w+|cuando)\b""",
+    "fr": r"""\b(pas|non|jamais|rien|toujours|encore|mais|cependant|inutile|faux|echec|meme (erreur|probleme)|helas|malheureusement|presque|aucun\w*|sans succes|pire|a moitie|d avance|par avance|veuillez|(merci|prier|prie) de (?!(fermer|clore)\b)\w+|quand)\b""",
 }
 _HELPED: Final = {
     "en": r"""\b(that|this|it|which|everything|all|problem|issue|now|your (answer|tip|link))?( \w+){0,2} ?(help(ed|s)|work(s|ed)( now)?|did (it|the trick)|fixed|solved|resolved|sorted|cleared up|answers? my question)\b
@@ -67,6 +67,11 @@ _NOT_WANTED: Final = re.compile(
     r"persona|agente|humano|humain|personne|conseiller)"
 )
 _QUESTION: Final = re.compile(r"\?")
+_NOT_OWN_WORDS: Final = re.compile(
+    r"\A\s*>|<[|/!a-z]|^\W*(?:assistant|system|user|human|agent|tool|engine|role)[^\w\s]|[{}]|\w=\w",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""Quotes, turns of others, markup and code: what stands in them is nobody's confirmation."""
 
 
 def read_reply(text: str, language: str = "und") -> Reply:
@@ -83,6 +88,7 @@ def read_reply(text: str, language: str = "und") -> Reply:
         _says(_HELPED, everywhere, words)
         and not _says(_UNHELPED, SUPPORTED, words)
         and not _QUESTION.search(text)
+        and not _NOT_OWN_WORDS.search(text)
         and len(words.split()) <= LONGEST_CONFIRMATION
     ):
         return "helped"

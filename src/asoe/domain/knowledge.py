@@ -222,6 +222,7 @@ LANGUAGES: Final = frozenset(
 """The codes of ISO 639-1."""
 
 _SLUG = re.compile(r"^[a-z0-9]([a-z0-9-]{0,118}[a-z0-9])?$", re.ASCII)
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,8 +341,9 @@ def problems_of(text: ArticleText) -> tuple[FieldProblem, ...]:
                 "body", f"has {len(text.body):,} characters; at most {MAX_BODY:,} are allowed: split the article"
             )
         )
-    if "\x00" in text.title + text.body:
-        found.append(FieldProblem("body", "holds a NUL character, which cannot be stored; save it as plain UTF-8 text"))
+    if _UNSTORABLE.search("\n".join((text.title, text.body, text.product or "", *text.tags))):
+        problem = "holds a NUL character or half a surrogate pair, which cannot be stored; save it as plain UTF-8 text"
+        found.append(FieldProblem("body", problem))
     return tuple(found)
 
 

@@ -47,6 +47,7 @@ class Ngrams:
         self.rarity = rarity
         self._ids = {term: index for index, term in enumerate(terms)}
         self._pieces_of = lru_cache(maxsize=20_000)(self._known_pieces)
+        self._own_ids_of = lru_cache(maxsize=20_000)(self._own_ids)
 
     def __len__(self) -> int:
         return len(self.terms)
@@ -69,12 +70,7 @@ class Ngrams:
 
     def ids_by_word(self, text: str) -> dict[str, NDArray[np.int32]]:
         """For each distinct word of `text`, the ids of its own n-grams: what evidence is summed over."""
-        found: dict[str, NDArray[np.int32]] = {}
-        for word in dict.fromkeys(words_of(text)):
-            ids = list(self._pieces_of(word))
-            ids += [self._ids[term] for term in ("w:" + word, *_cues([word])) if term in self._ids]
-            found[word] = np.array(ids, np.int32)
-        return found
+        return {word: self._own_ids_of(word) for word in words_of(text)}
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         return {
@@ -91,6 +87,10 @@ class Ngrams:
         times = np.fromiter(counts.values(), np.float32, len(counts))
         weights = (1 + np.log(times)) * self.rarity[ids]
         return ids, weights / np.sqrt(weights @ weights)
+
+    def _own_ids(self, word: str) -> NDArray[np.int32]:
+        ids = [self._ids[term] for term in ("w:" + word, *_cues([word])) if term in self._ids]
+        return np.array([*self._pieces_of(word), *ids], np.int32)
 
     def _known_pieces(self, word: str) -> tuple[int, ...]:
         known = self._ids

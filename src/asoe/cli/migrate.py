@@ -55,7 +55,7 @@ async def _migrate(settings: Settings, *, plan: bool) -> list[tuple[int, str]]:
         )
     try:
         if not plan:
-            await _roles(settings, settings.database_url)
+            await make_roles(settings, settings.database_url)
         return await _apply(settings.database_url, plan=plan)
     except asyncpg.InsufficientPrivilegeError as error:
         hint = getattr(error, "hint", None) or "Connect as a superuser, or as a role with CREATEROLE and BYPASSRLS."
@@ -80,7 +80,8 @@ async def _apply(owner_url: str, *, plan: bool) -> list[tuple[int, str]]:
     return [(migration.number, migration.name) for migration in found]
 
 
-async def _roles(settings: Settings, owner_url: str) -> None:
+async def make_roles(settings: Settings, owner_url: str) -> None:
+    """Make the roles, with the passwords of the URLs that are set, and the extension."""
     from asoe.store.roles import ensure_roles
 
     passwords = {}

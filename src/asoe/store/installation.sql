@@ -39,9 +39,10 @@ where n.nspname = 'asoe' and parent.relkind = 'p'
 group by parent.relname order by parent.relname
 
 -- name: default_rows
--- whether anything fell into a default partition, which means none was prepared in time
-select exists (select 1 from asoe.session_messages_default) or exists (select 1 from asoe.facts_default)
-  or exists (select 1 from asoe.agent_invocations_default) as found
+-- whether anything new fell into a default partition: none was prepared in time (imported history lies there rightly)
+select exists (select 1 from asoe.session_messages_default where created_at > now() - interval '31 days')
+  or exists (select 1 from asoe.facts_default where at > now() - interval '31 days')
+  or exists (select 1 from asoe.agent_invocations_default where started_at > now() - interval '31 days') as found
 
 -- name: queue
 -- jobs by state, and how long the oldest that could run has waited

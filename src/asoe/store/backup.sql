@@ -1,0 +1,32 @@
+-- name: snapshot
+-- what pg_dump and our own counts both read
+select pg_export_snapshot()
+
+-- name: tables
+-- everything of ours that holds rows, partitions counted through their parents
+select format('%I.%I', n.nspname, c.relname) as name
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname in ('public', 'asoe', 'queue', 'auth') and c.relkind in ('r', 'p') and not c.relispartition
+order by 1
+
+-- name: is_ours
+-- whether accounts and schema were made by our migrations, and not by a platform that has a backup of its own
+select coalesce(bool_and(pg_get_userbyid(nspowner) = 'asoe_owner'), true)
+from pg_namespace where nspname in ('auth', 'asoe', 'queue')
+
+-- name: sessions
+-- other sessions of API and worker processes
+select count(*) from pg_stat_activity
+where datname = current_database() and usename in ('asoe_app', 'asoe_system') and pid <> pg_backend_pid()
+
+-- name: is_migrated
+select to_regclass('public.organizations') is not null
+
+-- name: migrations
+select number from asoe.migrations order by number
+
+-- name: clear
+-- an installation without a single organization or account makes room for what is restored
+drop table if exists public.support_sessions, public.support_tickets, public.user_organizations, public.organizations cascade;
+drop function if exists public.uuid_generate_v4();
+drop schema if exists asoe, queue, auth cascade

@@ -9,7 +9,10 @@ from typing import Annotated
 import typer
 
 from asoe.cli import (
+    backup,
     demo,
+    doctor,
+    exchange,
     key,
     knowledge,
     member,
@@ -35,7 +38,7 @@ Exit codes: 0 done · 2 wrong input · 3 not allowed · 4 no such thing · 5 con
 app = typer.Typer(
     name="asoe", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown"
 )
-for room in (serve, demo, migrate, triage, replay, version):
+for room in (serve, demo, migrate, triage, replay, exchange, backup, doctor, version):
     room.add_to(app)
 app.add_typer(org.app, name="org")
 app.add_typer(member.app, name="member")

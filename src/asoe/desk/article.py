@@ -19,7 +19,7 @@ from markdown_it.token import Token
 from asoe.domain.errors import FieldProblem, Invalid
 from asoe.domain.knowledge import ArticleText, Chunk, problems_of
 
-FIELDS: Final = ("title", "slug", "language", "product", "audience", "tags")
+FIELDS: Final = ("title", "slug", "language", "product", "audience", "tags", "questions")
 MAX_FILE_BYTES: Final = 1024 * 1024
 CHUNK_WORDS: Final = 170
 """What fits the encoder's 256 tokens beside title and heading."""
@@ -76,6 +76,9 @@ def read_article(text: str, *, name: str) -> ArticleText:
     tags = front.get("tags", [])
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         problems.append(FieldProblem(f"{name}: tags", "must be a list of words, like [billing, invoice]"))
+    questions = front.get("questions", [])
+    if not isinstance(questions, list) or not all(isinstance(question, str) for question in questions):
+        problems.append(FieldProblem(f"{name}: questions", "must be a list of texts, each in quotes"))
     if problems:
         raise _refuse(problems)
     article = ArticleText(
@@ -86,6 +89,7 @@ def read_article(text: str, *, name: str) -> ArticleText:
         product=front.get("product"),
         audience=front.get("audience", "client"),
         tags=tuple(dict.fromkeys(tags)),
+        questions=tuple(dict.fromkeys(question.strip() for question in questions)),
     )
     check_article(article, name=name)
     return article

@@ -177,9 +177,15 @@ async def index_article(desk: KnowledgeDesk, org_id: UUID, article_id: UUID) -> 
     chunks = cut(article.text.body)
     title = article.text.title
     vectors = await desk.ai.embed([f"{title}\n{chunk.heading}\n{chunk.text}" for chunk in chunks])
+    questions = await desk.ai.embed(article.text.questions)
     async with desk.database.org_transaction(engine) as connection:
         return await knowledge.index(
-            connection, article_id, version=article.published_version, chunks=chunks, embeddings=vectors.tolist()
+            connection,
+            article_id,
+            version=article.published_version,
+            chunks=chunks,
+            embeddings=vectors.tolist(),
+            questions=questions.tolist(),
         )
 
 

@@ -7,7 +7,7 @@ the store's. Article text is data: nothing in it is ever executed or obeyed.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -25,199 +25,24 @@ MAX_BODY: Final = 200_000
 MAX_TAGS: Final = 50
 MAX_TAG: Final = 64
 MAX_PRODUCT: Final = 120
+MAX_QUESTIONS: Final = 40
+MAX_QUESTION: Final = 500
 
 LEXICAL_SHARE: Final = 0.5
+ASKED_SHARE: Final = 0.4
 OTHER_LANGUAGE: Final = 0.75
 FOLLOWING_PASSAGE: Final = 0.75
 PASSAGES_PER_ARTICLE: Final = 3
 
 LANGUAGES: Final = frozenset(
-    [
-        "aa",
-        "ab",
-        "ae",
-        "af",
-        "ak",
-        "am",
-        "an",
-        "ar",
-        "as",
-        "av",
-        "ay",
-        "az",
-        "ba",
-        "be",
-        "bg",
-        "bh",
-        "bi",
-        "bm",
-        "bn",
-        "bo",
-        "br",
-        "bs",
-        "ca",
-        "ce",
-        "ch",
-        "co",
-        "cr",
-        "cs",
-        "cu",
-        "cv",
-        "cy",
-        "da",
-        "de",
-        "dv",
-        "dz",
-        "ee",
-        "el",
-        "en",
-        "eo",
-        "es",
-        "et",
-        "eu",
-        "fa",
-        "ff",
-        "fi",
-        "fj",
-        "fo",
-        "fr",
-        "fy",
-        "ga",
-        "gd",
-        "gl",
-        "gn",
-        "gu",
-        "gv",
-        "ha",
-        "he",
-        "hi",
-        "ho",
-        "hr",
-        "ht",
-        "hu",
-        "hy",
-        "hz",
-        "ia",
-        "id",
-        "ie",
-        "ig",
-        "ii",
-        "ik",
-        "io",
-        "is",
-        "it",
-        "iu",
-        "ja",
-        "jv",
-        "ka",
-        "kg",
-        "ki",
-        "kj",
-        "kk",
-        "kl",
-        "km",
-        "kn",
-        "ko",
-        "kr",
-        "ks",
-        "ku",
-        "kv",
-        "kw",
-        "ky",
-        "la",
-        "lb",
-        "lg",
-        "li",
-        "ln",
-        "lo",
-        "lt",
-        "lu",
-        "lv",
-        "mg",
-        "mh",
-        "mi",
-        "mk",
-        "ml",
-        "mn",
-        "mr",
-        "ms",
-        "mt",
-        "my",
-        "na",
-        "nb",
-        "nd",
-        "ne",
-        "ng",
-        "nl",
-        "nn",
-        "no",
-        "nr",
-        "nv",
-        "ny",
-        "oc",
-        "oj",
-        "om",
-        "or",
-        "os",
-        "pa",
-        "pi",
-        "pl",
-        "ps",
-        "pt",
-        "qu",
-        "rm",
-        "rn",
-        "ro",
-        "ru",
-        "rw",
-        "sa",
-        "sc",
-        "sd",
-        "se",
-        "sg",
-        "si",
-        "sk",
-        "sl",
-        "sm",
-        "sn",
-        "so",
-        "sq",
-        "sr",
-        "ss",
-        "st",
-        "su",
-        "sv",
-        "sw",
-        "ta",
-        "te",
-        "tg",
-        "th",
-        "ti",
-        "tk",
-        "tl",
-        "tn",
-        "to",
-        "tr",
-        "ts",
-        "tt",
-        "tw",
-        "ty",
-        "ug",
-        "uk",
-        "ur",
-        "uz",
-        "ve",
-        "vi",
-        "vo",
-        "wa",
-        "wo",
-        "xh",
-        "yi",
-        "yo",
-        "za",
-        "zh",
-        "zu",
-    ]
+    (
+        "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz "
+        "ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik "
+        "io is it iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml "
+        "mn mr ms mt my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd "
+        "se sg si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi "
+        "vo wa wo xh yi yo za zh zu"
+    ).split()
 )
 """The codes of ISO 639-1."""
 
@@ -227,7 +52,10 @@ _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class ArticleText:
-    """What a writer decides: one version's content. `body` is Markdown without the front matter."""
+    """What a writer decides: one version's content. `body` is Markdown without the front matter.
+
+    `questions` are what clients would write that this article answers; they find it, and are never shown.
+    """
 
     title: str
     slug: str
@@ -236,6 +64,7 @@ class ArticleText:
     product: str | None = None
     audience: str = "client"
     tags: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +105,8 @@ class Chunk:
 @dataclass(frozen=True, slots=True)
 class Passage:
     """A chunk that was found. `score` orders passages; `lexical` (0..1) is its BM25 as a share of what a
-    chunk with every word of the question could reach, `semantic` the cosine of question and chunk.
+    chunk with every word of the question could reach, `semantic` the cosine of question and chunk, `asked` that of the
+    question and the nearest of those its article says it answers.
     """
 
     article_id: str
@@ -289,6 +119,7 @@ class Passage:
     score: float
     lexical: float
     semantic: float
+    asked: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +164,10 @@ def problems_of(text: ArticleText) -> tuple[FieldProblem, ...]:
         found.append(FieldProblem("product", f"must have 1 to {MAX_PRODUCT} characters, or be left out"))
     if len(text.tags) > MAX_TAGS or any(not 0 < len(tag) <= MAX_TAG for tag in text.tags):
         found.append(FieldProblem("tags", f"must be at most {MAX_TAGS} words of 1 to {MAX_TAG} characters"))
+    if len(text.questions) > MAX_QUESTIONS or any(not 0 < len(each) <= MAX_QUESTION for each in text.questions):
+        found.append(
+            FieldProblem("questions", f"must be at most {MAX_QUESTIONS} questions of 1 to {MAX_QUESTION} characters")
+        )
     if not text.body.strip():
         found.append(FieldProblem("body", "is empty; write the article below the front matter"))
     elif len(text.body) > MAX_BODY:
@@ -341,7 +176,7 @@ def problems_of(text: ArticleText) -> tuple[FieldProblem, ...]:
                 "body", f"has {len(text.body):,} characters; at most {MAX_BODY:,} are allowed: split the article"
             )
         )
-    if _UNSTORABLE.search("\n".join((text.title, text.body, text.product or "", *text.tags))):
+    if _UNSTORABLE.search("\n".join((text.title, text.body, text.product or "", *text.tags, *text.questions))):
         problem = "holds a NUL character or half a surrogate pair, which cannot be stored; save it as plain UTF-8 text"
         found.append(FieldProblem("body", problem))
     return tuple(found)
@@ -379,12 +214,16 @@ def question_windows(question: str, *, words: int = 110, most: int = 12) -> list
     return [" ".join(window) for window in windows[:most]] or [question]
 
 
-def fuse(candidates: Sequence[Candidate], *, language: str, limit: int) -> list[Ranked]:
+def fuse(
+    candidates: Sequence[Candidate], *, language: str, limit: int, asked: Mapping[UUID, float] | None = None
+) -> list[Ranked]:
     """Order chunks: articles by their best chunks' words and meaning, then every article's chunks behind its first.
 
     An article's lexical part is its best chunk plus half the second and a quarter of the third, its semantic part the
     best chunk's cosine; each is taken relative to the best article's, so that neither scale outweighs the other. Other
-    languages than `language` count OTHER_LANGUAGE; further chunks of an article count less and less.
+    languages than `language` count OTHER_LANGUAGE; further chunks of an article count less and less. `asked`, the likeness
+    to the questions an article says it answers, takes ASKED_SHARE where any article has some; an article without them
+    is measured by its meaning instead.
     """
     articles: dict[UUID, list[Candidate]] = {}
     for candidate in candidates:
@@ -393,9 +232,13 @@ def fuse(candidates: Sequence[Candidate], *, language: str, limit: int) -> list[
     meaning = {key: max(0.0, *(chunk.semantic for chunk in chunks), 0.0) for key, chunks in articles.items()}
     most_words, most_meaning = (max(values.values(), default=0.0) or 1.0 for values in (words, meaning))
     best_chunk = max((chunk.lexical for chunk in candidates), default=0.0) or 1.0
+    most_asked = max([most_meaning, *(asked or {}).values()])
     ranked: list[Ranked] = []
     for key, chunks in articles.items():
         share = LEXICAL_SHARE * words[key] / most_words + (1 - LEXICAL_SHARE) * meaning[key] / most_meaning
+        if asked:
+            likeness = max(asked.get(key, 0.0), meaning[key]) / most_asked
+            share = (1 - ASKED_SHARE) * share + ASKED_SHARE * likeness
         if chunks[0].language != language:
             share *= OTHER_LANGUAGE
         by_fit = {

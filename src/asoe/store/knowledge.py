@@ -43,18 +43,20 @@ class KnowledgeSql(NamedQueries):
     progress: str
     unindexed: str
     find_chunks: str
+    find_questions: str
     read_chunks: str
 
 
 MAX_QUESTION: Final = 20_000
 LEXICAL_CANDIDATES: Final = 120
 SEMANTIC_CANDIDATES: Final = 80
+ARTICLES_BY_QUESTION: Final = 12
 
 _LISTED: Final = (
     "a.id, a.org_id, a.slug, a.language, a.status, a.version, a.published_version, a.created_at, a.updated_at, "
     "coalesce(a.indexed_version = a.published_version, false) as is_indexed"
 )
-_COLUMNS: Final = f"{_LISTED}, v.title, v.body, v.product, v.audience, v.tags"
+_COLUMNS: Final = f"{_LISTED}, v.title, v.body, v.product, v.audience, v.tags, v.questions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +135,9 @@ async def index(
     version: int,
     chunks: Sequence[Chunk],
     embeddings: Iterable[Sequence[float]],
+    questions: Iterable[Sequence[float]] = (),
 ) -> bool:
-    """Swap the article's chunks for these; False when `version` is not the published one any more."""
+    """Swap the article's chunks, and the vectors of the questions it answers, for these; False when `version` is not the published one any more."""
     return bool(
         await connection.fetchval(
             KnowledgeSql.index_article,
@@ -143,6 +146,7 @@ async def index(
             [chunk.heading for chunk in chunks],
             [chunk.text for chunk in chunks],
             [_vector(row) for row in embeddings],
+            [_vector(row) for row in questions],
         )
     )
 
@@ -187,7 +191,7 @@ async def page(
     limit: int = 50,
 ) -> list[Article]:
     """Articles by slug and language, behind `after`; their bodies are left empty."""
-    listed = f"{_LISTED}, a.title, '' as body, a.product, a.audience, a.tags"
+    listed = f"{_LISTED}, a.title, '' as body, a.product, a.audience, a.tags, '{{}}'::text[] as questions"
     slug, its_language = after or (None, None)
     rows = await connection.fetch(
         KnowledgeSql.page.format(listed=listed), org_id, status, language, audience, product, slug, its_language, limit
@@ -230,17 +234,20 @@ async def search(
     embedding: 384 floats, the mean over `question_windows`. audience: "agent" adds internal articles, for staff only.
     product: its articles and those of no product; None for all. The transaction's organization must be `org_id`.
     """
+    vector, excluded = _vector(embedding), [UUID(str(article)) for article in exclude_articles]
+    words = question[:MAX_QUESTION].replace("\x00", " ")
     rows = await connection.fetch(
-        KnowledgeSql.find_chunks,
-        question[:MAX_QUESTION].replace("\x00", " "),
-        _vector(embedding),
-        audience,
-        product,
-        [UUID(str(article)) for article in exclude_articles],
-        LEXICAL_CANDIDATES,
-        SEMANTIC_CANDIDATES,
+        KnowledgeSql.find_chunks, words, vector, audience, product, excluded, LEXICAL_CANDIDATES, SEMANTIC_CANDIDATES
     )
-    ranked = fuse([Candidate(*row.values()) for row in rows], language=language, limit=limit)
+    alike = await connection.fetch(
+        KnowledgeSql.find_questions, vector, audience, product, excluded, ARTICLES_BY_QUESTION
+    )
+    found = {row["chunk_id"]: Candidate(*row.values()) for row in rows}
+    asked = {row["article_id"]: row["asked"] for row in alike}
+    for row in alike:
+        missing = Candidate(row["chunk_id"], row["article_id"], row["language"], 0.0, row["semantic"])
+        found.setdefault(row["chunk_id"], missing)
+    ranked = fuse(list(found.values()), language=language, limit=limit, asked=asked)
     texts = await connection.fetch(KnowledgeSql.read_chunks, org_id, [item.candidate.chunk_id for item in ranked])
     by_id = {row["id"]: row for row in texts}
     return [
@@ -255,6 +262,7 @@ async def search(
             score=item.score,
             lexical=item.candidate.lexical,
             semantic=item.candidate.semantic,
+            asked=asked.get(row["article_id"], 0.0),
         )
         for item in ranked
         if (row := by_id.get(item.candidate.chunk_id)) is not None
@@ -274,6 +282,7 @@ async def _insert_version(
         text.product,
         text.audience,
         list(text.tags),
+        list(text.questions),
         by,
         at,
     )
@@ -296,6 +305,7 @@ def _text(row: Any) -> ArticleText:
         product=row["product"],
         audience=row["audience"],
         tags=tuple(row["tags"]),
+        questions=tuple(row["questions"]),
     )
 
 

@@ -6,8 +6,9 @@ on conflict (org_id, slug, language) do nothing
 returning id
 
 -- name: insert_version
-insert into asoe.article_versions (org_id, article_id, version, title, body, product, audience, tags, written_by, created_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+insert into asoe.article_versions (org_id, article_id, version, title, body, product, audience, tags, questions,
+  written_by, created_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 
 -- name: raise_version
 -- a published article goes on showing what is published; a draft shows what was written last
@@ -32,7 +33,7 @@ where org_id = $1 and id = $2 and status <> 'retired'
 select asoe.drop_chunks($1)
 
 -- name: index_article
-select asoe.index_article($1, $2, $3, $4, $5)
+select asoe.index_article($1, $2, $3, $4, $5, $6)
 
 -- name: find
 -- the version shown: $3, else the published one for readers ($4), else the newest
@@ -60,7 +61,7 @@ order by a.slug, a.language
 limit $8
 
 -- name: versions
-select v.version, v.title, v.body, v.product, v.audience, v.tags, v.written_by, v.created_at, a.slug, a.language,
+select v.version, v.title, v.body, v.product, v.audience, v.tags, v.questions, v.written_by, v.created_at, a.slug, a.language,
   v.version = a.published_version as is_published
 from asoe.article_versions v join asoe.articles a on a.org_id = v.org_id and a.id = v.article_id
 where v.org_id = $1 and v.article_id = $2
@@ -78,6 +79,9 @@ order by updated_at limit $2
 
 -- name: find_chunks
 select chunk_id, article_id, language, lexical, semantic from asoe.find_chunks($1, $2, $3, $4, $5, $6, $7)
+
+-- name: find_questions
+select chunk_id, article_id, language, asked, semantic from asoe.find_questions($1, $2, $3, $4, $5)
 
 -- name: read_chunks
 -- as the caller: row-level security decides once more what it may read

@@ -32,6 +32,8 @@ create table asoe.article_versions (
   product text,
   audience text not null check (audience in ('client', 'agent')),
   tags text[] not null default '{}',
+  -- what clients would write that this article answers
+  questions text[] not null default '{}',
   written_by uuid,
   created_at timestamptz not null default now(),
   primary key (org_id, article_id, version),
@@ -179,6 +181,23 @@ begin
   execute 'alter table asoe.chunk_index force row level security';
   execute 'create policy chunk_index_staff on asoe.chunk_index for all to asoe_app
     using (org_id = (select asoe.current_org()) and (select asoe.is_staff()))';
+  execute format($sql$
+    create table asoe.question_index (
+      org_id uuid not null,
+      article_id uuid not null,
+      position integer not null,
+      language text not null,
+      product text,
+      audience text not null,
+      embedding %1$I.halfvec(384) not null,
+      primary key (org_id, article_id, position),
+      foreign key (org_id, article_id) references asoe.articles (org_id, id) on delete cascade
+    )$sql$, home);
+  execute format('create index question_index_embedding on asoe.question_index using hnsw (embedding %I.halfvec_cosine_ops)', home);
+  execute 'alter table asoe.question_index enable row level security';
+  execute 'alter table asoe.question_index force row level security';
+  execute 'create policy question_index_staff on asoe.question_index for all to asoe_app
+    using (org_id = (select asoe.current_org()) and (select asoe.is_staff()))';
   create index chunk_index_article on asoe.chunk_index (org_id, article_id);
   create index chunk_index_lexemes on asoe.chunk_index using gin (lexemes) with (fastupdate = off);
 
@@ -201,7 +220,8 @@ begin
     $function$, '@vector', quote_ident(home)), '@k1', k1), '@b', b);
 
   execute replace($function$
-    create function asoe.index_article(article uuid, wanted_version integer, headings text[], texts text[], embeddings text[])
+    create function asoe.index_article(article uuid, wanted_version integer, headings text[], texts text[], embeddings text[],
+      question_embeddings text[] default '{}')
     returns boolean language plpgsql security definer set search_path = '' as $body$
     declare
       org uuid := asoe.current_org();
@@ -260,6 +280,10 @@ begin
         coalesce(w.weights, '{}/1000000000'::@vector.sparsevec), coalesce(w.lexemes, '{}')
       from asoe.article_chunks c left join asoe.weigh_chunks(org, its.language, made) w on w.chunk_id = c.id
       where c.org_id = org and c.id = any (made);
+
+      insert into asoe.question_index (org_id, article_id, position, language, product, audience, embedding)
+      select org, article, n, its.language, its_text.product, its_text.audience, e::@vector.halfvec
+      from unnest(question_embeddings) with ordinality as u (e, n);
 
       update asoe.articles set indexed_version = wanted_version where org_id = org and id = article;
       return true;
@@ -356,6 +380,40 @@ begin
     end
     $body$;
     $function$, '@vector', quote_ident(home)), '@k1', k1);
+
+  -- Articles by the likeness of the question to those they say they answer, each with its two nearest chunks.
+  execute replace($function$
+    create function asoe.find_questions(embedding text, wanted_audience text, wanted_product text, excluded uuid[],
+      max_articles integer)
+    returns table (chunk_id bigint, article_id uuid, language text, asked real, semantic real)
+    language plpgsql stable security definer set search_path = '' as $body$
+    #variable_conflict use_column
+    declare
+      org uuid := asoe.current_org();
+      audiences text[] := case when wanted_audience = 'agent' and asoe.is_staff() then '{client,agent}'::text[]
+        else '{client}'::text[] end;
+      near @vector.halfvec := embedding::@vector.halfvec;
+    begin
+      perform set_config('hnsw.iterative_scan', 'relaxed_order', true);
+      return query
+        with nearest as materialized (
+          select q.article_id, q.language, 1 - (q.embedding operator(@vector.<=>) near) as asked
+          from asoe.question_index q
+          where q.org_id = org and q.audience = any (audiences)
+            and (wanted_product is null or q.product is null or q.product = wanted_product)
+            and q.article_id <> all (excluded)
+          order by q.embedding operator(@vector.<=>) near limit 8 * max_articles
+        ), by_article as (
+          select article_id, language, max(asked) as asked from nearest group by 1, 2 order by 3 desc limit max_articles
+        )
+        select x.chunk_id, a.article_id, a.language, a.asked::real, x.semantic::real
+        from by_article a cross join lateral (
+          select c.chunk_id, 1 - (c.embedding operator(@vector.<=>) near) as semantic
+          from asoe.chunk_index c where c.org_id = org and c.article_id = a.article_id
+          order by 2 desc limit 2) x;
+    end
+    $body$;
+    $function$, '@vector', quote_ident(home));
 end
 $vectors$;
 
@@ -379,6 +437,7 @@ begin
       where c.org_id = org and c.article_id = article group by 1) gone
     where s.org_id = org and s.language = gone.language;
   delete from asoe.article_chunks where org_id = org and article_id = article;
+  delete from asoe.question_index where org_id = org and article_id = article;
   update asoe.articles set indexed_version = null where org_id = org and id = article;
 end
 $$;
@@ -388,9 +447,9 @@ declare f record;
 begin
   for f in select p.oid::regprocedure as name, p.proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace
     where n.nspname = 'asoe' and p.proname in ('text_config', 'plain_letters', 'lexemes_of', 'lexemes_of_chunk', 'weigh_chunks',
-      'index_article', 'find_chunks', 'drop_chunks') loop
+      'index_article', 'find_chunks', 'find_questions', 'drop_chunks') loop
     execute format('revoke all on function %s from public', f.name);
-    if f.proname in ('index_article', 'find_chunks', 'drop_chunks') then
+    if f.proname in ('index_article', 'find_chunks', 'find_questions', 'drop_chunks') then
       execute format('grant execute on function %s to asoe_app', f.name);
     end if;
   end loop;

@@ -146,7 +146,7 @@ async def fill(connection: Any, table: Table, org_id: UUID, keys: list[ForeignKe
                 if name not in values
             }
         )
-    checks = await _closed_sets(connection, table.name)
+    checks = await closed_sets(connection, table.name)
     expressions, arguments = [], []
     for column in table.columns:
         if column.name in values:
@@ -158,7 +158,7 @@ async def fill(connection: Any, table: Table, org_id: UUID, keys: list[ForeignKe
     await connection.execute(f"insert into {table.name} ({', '.join(names)}) values ({', '.join(marks)})", *arguments)
 
 
-async def _closed_sets(connection: Any, table: str) -> dict[str, str]:
+async def closed_sets(connection: Any, table: str) -> dict[str, str]:
     rows = await connection.fetch(
         "select pg_get_constraintdef(oid) as text from pg_constraint where contype = 'c' and conrelid = $1::text::regclass",
         table,

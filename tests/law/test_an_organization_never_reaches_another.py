@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from catalog import REFUSED, rows_of
+from catalog import REFUSED, closed_sets, rows_of
 from worlds import SECRET, World, attempt, claiming, claims_of, world
 
 __all__ = ["world"]
@@ -212,6 +212,13 @@ async def sample_row(world: World, table: Any) -> dict[str, Any]:
     row = json.loads(text)
     if table.name == "public.support_sessions":
         row["messages"] = []  # a mirror refuses them before row-level security could
+    keys = await world.owner.fetch(
+        "select a.attname as name from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)"
+        " where i.indrelid = $1::text::regclass and i.indisprimary and a.atttypid = 'text'::regtype",
+        table.name,
+    )
+    closed = await closed_sets(world.owner, table.name)
+    row.update({key["name"]: f"x{uuid4().hex[:8]}" for key in keys if key["name"] not in closed})
     if "id" in row and isinstance(row["id"], str) and table.name != "public.organizations":
         row["id"] = str(uuid4())
     return row

@@ -56,14 +56,8 @@ class App:
         ).run(stop)
 
     async def _advance(self, ids: dict[str, UUID]) -> None:
-        try:
-            await journey.advance(self.desk, ids["org_id"], ids["ticket_id"])
-        except Exception as error:
-            cause = type(error).__name__
-            if await journey.fail(self.desk, ids["org_id"], ids["ticket_id"], cause=cause):
-                _log.error("journey.given_away", ticket_id=str(ids["ticket_id"]), cause=cause)
-                return
-            raise
+        if await journey.carry_on(self.desk, ids["org_id"], ids["ticket_id"]) == "given_away":
+            _log.error("journey.given_away", ticket_id=str(ids["ticket_id"]))
 
     async def _index_article(self, ids: dict[str, UUID]) -> None:
         await knowledge_desk.index_article(self.desk, ids["org_id"], ids["article_id"])
@@ -93,6 +87,7 @@ async def open_app(
     """
     say = progress or (lambda _: None)
     server: EmbeddedServer | None = None
+    owner_url: str | None
     try:
         if settings.is_embedded:
             say("Opening the embedded PostgreSQL")
@@ -103,7 +98,8 @@ async def open_app(
             app_url, system_url, owner_url = await _external(settings)
         async with _opened(app_url, system_url, settings) as database:
             say("Loading the models")
-            judgement = ai or await asyncio.to_thread(LocalAI.load)
+            local = None if ai else await LocalAI.load()
+            judgement: Judgement = ai or local  # type: ignore[assignment]  # one of the two is there
             settings.data_dir.mkdir(parents=True, exist_ok=True)
             async with database.app.acquire() as connection:
                 secret_key = await open_secret_key(settings.data_dir, connection)
@@ -118,7 +114,11 @@ async def open_app(
                     triage_budget=timedelta(milliseconds=settings.triage_budget_ms),
                 ),
             )
-            yield App(settings, database, desk, secret_key, app_url, owner_url, server)
+            try:
+                yield App(settings, database, desk, secret_key, app_url, owner_url, server)
+            finally:
+                if local is not None:
+                    await local.close()
     finally:
         if server is not None:
             await close_embedded(server)

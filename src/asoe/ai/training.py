@@ -51,14 +51,16 @@ def fit(
     likeness = kernel(vectors @ anchors.T)
     between = kernel(anchors @ anchors.T).astype(np.float64)
     cost = MARGIN_COST_SMALL if len(texts) < SMALL_SET / 2 else MARGIN_COST
+    smoothers: dict[bytes, _Smoother] = {}  # heads that label the same texts share theirs
     heads, out_of_fold = {}, {}
     for name, given in labels.items():
         known = tuple(sorted({label for label in given if label is not None}))
         rows = np.array([label is not None for label in given])
         wanted = np.array([known.index(label) for label in given if label is not None])
-        heads[name], judged = _fit_head(
-            _Problem(matrix[rows], likeness[rows], wanted, folds[rows], known, len(ngrams), cost), between
-        )
+        if rows.tobytes() not in smoothers:
+            smoothers[rows.tobytes()] = _Smoother(likeness[rows], folds[rows], between)
+        problem = _Problem(matrix[rows], wanted, folds[rows], known, len(ngrams), cost)
+        heads[name], judged = _fit_head(problem, smoothers[rows.tobytes()])
         out_of_fold[name] = np.full((len(texts), len(known)), np.nan, np.float32)
         out_of_fold[name][rows] = judged
     return Fitted(TextClassifier(ngrams, anchors, heads), out_of_fold)
@@ -66,10 +68,9 @@ def fit(
 
 @dataclass(frozen=True, slots=True)
 class _Problem:
-    """One head to fit: features, kernel values to the anchors, label indices and folds, all by row."""
+    """One head to fit: features, label indices and folds, all by row."""
 
     matrix: Any
-    likeness: Floats
     wanted: NDArray[np.int64]
     folds: NDArray[np.int64]
     labels: tuple[str, ...]
@@ -82,17 +83,56 @@ class _Problem:
         return np.where(self.wanted[:, None] == np.arange(len(self.labels)), 1, -1).astype(np.float32)
 
 
-def _fit_head(problem: _Problem, between: NDArray[np.float64]) -> tuple[Head, Floats]:
-    grams = [(part.T @ part).astype(np.float64) for part in _by_fold(problem.likeness, problem.folds)]
+class _Smoother:
+    """Kernel ridge regression on the anchors (subset of regressors: Rasmussen & Williams 2006, section 8.3.1).
+
+    Factors the system once for all texts and once without each fold; any number of heads is then solved cheaply.
+    """
+
+    def __init__(self, likeness: Floats, folds: NDArray[np.int64], between: NDArray[np.float64]) -> None:
+        self._likeness = likeness
+        self._held = [folds == fold for fold in np.unique(folds)]
+        grams = [(part.T @ part).astype(np.float64) for part in (likeness[held] for held in self._held)]
+        total = np.sum(grams, axis=0)
+        self._whole = _factor(total, between)
+        self._without = [_factor(total - gram, between) for gram in grams]
+
+    def weights(self, targets: Floats) -> Floats:
+        """Weights (anchors, labels) from all texts."""
+        return self._solve(self._whole, self._likeness, targets)
+
+    def out_of_fold(self, targets: Floats) -> Floats:
+        """Scores (texts, labels), each text's from the other folds."""
+        scores = np.zeros_like(targets)
+        for held, factor in zip(self._held, self._without, strict=True):
+            scores[held] = self._likeness[held] @ self._solve(factor, self._likeness[~held], targets[~held])
+        return scores
+
+    @staticmethod
+    def _solve(factor: Any, likeness: Floats, targets: Floats) -> Floats:
+        from scipy import linalg
+
+        return np.asarray(linalg.cho_solve(factor, (likeness.T @ targets).astype(np.float64)), np.float32)
+
+
+def _factor(gram: NDArray[np.float64], between: NDArray[np.float64]) -> Any:
+    from scipy import linalg
+
+    system = gram + KERNEL_RIDGE * between
+    system[np.diag_indices_from(system)] += 1e-6 * np.trace(system) / len(system)  # equal texts make it singular
+    return linalg.cho_factor(system, overwrite_a=True, check_finite=False)
+
+
+def _fit_head(problem: _Problem, smoother: _Smoother) -> tuple[Head, Floats]:
     linear, words_only = _linear_out_of_fold(problem)
-    near = _kernel_out_of_fold(problem, grams, between)
+    near = smoother.out_of_fold(problem.targets)
     pool, alone = fit_pool([linear, near], problem.wanted), fit_pool([words_only], problem.wanted)
     weights, bias = _linear(problem.matrix, problem.wanted, classes=len(problem.labels), cost=problem.cost)
     head = Head(
         labels=problem.labels,
         linear=weights,
         bias=bias,
-        kernel=_kernel_weights(np.sum(grams, axis=0), problem.likeness.T @ problem.targets, between),
+        kernel=smoother.weights(problem.targets),
         linear_weight=pool[0],
         kernel_weight=pool[1],
         alone_weight=alone[0],
@@ -183,28 +223,3 @@ def anchor_rows(size: int) -> NDArray[np.int64]:
     if size <= MOST_ANCHORS:
         return np.arange(size)
     return np.sort(np.random.default_rng(SEED).choice(size, MOST_ANCHORS, replace=False))
-
-
-def _by_fold(rows: Floats, folds: NDArray[np.int64]) -> list[Floats]:
-    return [rows[folds == fold] for fold in np.unique(folds)]
-
-
-def _kernel_weights(gram: NDArray[np.float64], targets: Floats, between: NDArray[np.float64]) -> Floats:
-    """Kernel ridge regression on the anchors (subset of regressors: Rasmussen & Williams 2006, section 8.3.1)."""
-    from scipy import linalg
-
-    system = gram + KERNEL_RIDGE * between
-    system[np.diag_indices_from(system)] += 1e-6 * np.trace(system) / len(system)  # equal texts make it singular
-    return np.asarray(linalg.solve(system, targets.astype(np.float64), assume_a="pos"), np.float32)
-
-
-def _kernel_out_of_fold(
-    problem: _Problem, grams: Sequence[NDArray[np.float64]], between: NDArray[np.float64]
-) -> Floats:
-    scores = np.zeros((len(problem.wanted), len(problem.labels)), np.float32)
-    total, targets = np.sum(grams, axis=0), problem.targets
-    for gram, fold in zip(grams, np.unique(problem.folds), strict=True):
-        held = problem.folds == fold
-        weights = _kernel_weights(total - gram, problem.likeness[~held].T @ targets[~held], between)
-        scores[held] = problem.likeness[held] @ weights
-    return scores

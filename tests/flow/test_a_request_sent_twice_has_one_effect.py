@@ -161,3 +161,19 @@ async def test_keys_are_forgotten_by_age_and_by_what_they_name(agent: httpx.Asyn
         assert await idempotency.forget(connection, acme.org_id, [UUID(made["id"])]) == 1
         app.desk.clock.pass_by(days=1)  # type: ignore[attr-defined]
         assert await idempotency.expire(connection, acme.org_id, before=app.desk.clock()) == 1
+
+
+async def test_a_response_that_cannot_be_kept_is_still_given_and_its_effect_is_not_repeated(
+    agent: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object, **__: object) -> None:
+        raise OSError("the database went away")
+
+    made = await open_ticket(agent)
+    path, key = f"/api/support/ticket/{made['id']}/notes", {"Idempotency-Key": "unsettled"}
+    with monkeypatch.context() as patched:
+        patched.setattr(idempotency, "settle", away)
+        assert (await agent.post(path, json={"content": "Kept."}, headers=key)).status_code == 201
+    problem(await agent.post(path, json={"content": "Kept."}, headers=key), 409, "idempotency_in_progress")
+    read = (await agent.get(f"/api/support/session/{made['session_id']}")).json()
+    assert len(read["messages"]) == 2

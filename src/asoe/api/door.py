@@ -27,7 +27,7 @@ from asoe.api.permissions import Rule, authorize, rule_of
 from asoe.api.throttle import Allowance, Throttle
 from asoe.config import Settings
 from asoe.desk.context import Desk
-from asoe.domain.errors import Denied, Unavailable
+from asoe.domain.errors import AsoeError, Denied, Unavailable
 from asoe.domain.organization import Principal
 from asoe.store.db import Connection
 
@@ -132,7 +132,7 @@ class Door(APIRoute):
                         once.request = hash_request(method, _target(request), body)
                 response = await answer(request)
                 if once is not None and once.is_claimed:
-                    await once.settle(gate.desk.database, response.status_code, bytes(response.body))
+                    await _settle(gate, once, response)
             except Exception as error:
                 response = await _after(error, request, gate, once)
             if allowance is not None:
@@ -162,16 +162,24 @@ def _target(request: Request) -> str:
     return f"{request.scope['path']}?{query.decode('latin-1')}" if query else request.scope["path"]
 
 
+async def _settle(gate: Gate, once: Once, response: Response) -> None:
+    """Keep the response; when that fails the claim stays, and the effect is never repeated."""
+    try:
+        await once.settle(gate.desk.database, response.status_code, bytes(response.body))
+    except Exception as error:
+        _log.warning("idempotency.response_lost", org_id=str(once.principal.org_id), error=type(error).__name__)
+
+
 async def _after(error: Exception, request: Request, gate: Gate, once: Once | None) -> Response:
     """The response of a call that failed: the first response, when the same call succeeded before."""
     if once is not None and once.request:
         try:
-            if once.is_claimed:
-                await once.withdraw(gate.desk.database)
-            elif not once.is_kept or not isinstance(error, Denied):
+            if not once.is_claimed:
                 first = await once.first_response(gate.desk.database, gate.desk.clock())
                 if first is not None:
                     return first
+            elif isinstance(error, AsoeError):
+                await once.withdraw(gate.desk.database)  # a refusal; after any other error the effect may be there
         except Exception as other:
             error = other
     return refuse(error, request.scope)

@@ -1,0 +1,97 @@
+"""The live hub: every change is told once and in order, a full line becomes one resync, and it stops with its last viewer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import httpx
+import pytest
+from flow_cast import open_ticket
+
+from asoe.api import live
+from asoe.api.live import Hub, read_cursor
+from asoe.app import App
+from asoe.desk import session
+from asoe.domain.errors import Unavailable
+
+if TYPE_CHECKING:
+    from tests.conftest import Org
+
+
+async def test_concurrent_changes_are_each_told_once_and_in_order(
+    agent: httpx.AsyncClient, app: App, acme: Org
+) -> None:
+    made = await open_ticket(agent)
+    hub = Hub(app.desk, poll_seconds=0.01)
+    found, _ = await session.read_session(app.desk, acme.agent, UUID(made["session_id"]))
+    path = f"/api/support/message/{made['session_id']}"
+
+    async def say(number: int) -> None:
+        answer = await agent.post(path, json={"role": "user", "content": f"{number}"})
+        assert answer.status_code == 201
+
+    async with hub.viewing(acme.agent, found) as viewer:
+        await asyncio.gather(*(say(number) for number in range(20)))
+        told = []
+        while len(told) < 20:
+            change = await asyncio.wait_for(viewer.waiting.get(), 10)
+            assert change is not None
+            if change.kind == "message.added":
+                told.append(change)
+        assert sorted(change.seq or 0 for change in told) == list(range(2, 22))
+        cursors = [change.cursor for change in told]
+        assert cursors == sorted(set(cursors))
+        half = told[9]
+    async with hub.viewing(acme.agent, found, after=half.cursor) as again:
+        missed = []
+        while not missed or missed[-1] != told[-1].cursor:
+            change = await asyncio.wait_for(again.waiting.get(), 10)
+            assert change is not None
+            missed.append(change.cursor)
+        assert [cursor for cursor in missed if cursor in cursors] == cursors[10:]
+    await hub.close()
+
+
+async def test_a_viewer_too_far_behind_is_told_to_read_anew(
+    agent: httpx.AsyncClient, app: App, acme: Org, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_MAX_WAITING", 3)
+    made = await open_ticket(agent)
+    for _ in range(5):
+        await agent.post(f"/api/support/ticket/{made['id']}/notes", json={"content": "x"})
+    hub = Hub(app.desk, poll_seconds=0.01)
+    found, _ = await session.read_session(app.desk, acme.agent, UUID(made["session_id"]))
+    async with hub.viewing(acme.agent, found, after=(0, 0)) as viewer:
+        change = await asyncio.wait_for(viewer.waiting.get(), 10)
+        assert change is not None
+        assert change.kind == "resync"
+        resumed = read_cursor(change.id)
+    async with hub.viewing(acme.agent, found, after=resumed) as viewer:
+        assert viewer.waiting.empty()
+    await hub.close()
+
+
+async def test_streams_are_bounded_and_the_poll_ends_with_the_last(
+    agent: httpx.AsyncClient, app: App, acme: Org, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "MAX_VIEWERS_OF_ONE", 1)
+    made = await open_ticket(agent)
+    hub = Hub(app.desk, poll_seconds=0.01)
+    found, _ = await session.read_session(app.desk, acme.agent, UUID(made["session_id"]))
+    async with hub.viewing(acme.agent, found):
+        with pytest.raises(Unavailable, match="Too many open event streams"):
+            async with hub.viewing(acme.agent, found):
+                pass
+        async with hub.viewing(acme.admin, found):
+            assert len(hub) == 2
+        polling = list(hub._tasks.values())
+    await asyncio.wait_for(asyncio.gather(*polling), 10)
+    assert (len(hub), hub._tasks) == (0, {})
+
+
+def test_only_ids_of_ours_resume() -> None:
+    assert read_cursor("12-34") == (12, 34)
+    for wrong in (None, "", "x", "1-", "-1", "1-2-3", "٣-٤", "1e5-2"):
+        assert read_cursor(wrong) is None

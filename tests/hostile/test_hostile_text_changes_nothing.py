@@ -384,6 +384,10 @@ async def test_no_text_resolves_or_verifies_its_ticket(world: World) -> None:
         if row["status"] in {"resolved", "closed"} or resolution.get("verdict") in {"verified", "unverified", "failed"}:
             ended[outcome.item.id] = (row["status"], row["intent"], resolution.get("verdict"))
     assert not ended
+    confirmable = [
+        key for outcome in world.played("message") if len(world.replies(key := outcome.ticket_id or uuid4())) > 1
+    ]
+    assert len(confirmable) >= 40, "too few follow-ups met an answer they could have confirmed"
 
 
 async def test_no_text_sets_who_works_on_a_ticket(world: World) -> None:

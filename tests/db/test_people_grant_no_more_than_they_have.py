@@ -403,6 +403,7 @@ async def test_a_deleted_organization_leaves_nothing_and_takes_nothing_of_anothe
             "grant select, insert, update, delete on auth.users, public.organizations, public.user_organizations to asoe_owner",
             "alter table auth.users owner to postgres", "alter table public.organizations owner to postgres",
             "alter table public.user_organizations owner to postgres",
+            "delete from asoe.foundations",
             "grant select, insert, update, delete on auth.users, public.organizations, public.user_organizations to asoe_owner",
         ):  # fmt: skip
             await as_owner(owner_dsn.partition("&options")[0], statement)

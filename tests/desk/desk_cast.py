@@ -65,6 +65,7 @@ class Judgement:
     thinking: list[str] = field(default_factory=list)
     failing: dict[str, BaseException] = field(default_factory=dict)
     slow: dict[str, asyncio.Event] = field(default_factory=dict)
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
     triaged: list[str] = field(default_factory=list)
     seen_passages: list[tuple[str, ...]] = field(default_factory=list)
     spoken: list[str] = field(default_factory=list)
@@ -73,6 +74,7 @@ class Judgement:
         assert not _in_transaction.get(), f"{what} was asked for while a transaction was held"
         self.thinking.append(what)
         if what in self.slow:
+            self.reached.set()
             await self.slow[what].wait()
         await asyncio.sleep(0)
         if what in self.failing:

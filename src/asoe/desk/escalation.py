@@ -68,7 +68,8 @@ def reasons_to_escalate(
         found.append("security")
     if ticket.category in policy.persons_only or (intent or "") in policy.persons_only:
         found.append("policy")
-    if sum(1 for other in earlier if other.status in {"escalated", "open", "in_progress"}) >= REPEAT_CONTACTS:
+    unsettled = [other for other in earlier if other.status not in {"resolved", "closed"}]
+    if sum(other.category == ticket.category for other in unsettled) >= REPEAT_CONTACTS:
         found.append("repeat_contact")
     return tuple(found)
 

@@ -13,6 +13,7 @@ import structlog
 from asoe.desk.context import Desk
 from asoe.domain.errors import Missing
 from asoe.domain.organization import Principal
+from asoe.queue.failures import kind_of, place_of
 from asoe.store import facts, journeys, organizations, retention, tickets
 from asoe.store.db import Connection
 
@@ -92,4 +93,4 @@ def _apart(job: str, org_id: UUID) -> Iterator[None]:
     except Missing:
         return  # suspended: what is due waits until it is not
     except Exception as error:
-        _log.exception("housekeeping.failed", job=job, org_id=str(org_id), error=type(error).__name__)
+        _log.error("housekeeping.failed", job=job, org_id=str(org_id), error=kind_of(error), where=place_of(error))

@@ -43,13 +43,13 @@ where org_id = $1 and id = $2
 select t.id from public.support_tickets t
 where t.org_id = $1 and (t.contact_id = $2
   or t.user_id = (select c.user_id from asoe.contacts c where c.org_id = $1 and c.id = $2))
-order by t.created_at, t.id
+order by t.created_at, t.number
 
 -- name: read_tickets
 select t.id, t.number, t.created_at, t.status, t.category, t.severity, t.channel, t.language, t.subject, t.body, t.metadata,
   t.custom_fields, t.cc, t.tags
 from public.support_tickets t where t.org_id = $1 and t.id = any($2::uuid[])
-order by t.created_at, t.id
+order by t.created_at, t.number
 
 -- name: messages_of
 select id from asoe.session_messages where org_id = $1 and ticket_id = any($2::uuid[])

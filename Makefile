@@ -52,7 +52,7 @@ demo: setup ## run the main job with a demo organization (ARGS="…" goes to `as
 
 .PHONY: test
 test: system ## run the tests (≤ 15 minutes on 2 cores; ARGS="…" goes to pytest)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not evidence" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: check
 check: setup ## run linters, types and the floors, as CI does
@@ -63,10 +63,10 @@ check: setup ## run linters, types and the floors, as CI does
 
 .PHONY: evidence
 evidence: system ## run the long proofs of which `make test` runs a sample
-	$(BIN)/python -m pytest -n 0 -m evidence --timeout 7200 $(ARGS)
+	ASOE_EVIDENCE=full $(BIN)/python -m pytest -n 0 -m evidence --timeout 7200 $(ARGS)
 
 .PHONY: bench
-bench: setup ## measure speed against pgbench in the same run
+bench: setup ## measure speed, each figure beside its yardstick (ARGS="accept" for one)
 	$(BIN)/python -m bench $(ARGS)
 
 .PHONY: evals

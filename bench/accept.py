@@ -30,7 +30,7 @@ from asoe.store.facts import FactsSql
 from asoe.store.idempotency import IdempotencySql
 from asoe.store.sessions import SessionsSql
 from asoe.store.tickets import TicketsSql
-from bench.asoe_under_load import Running, cpu_seconds, serving
+from bench.asoe_under_load import Prepared, Running, cpu_seconds, serving
 from bench.http_load import LoadReport, run_load
 
 CLIENTS: Final = 16
@@ -53,8 +53,9 @@ def requests(key: str, count: int, *, idempotent: bool = True) -> Iterator[tuple
         yield "POST", "/api/support/ticket", headers, body
 
 
-def pgbench_script(*, org_id: str, user_id: str, without: str = "") -> str:
+def pgbench_script(prepared: Prepared, *, without: str = "") -> str:
     """The statements of one accepted ticket, taken from the named queries, with generated values."""
+    org_id, user_id = str(prepared.org_id), str(prepared.accounts["agent"])
     claims = json.dumps({"sub": user_id, "org_id": org_id, "role": "authenticated"})
     text = f"'{BODY}'"
     triage = '\'{"category": {"value": "technical", "confidence": 0.9}}\'::jsonb'
@@ -159,7 +160,7 @@ async def measure(*, seconds: int, rounds: int, **settings: str) -> dict[str, An
             server = await open_embedded(folder)
             try:
                 script = folder / "accept.sql"
-                script.write_text(pgbench_script(org_id=running.org_id, user_id=running.agent_id))
+                script.write_text(pgbench_script(running.prepared))
                 await run_load(running.url, requests(running.key, 300), connections=CLIENTS)
                 for _ in range(rounds):
                     rates.append(await asyncio.to_thread(run_pgbench, server.app_dsn, script, seconds=seconds))
@@ -225,7 +226,7 @@ async def _in_the_database(folder: Path, running: Running, seconds: int) -> dict
             ("without message", server.app_dsn, "message"),
             ("without idempotency row", server.app_dsn, "remember"),
         ):
-            script.write_text(pgbench_script(org_id=running.org_id, user_id=running.agent_id, without=without))
+            script.write_text(pgbench_script(running.prepared, without=without))
             rates[name] = round(await asyncio.to_thread(run_pgbench, dsn, script, seconds=seconds), 1)
         return rates
     finally:

@@ -12,18 +12,31 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-from asoe.desk import people
+from asoe.desk import knowledge, people
+from asoe.domain.organization import Principal
+from asoe.queue import Queue
 from asoe.store import organizations
-from asoe.store.db import open_database
+from asoe.store.db import Database, open_database
 from asoe.store.embedded import close_embedded, open_embedded
 from asoe.store.migrate import migrate
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An installation with one organization: `keys` by role, `accounts` that they act as."""
+
+    org_id: UUID
+    owner: Principal
+    keys: dict[str, str]
+    accounts: dict[str, UUID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,64 +44,75 @@ class Running:
     """A served installation. `process` is the parent of API and worker."""
 
     url: str
-    key: str
-    org_id: str
-    agent_id: str
-    process: subprocess.Popen[bytes]
     port: int
+    process: subprocess.Popen[bytes]
+    folder: Path
+    prepared: Prepared
+
+    @property
+    def key(self) -> str:
+        return self.prepared.keys["agent"]
 
 
 @dataclass(frozen=True, slots=True)
-class _PeopleDesk:
-    database: Any
-    clock: Any
+class _Desk:
+    database: Database
+    queue: Queue
+    clock: Callable[[], datetime]
 
 
-async def prepare(folder: Path, *, slug: str = "bench") -> tuple[str, str, str]:
-    """Make an organization and an agent's key; returns (org_id, account of the key, key)."""
+async def prepare(folder: Path, *, articles: Path | None = None) -> Prepared:
+    """Make an organization with an agent's and a client's key, and articles that a worker will index."""
     server = await open_embedded(folder)
     try:
         await migrate(server.owner_dsn)
-        made = await organizations.create_organization(
-            server.owner_dsn, slug.title(), slug, f"cleo@{slug}.example", "Cleo"
-        )
+        made = await organizations.create_organization(server.owner_dsn, "Bench", "bench", "cleo@bench.example", "Cleo")
         database = await open_database(server.app_dsn, server.system_dsn, pool=2)
         try:
-            desk = _PeopleDesk(database, lambda: datetime.now(UTC))
-            key = await people.create_key(desk, made.owner, name="bench", role="agent")
+            desk: Any = _Desk(database, Queue(), lambda: datetime.now(UTC))
+            keys, accounts = {}, {}
+            for role in ("agent", "client"):
+                new = await people.create_key(desk, made.owner, name=f"bench {role}", role=role)
+                keys[role], accounts[role] = new.token, new.key.user_id
+            if articles is not None:
+                await knowledge.import_folder(desk, made.owner, articles)
         finally:
             await database.close()
-        return str(made.org_id), str(key.key.user_id), key.token
+        return Prepared(made.org_id, made.owner, keys, accounts)
     finally:
         await close_embedded(server)
 
 
 @asynccontextmanager
 async def serving(
-    folder: Path, *, worker: bool = True, rate_limit: str = "1000000/second", **settings: str
+    folder: Path, *, worker: bool = True, articles: Path | None = None, log: Path | None = None, **settings: str
 ) -> AsyncIterator[Running]:
     """Start `asoe serve`, wait until it is ready, stop it at the end."""
-    org_id, agent_id, key = await prepare(folder)
+    prepared = await prepare(folder, articles=articles)
     port = free_port()
-    process = start(folder, port, worker=worker, rate_limit=rate_limit, **settings)
+    process = start(folder, port, worker=worker, log=log, **settings)
     try:
         await wait_ready(port, process)
-        yield Running(f"http://127.0.0.1:{port}", key, org_id, agent_id, process, port)
+        yield Running(f"http://127.0.0.1:{port}", port, process, folder, prepared)
     finally:
         stop(process)
 
 
-def start(folder: Path, port: int, *, worker: bool = True, **settings: str) -> subprocess.Popen[bytes]:
-    """`asoe serve` as its own process group; settings by their names."""
+def start(
+    folder: Path, port: int, *, worker: bool = True, log: Path | None = None, **settings: str
+) -> subprocess.Popen[bytes]:
+    """`asoe serve` as its own process group; settings by their names; what it says goes to `log`."""
     environment = {
         **os.environ,
         "ASOE_DATA_DIR": str(folder),
         "ASOE_PORT": str(port),
         "ASOE_LOG_LEVEL": "error",
+        "ASOE_RATE_LIMIT": "1000000/second",
         **{f"ASOE_{name.upper()}": value for name, value in settings.items()},
     }
     command = [sys.executable, "-m", "asoe.cli.main", "serve", *([] if worker else ["--no-worker"])]
-    return subprocess.Popen(command, env=environment, start_new_session=True)
+    with (log or Path(os.devnull)).open("ab") as said:
+        return subprocess.Popen(command, env=environment, start_new_session=True, stdout=said, stderr=said)
 
 
 async def wait_ready(port: int, process: subprocess.Popen[bytes], *, seconds: float = 90) -> None:
@@ -128,14 +152,27 @@ def family(pid: int) -> list[int]:
     return found
 
 
+def words_of(pid: int) -> list[str]:
+    """The words behind `asoe` of a process's command line; none when it is no process of ours, or gone."""
+    try:
+        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            return []
+        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except OSError:
+        return []
+    return words[words.index("asoe.cli.main") + 1 :] if "asoe.cli.main" in words else []
+
+
 def cpu_seconds(pid: int) -> float:
-    """CPU time that the process and its living descendants have used."""
-    ticks = 0
-    for one in family(pid):
-        with contextlib.suppress(OSError):
-            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    """CPU time of the process and its descendants, those included that have ended and were waited for."""
+    return sum(cpu_seconds_of(one) for one in family(pid))
+
+
+def cpu_seconds_of(pid: int) -> float:
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def free_port() -> int:

@@ -20,11 +20,15 @@ from asoe.domain.knowledge import Passage
 from asoe.domain.resolution import Citation
 
 CONSIDERED: Final = 8
-MOST_SENTENCES: Final = 4
+MOST_SENTENCES: Final = 12
+MOST_WORDS: Final = 220
+NEARLY: Final = 0.85
+"""Share of the best passage's score from which another article is named beside it."""
 MOST_STEPS: Final = 12
 LONGEST_QUESTION: Final = 8
 QUOTE_CHARS: Final = 280
 _STEM: Final = 5
+RETRIEVAL_SHARE: Final = 0.5
 
 # support = 1 / (1 + exp(-x)), x = bias + weights · the features in their order; fitted by evals/answer_support.py
 SUPPORT_BIAS: Final = -5.7
@@ -62,6 +66,10 @@ class Support:
     """Share of the question's content words in the passage, rare ones (among the passages considered) counting more."""
     margin: float
     """Lead over the best other article."""
+    asked: float = 0.0
+    """Cosine of question and the nearest of those the article says it answers."""
+    rank: float = 0.0
+    """What retrieval gave the passage; ranks passages, says nothing about support."""
     nearest_unit: float = 0.0
     """Cosine of question and the nearest sentence or step; ranks passages, says nothing about support."""
 
@@ -140,6 +148,8 @@ def best_supported(
             coverage=_coverage(rarity, content),
             margin=0.0,
             nearest_unit=max(likeness, default=0.0),
+            asked=passage.asked,
+            rank=passage.score,
         )
         scored.append(_Candidate(passage, found, likeness, support))
     ranked = sorted(scored, key=lambda candidate: -_blend(candidate.support))
@@ -150,45 +160,71 @@ def best_supported(
 
 
 def _written(best: _Candidate, passages: Sequence[Passage], *, language: str) -> Answer:
-    passage = best.passage
+    """The best passage and its article's other found ones, in the article's order, up to MOST_WORDS; then the runner-up's lead."""
+    chosen = best.passage
     frame = _TEMPLATES.get(language, _TEMPLATES["en"])
-    steps = tuple(unit.text for unit in best.units if unit.is_step)[:MOST_STEPS]
-    sentences = [index for index, unit in enumerate(best.units) if not unit.is_step]
-    kept = sorted(sorted(sentences, key=lambda index: -best.likeness[index])[:MOST_SENTENCES])
-    said = [best.units[index].text for index in kept]
-    citations = [_citation(passage, said or list(steps))]
-    body = []
-    if said:
-        body.append(" ".join(said) + " [1]")
-    if steps:
-        body.append("\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1)) + ("" if said else " [1]"))
-    more = _second(best, passages)
-    if more is not None and not steps:
-        further = next((unit for unit in _units(more.text) if not unit.is_step), None)
-        procedure = [unit.text for unit in _units(more.text) if unit.is_step][:MOST_STEPS]
-        if procedure:
-            body.append("\n".join(f"{number}. {step}" for number, step in enumerate(procedure, 1)) + " [2]")
-            steps = tuple(procedure)
-            citations.append(_citation(more, procedure))
-        elif further is not None:
-            body.append(further.text + " [2]")
-            citations.append(_citation(more, [further.text]))
-    opening = frame[0].format(title=passage.title)
-    closing = [frame[2]] if passage.language != language and passage.language else []
-    text = "\n\n".join([opening, *body, *closing])
-    return Answer(text=text, citations=tuple(citations), confidence=round(best.support.score, 4), steps=steps)
+    citations: list[Citation] = []
+    steps: list[str] = []
+    body: list[str] = []
+    for passage in _kept(chosen, passages):
+        units = _units(passage.text)
+        citations.append(_citation(passage, [unit.text for unit in units]))
+        body.append(_shown(units, mark=len(citations), first_step=len(steps) + 1))
+        steps += [unit.text for unit in units if unit.is_step]
+    rival = _runner_up(best, passages)
+    closing = []
+    if rival is not None:
+        lead = next((unit.text for unit in _units(rival.text) if not unit.is_step), "")
+        citations.append(_citation(rival, [lead or rival.title]))
+        closing.append(f"{frame[1].format(title=rival.title)} {lead} [{len(citations)}]".replace("  ", " "))
+    if chosen.language and chosen.language != language:
+        closing.append(frame[2])
+    text = "\n\n".join([frame[0].format(title=chosen.title), *body, *closing])
+    return Answer(
+        text=text, citations=tuple(citations), confidence=round(best.support.score, 4), steps=tuple(steps[:MOST_STEPS])
+    )
 
 
-def _second(best: _Candidate, passages: Sequence[Passage]) -> Passage | None:
-    """The best retrieved other passage of the same article: the steps after an introduction, for instance."""
-    same = [
-        passage
-        for passage in passages
-        if passage.article_id == best.passage.article_id
-        and passage.position != best.passage.position
-        and passage.text.strip()
-    ]
-    return max(same, key=lambda passage: passage.score, default=None)
+def _kept(chosen: Passage, passages: Sequence[Passage]) -> list[Passage]:
+    """The chosen passage first in line for the room there is; what is kept is read in the article's order."""
+    same = [passage for passage in passages if passage.article_id == chosen.article_id and passage.text.strip()]
+    kept, room = [chosen], MOST_WORDS - len(chosen.text.split())
+    for passage in sorted(same, key=lambda passage: -passage.score):
+        words = len(passage.text.split())
+        if passage.position != chosen.position and words <= room:
+            kept.append(passage)
+            room -= words
+    return sorted(kept, key=lambda passage: passage.position)
+
+
+def _shown(units: Sequence[_Unit], *, mark: int, first_step: int) -> str:
+    """Sentences as a paragraph, steps as a numbered list, in their order; the mark stands after the first block."""
+    blocks: list[str] = []
+    number = first_step
+    previous: bool | None = None
+    for unit in units[: MOST_STEPS + MOST_SENTENCES]:
+        if unit.is_step:
+            line = f"{number}. {unit.text}"
+            number += 1
+        else:
+            line = unit.text
+        if previous == unit.is_step:
+            blocks[-1] += ("\n" if unit.is_step else " ") + line
+        else:
+            blocks.append(line)
+        previous = unit.is_step
+    if blocks:
+        blocks[0] += f" [{mark}]"
+    return "\n\n".join(blocks)
+
+
+def _runner_up(best: _Candidate, passages: Sequence[Passage]) -> Passage | None:
+    """The best other article's first found passage, when it was nearly as good."""
+    others = [passage for passage in passages if passage.article_id != best.passage.article_id and passage.text.strip()]
+    rival = max(others, key=lambda passage: passage.score, default=None)
+    if rival is None or rival.score < NEARLY * best.passage.score:
+        return None
+    return rival
 
 
 def _units(text: str) -> list[_Unit]:
@@ -226,8 +262,9 @@ def _citation(passage: Passage, used: Sequence[str]) -> Citation:
 
 
 def _blend(support: Support) -> float:
-    """What passages are ranked by: half meaning, half words."""
-    return (support.semantic + support.title + support.nearest_unit) / 5 + 0.4 * support.coverage
+    """What passages are ranked by: where retrieval put them, corrected by a closer look at meaning and words."""
+    look = (support.semantic + support.title + support.nearest_unit) / 5 + 0.4 * support.coverage
+    return RETRIEVAL_SHARE * support.rank + (1 - RETRIEVAL_SHARE) * look
 
 
 def _content(text: str) -> set[str]:

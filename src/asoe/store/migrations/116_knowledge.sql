@@ -50,6 +50,8 @@ create table asoe.article_chunks (
   title text not null,
   heading text not null,
   text text not null,
+  -- found by, never shown: on an article's first chunk the questions it answers
+  also text not null default '',
   language text not null,
   product text,
   audience text not null,
@@ -212,7 +214,7 @@ begin
       from asoe.article_chunks c
       join asoe.chunk_corpora s on s.org_id = c.org_id and s.language = c.language
       cross join lateral (select f.lexeme, f.times, sum(f.times) over () as total
-        from asoe.lexemes_of_chunk(c.language, c.title, c.heading, c.text) f) w
+        from asoe.lexemes_of_chunk(c.language, c.title, c.heading, c.text || ' ' || c.also) f) w
       join asoe.chunk_lexemes l on l.org_id = c.org_id and l.language = c.language and l.lexeme = w.lexeme
       where c.org_id = org and c.language = wanted_language and (wanted is null or c.id = any (wanted))
       group by c.id
@@ -244,8 +246,11 @@ begin
       perform asoe.drop_chunks(article);
 
       with rows as (
-        insert into asoe.article_chunks (org_id, article_id, version, position, title, heading, text, language, product, audience)
-        select org, article, wanted_version, n - 1, its_text.title, h, t, its.language, its_text.product, its_text.audience
+        insert into asoe.article_chunks (org_id, article_id, version, position, title, heading, text, also, language,
+          product, audience)
+        select org, article, wanted_version, n - 1, its_text.title, h, t,
+          case when n = 1 then array_to_string(its_text.questions, ' ') else '' end,
+          its.language, its_text.product, its_text.audience
         from unnest(headings, texts) with ordinality as u (h, t, n)
         returning id
       ) select coalesce(array_agg(id order by id), '{}') into made from rows;
@@ -253,7 +258,7 @@ begin
       with counts as materialized (
         select w.lexeme, count(*)::integer as chunks, sum(w.times) as times
         from asoe.article_chunks c
-        cross join lateral asoe.lexemes_of_chunk(c.language, c.title, c.heading, c.text) w
+        cross join lateral asoe.lexemes_of_chunk(c.language, c.title, c.heading, c.text || ' ' || c.also) w
         where c.org_id = org and c.id = any (made) group by 1
       ), known as (
         update asoe.chunk_lexemes l set chunks = l.chunks + counts.chunks from counts
@@ -433,7 +438,7 @@ begin
   update asoe.chunk_corpora s set chunks = s.chunks - gone.chunks, lexemes = greatest(s.lexemes - gone.lexemes, 0)
     from (select c.language, count(*)::integer as chunks, sum(w.times) as lexemes from asoe.article_chunks c
       cross join lateral (select coalesce(sum(f.times), 0) as times
-        from asoe.lexemes_of_chunk(c.language, c.title, c.heading, c.text) f) w
+        from asoe.lexemes_of_chunk(c.language, c.title, c.heading, c.text || ' ' || c.also) f) w
       where c.org_id = org and c.article_id = article group by 1) gone
     where s.org_id = org and s.language = gone.language;
   delete from asoe.article_chunks where org_id = org and article_id = article;

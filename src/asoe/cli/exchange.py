@@ -38,15 +38,15 @@ def import_tickets(
 
     The engine is quiet on imported tickets until their client writes again. Ends with 2 when a row was wrong.
     """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"{file} cannot be read as UTF-8 text: {error}.", code="unreadable_file") from None
 
     async def work(desk: Any, owner: Any) -> Any:
         from asoe.cli.demo import bars
         from asoe.desk import exchange
 
-        try:
-            text = file.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise Invalid(f"{file} cannot be read as UTF-8 text: {error}.", code="unreadable_file") from None
         with bars() as advance:
             return await exchange.import_tickets(
                 desk,

@@ -1,0 +1,145 @@
+"""An operator sets an installation up, feeds it, looks at it, backs it up and restores it, with commands alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from cli_cast import CommandLine
+
+from asoe.store.embedded import close_embedded, open_embedded
+
+ARTICLE = """---
+title: Invoices as PDF
+slug: invoices-as-pdf
+language: en
+product: Acme
+audience: client
+tags: [billing]
+---
+Open **Settings → Billing → Invoices** and choose the month. The button *PDF* downloads the invoice.
+"""
+TABLE = """subject,body,email,status,created_at,external_id
+Invoice,"Where, please, is my invoice?",ana@example.com,closed,2026-01-02T10:00:00Z,A-1
+,Login fails,not-an-address,open,,A-2
+Slow,The page is slow,ben@example.com,open,2026-02-03,A-3
+"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def asoe(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[CommandLine]:
+    """An installation with the organization acme."""
+    place = tmp_path_factory.mktemp("cli")
+    place.chmod(0o711)
+    run = CommandLine(place / "data")
+    held = await open_embedded(run.data_dir)  # as a service would: commands then need not start and stop it
+    made = run("org", "create", "acme", "--name", "Acme", "--owner-email", "cleo@acme.example", "--json")
+    assert made.code == 0, made.err
+    assert made.json["admin_key"].startswith("asoe_")
+    yield run
+    await close_embedded(held)
+
+
+def test_people_and_keys(asoe: CommandLine) -> None:
+    added = asoe("member", "add", "ben@acme.example", "--name", "Ben", "--role", "agent", "--json")
+    assert added.json["role"] == "agent"
+    key = asoe("key", "create", "bot", "--role", "agent", "--scope", "tickets:read", "--json").json
+    listed = asoe("key", "list", "--json")
+    assert {row["name"] for row in listed.json} == {"first key", "bot"}
+    assert key["token"] not in listed.out
+    assert asoe("key", "revoke", key["token"].split("_")[1]).code == 0
+    revoked = {row["name"]: row["revoked_at"] for row in asoe("key", "list", "--json").json}
+    assert revoked["bot"] is not None
+    assert revoked["first key"] is None
+
+
+def test_articles_are_found_at_once_when_waited_for(asoe: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "invoices.md").write_text(ARTICLE, encoding="utf-8")
+    assert asoe("knowledge", "import", tmp_path, "--wait").code == 0
+    found = asoe("knowledge", "search", "How do I download an invoice?", "--json").json
+    assert found[0]["slug"] == "invoices-as-pdf"
+    (tmp_path / "broken.md").write_text("---\ntitle: [\n---\n", encoding="utf-8")
+    refused = asoe("knowledge", "import", tmp_path)
+    assert (refused.code, "broken.md" in refused.err) == (2, True)
+
+
+def test_an_import_names_wrong_rows_and_goes_on_where_it_ended(asoe: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "old.csv"
+    file.write_text(TABLE, encoding="utf-8")
+    tried = asoe("import", "csv", file, "--dry-run", "--json")
+    assert (tried.code, tried.json["created"], len(tried.json["problems"])) == (2, 2, 1)
+    assert asoe("ticket", "list", "--json").json == []
+    assert "row 2 (line 3)" in asoe("import", "csv", file).err
+    again = asoe("import", "csv", file, "--json").json
+    assert (again["created"], again["skipped"]) == (0, 2)
+    tickets = {ticket["subject"]: ticket for ticket in asoe("ticket", "list", "--json").json}
+    assert tickets["Invoice"]["created_at"].startswith("2026-01-02T10:00")
+    assert (tickets["Invoice"]["status"], tickets["Slow"]["waiting_for"]) == ("closed", "person")
+
+
+def test_backup_restore_and_doctor(asoe: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "all.tar"
+    written = asoe("backup", file, "--with-secret-key", "--json").json
+    tmp_path.chmod(0o711)
+    other = CommandLine(tmp_path / "other")
+    restored = other("restore", file, "--json")
+    assert restored.json["rows"] == written["rows"]
+    assert other("restore", file).code == 5
+    looked = other("doctor", "--json")
+    assert looked.code == 0, looked.out
+    assert {check["verdict"] for check in looked.json["checks"]} == {"ok"}
+    assert other("org", "list", "--json").json[0]["slug"] == "acme"
+    (other.data_dir / "secret.key").unlink()
+    lost = other("doctor", "--json")
+    assert lost.code == 1
+    assert [check["check"] for check in lost.json["checks"] if check["verdict"] == "fail"] == ["secret key"]
+
+
+def test_an_export_holds_everything_but_secrets(asoe: CommandLine, tmp_path: Path) -> None:
+    folder = tmp_path / "export"
+    written = asoe("export", folder, "--json").json
+    for noun, rows in written.items():
+        assert len((folder / f"{noun}.jsonl").read_text(encoding="utf-8").splitlines()) == rows
+    assert "hash" not in json.loads((folder / "keys.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert asoe("export", folder).code == 5
+
+
+def test_triage_judges_without_an_installation(asoe: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "lines.jsonl"
+    file.write_text('{"text": "You charged my card twice, please refund"}\n{"subject": "Hi", "body": "It is down"}\n')
+    judged: list[dict[str, Any]] = [json.loads(line) for line in asoe("triage", file, "--json").out.splitlines()]
+    assert judged[0]["category"]["value"] == "billing"
+    assert all(0 <= one["severity"]["confidence"] <= 1 and one["evidence"] is not None for one in judged)
+    file.write_text("not json\n")
+    refused = asoe("triage", file)
+    assert (refused.code, "line 1" in refused.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        (("org", "create", "acme", "--name", "A", "--owner-email", "a@b.example"), 5, "slug_taken"),
+        (("org", "create", "Not A Slug", "--name", "A", "--owner-email", "a@b.example"), 2, "bad_slug"),
+        (("member", "role", "nobody@acme.example", "admin"), 4, "no_member"),
+        (("ticket", "show", "4711"), 4, "ticket_missing"),
+        (("org", "delete", "acme"), 2, "not_confirmed"),
+        (("import", "csv", "/nowhere.csv"), 2, "unreadable_file"),
+        (("replay", "/nowhere.jsonl"), 2, "unreadable_file"),
+    ],
+)
+def test_errors_are_words_with_an_exit_code(asoe: CommandLine, command: tuple[str, ...], code: int, words: str) -> None:
+    done = asoe(*command)
+    assert (done.code, words in done.err, done.out) == (code, True, ""), done.err
+
+
+def test_a_wrong_setting_is_named(asoe: CommandLine) -> None:
+    (asoe.data_dir.parent / ".env").write_text("ASOE_PORT=many\n", encoding="utf-8")
+    try:
+        done = asoe("org", "list")
+    finally:
+        (asoe.data_dir.parent / ".env").unlink()
+    assert (done.code, "ASOE_PORT" in done.err) == (2, True)

@@ -81,7 +81,7 @@ class Settings(BaseSettings):
 def settings() -> Settings:
     """Read the environment once; raises `Invalid` naming each wrong variable."""
     try:
-        return Settings()  # type: ignore[call-arg]  # every field has a default
+        return Settings()
     except ValidationError as error:
         problems = tuple(
             FieldProblem(f"ASOE_{'_'.join(str(part) for part in item['loc']).upper()}", item["msg"])

@@ -26,7 +26,7 @@ _POLICIES = """
 select schemaname, tablename, policyname, permissive, roles::text, cmd, qual, with_check from pg_policies order by 1, 2, 3
 """
 _CATALOG = """
-select format('%s %I.%I', c.relkind, n.nspname, c.relname) as thing, 
+select format('%s %I.%I', c.relkind, n.nspname, c.relname) as thing,
   (select array_agg(a::text order by a::text) from unnest(coalesce(c.relacl,
     acldefault(case c.relkind when 'S' then 's' else 'r' end::"char", c.relowner))) a) as acl,
   pg_get_userbyid(c.relowner) as owner, c.relrowsecurity, c.relforcerowsecurity,
@@ -43,7 +43,7 @@ where n.nspname in ('public', 'asoe', 'queue', 'auth') and a.attnum > 0 and not 
 order by 1
 """
 _ROUTINES = """
-select p.oid::regprocedure::text as thing, 
+select p.oid::regprocedure::text as thing,
   (select array_agg(a::text order by a::text) from unnest(coalesce(p.proacl, acldefault('f', p.proowner))) a) as acl,
   pg_get_userbyid(p.proowner) as owner, p.prosecdef,
   pg_get_functiondef(p.oid) as body

@@ -129,7 +129,7 @@ class Judgement:
         if best.score < threshold:
             return None
         cited = Citation(best.article_id, best.slug, best.title, best.heading, best.text[:80])
-        return Answer(f"{best.text} [1]", (cited,), best.score, steps=("first",))
+        return Answer(f"{best.text} [1]", (cited,), best.score, steps=("first",), fit=best.score)
 
     async def read_reply(self, text: str, language: str) -> str:
         assert text.strip()

@@ -181,7 +181,11 @@ def _written(best: _Candidate, passages: Sequence[Passage], *, language: str) ->
         closing.append(frame[2])
     text = "\n\n".join([frame[0].format(title=chosen.title), *body, *closing])
     return Answer(
-        text=text, citations=tuple(citations), confidence=round(best.support.score, 4), steps=tuple(steps[:MOST_STEPS])
+        text=text,
+        citations=tuple(citations),
+        confidence=round(best.support.score, 4),
+        steps=tuple(steps[:MOST_STEPS]),
+        fit=round(best.support.asked or best.support.semantic, 4),
     )
 
 

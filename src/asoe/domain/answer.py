@@ -9,9 +9,14 @@ from asoe.domain.resolution import Citation
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`text` is Markdown with citation markers like [1]; `confidence` in 0..1 is the support, not a feeling."""
+    """`text` is Markdown with citation markers like [1]; `confidence` in 0..1 is the support, not a feeling.
+
+    `fit` is the cosine of the question and the nearest of those its article says it answers, or of the question and the
+    passage where the article says none.
+    """
 
     text: str
     citations: tuple[Citation, ...]
     confidence: float
     steps: tuple[str, ...] = ()
+    fit: float = 0.0

@@ -55,7 +55,7 @@ test: system ## run the tests (≤ 15 minutes on 2 cores; ARGS="…" goes to pyt
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: check
-check: setup ## run linters, types and the floors, as CI does
+check: $(STAMPS)/package ## run linters, types and the floors, as CI does
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -299,13 +299,16 @@ async def _models(patient: Patient) -> list[Finding]:
     findings = []
     for name, file in (("encoder", "model.onnx"), ("triage", "model.npz")):
         mark = BUILT / name / "build.json"
-        if not mark.exists() or not (BUILT / name / file).exists():
+        if not (BUILT / name / file).exists():
             findings.append(
                 Finding("models", "fail", f"The {name} model is not there.", "Run `python -m asoe.ai.build`.")
             )
-            continue
-        told = json.loads(mark.read_text(encoding="utf-8"))
-        findings.append(Finding("models", "ok", f"{name}: {str(next(iter(told.values()), '?'))[:16]}"))
+        elif not mark.exists():
+            remedy = "Run `python -m asoe.ai.build` again."
+            findings.append(Finding("models", "warn", f"Building the {name} model was broken off.", remedy))
+        else:
+            told = json.loads(mark.read_text(encoding="utf-8"))
+            findings.append(Finding("models", "ok", f"{name}: {str(next(iter(told.values()), '?'))[:16]}"))
     return findings
 
 

@@ -50,8 +50,9 @@ create index support_tickets_search on public.support_tickets using gin (search)
 
 -- Full-text operators are not leakproof, so under row-level security their index would never be used. This function asks the
 -- same two questions first (which organization, whose tickets) and then uses it. `words` is what somebody typed, `marks` a
--- tsquery of marks. Newest first behind (before, before_id), at most max_rows; it looks at one day, its week, four weeks,
--- sixteen more, then at all the rest, and goes there at once when a week has shown that matches are rare.
+-- tsquery of marks. Newest first behind (before, before_id), at most max_rows. It looks at the newest two days, then at as many
+-- weeks as should hold what is still wanted, by what those days held, then at the rest: so it reads about what it returns,
+-- whether a word is in half of all tickets or in a dozen.
 drop function asoe.search_ticket_ids(text, integer);
 create function asoe.search_ticket_ids(words text, marks text, max_rows integer, before timestamptz default null,
   before_id uuid default null) returns table (id uuid, created_at timestamptz)
@@ -61,15 +62,15 @@ declare
   org uuid := asoe.current_org();
   caller uuid := auth.uid();
   wanted tsquery := websearch_to_tsquery('simple', words);
-  slice tsquery;
   newest timestamptz;
   low timestamptz;
-  high timestamptz;
+  high timestamptz := 'infinity';
   day integer;
   week integer;
+  weeks integer;
+  seen integer := 0;
   left_to_find integer := least(max_rows, 2000);
   found_rows integer;
-  found_in_week integer := 0;
 begin
   if org is null or (words is not null and numnode(wanted) = 0) then
     return;
@@ -94,43 +95,55 @@ begin
   end if;
   day := floor(extract(epoch from newest at time zone 'UTC') / 86400);
   week := floor(extract(epoch from newest at time zone 'UTC') / 604800);
-  high := 'infinity';
-  for step in 1..5 loop
-    continue when step in (3, 4) and found_in_week <= 4;
-    case step
-      when 1 then
-        slice := asoe.marks_query('#day/' || org, day, day);
-        low := to_timestamp(day * 86400.0);
-      when 2 then
-        slice := asoe.marks_query('#week/' || org, week, week);
-        low := to_timestamp(week * 604800.0);
-      when 3 then
-        slice := asoe.marks_query('#week/' || org, week - 4, week - 1);
-        low := to_timestamp((week - 4) * 604800.0);
-      when 4 then
-        slice := asoe.marks_query('#week/' || org, week - 20, week - 5);
-        low := to_timestamp((week - 20) * 604800.0);
-      else
-        slice := ('''#org/' || org || '''')::tsquery;
-        low := '-infinity';
-    end case;
-    return query
-      with hits as materialized (
-        select t.id, t.created_at, t.org_id from public.support_tickets t where t.search @@ (wanted && slice)
-      )
-      select hits.id, hits.created_at from hits
-      where hits.org_id = org and hits.created_at >= low and hits.created_at < high
-        and (before is null or (hits.created_at, hits.id) < (before, before_id))
-      order by hits.created_at desc, hits.id desc
-      limit left_to_find;
-    get diagnostics found_rows = row_count;
-    left_to_find := left_to_find - found_rows;
-    exit when left_to_find <= 0;
-    if step <= 2 then
-      found_in_week := found_in_week + found_rows;
+  low := to_timestamp((day - 1) * 86400.0);
+  for id, created_at in
+    with hits as materialized (
+      select t.id, t.created_at, t.org_id from public.support_tickets t
+      where t.search @@ (wanted && asoe.marks_query('#day/' || org, day - 1, day))
+    )
+    select hits.id, hits.created_at from hits where hits.org_id = org order by hits.created_at desc, hits.id desc
+  loop
+    seen := seen + 1;
+    if before is null or (created_at, id) < (before, before_id) then
+      return next;
+      left_to_find := left_to_find - 1;
+      if left_to_find = 0 then
+        return;
+      end if;
     end if;
-    high := low;
   end loop;
+  if seen > 0 then
+    weeks := ceil(2.0 * left_to_find * 2 / seen / 7);  -- twice as many days as it should take
+    if weeks <= 20 then
+      high := low;
+      low := to_timestamp((week - weeks) * 604800.0);
+      return query
+        with hits as materialized (
+          select t.id, t.created_at, t.org_id from public.support_tickets t
+          where t.search @@ (wanted && asoe.marks_query('#week/' || org, week - weeks, week))
+        )
+        select hits.id, hits.created_at from hits
+        where hits.org_id = org and hits.created_at >= low and hits.created_at < high
+          and (before is null or (hits.created_at, hits.id) < (before, before_id))
+        order by hits.created_at desc, hits.id desc
+        limit left_to_find;
+      get diagnostics found_rows = row_count;
+      left_to_find := left_to_find - found_rows;
+      if left_to_find <= 0 then
+        return;
+      end if;
+    end if;
+  end if;
+  return query
+    with hits as materialized (
+      select t.id, t.created_at, t.org_id from public.support_tickets t
+      where t.search @@ (wanted && ('''#org/' || org || '''')::tsquery)
+    )
+    select hits.id, hits.created_at from hits
+    where hits.org_id = org and hits.created_at < low
+      and (before is null or (hits.created_at, hits.id) < (before, before_id))
+    order by hits.created_at desc, hits.id desc
+    limit left_to_find;
 end
 $$;
 revoke all on function asoe.search_ticket_ids(text, text, integer, timestamptz, uuid) from public;

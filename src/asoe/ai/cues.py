@@ -4,7 +4,7 @@ The list is `cues.txt`, written by people; what a cue speaks for is learned by t
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from asoe.domain.errors import Invalid
 
 CUES_FILE = Path(__file__).with_name("cues.txt")
 _SHORTEST_STEM = 3
+_MOST_MET = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class CueList:
 
     exact: dict[str, tuple[_Phrase, ...]]
     stems: dict[str, tuple[_Phrase, ...]]
+    _met: dict[str, tuple[_Phrase, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def find(self, words: Sequence[str]) -> Iterator[str]:
         """The cue of every phrase found in `words` (as `features.words_of` splits them), in order of place."""
@@ -34,10 +36,16 @@ class CueList:
                 if _continues(words, place + 1, phrase.rest):
                     yield phrase.cue
 
-    def _starting_with(self, word: str) -> Iterator[_Phrase]:
-        yield from self.exact.get(word, ())
-        for length in range(_SHORTEST_STEM, len(word) + 1):
-            yield from self.stems.get(word[:length], ())
+    def _starting_with(self, word: str) -> tuple[_Phrase, ...]:
+        known = self._met.get(word)
+        if known is None:
+            found = list(self.exact.get(word, ()))
+            for length in range(_SHORTEST_STEM, len(word) + 1):
+                found += self.stems.get(word[:length], ())
+            if len(self._met) >= _MOST_MET:
+                self._met.clear()
+            known = self._met[word] = tuple(found)
+        return known
 
 
 @cache
@@ -69,6 +77,8 @@ def read_cues(text: str) -> CueList:
 
 
 def _continues(words: Sequence[str], place: int, rest: Sequence[str]) -> bool:
+    if not rest:
+        return True
     if place + len(rest) > len(words):
         return False
     return all(

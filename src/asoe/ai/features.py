@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -57,10 +57,7 @@ class Ngrams:
         words = words_of(text)
         known = self._ids
         whole = Counter(known[term] for term in _word_terms(words) if term in known)
-        pieces: Counter[int] = Counter()
-        for word, times in Counter(words).items():
-            for piece in self._pieces_of(word):
-                pieces[piece] += times
+        pieces = Counter(chain.from_iterable(map(self._pieces_of, words)))
         cues = Counter(known[cue] for cue in _cues(words) if cue in known)
         blocks = [self._block(block) for block in (whole, pieces, cues) if block]
         if not blocks:

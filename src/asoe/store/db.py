@@ -67,8 +67,7 @@ class Database:
             try:
                 yield connection
             except BaseException:
-                if not connection.is_closed():
-                    await connection.execute("rollback")
+                await _roll_back(connection)
                 raise
             else:
                 await connection.execute("commit")
@@ -76,6 +75,16 @@ class Database:
     async def close(self) -> None:
         await self.app.close()
         await self.system.close()
+
+
+async def _roll_back(connection: Connection) -> None:
+    """What went wrong before is what the caller hears, also when the connection is in no state to roll back."""
+    if connection.is_closed():
+        return
+    try:
+        await connection.execute("rollback")
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+        connection.terminate()
 
 
 async def open_database(app_url: str, system_url: str, *, pool: int = 16, statement_cache: int = 256) -> Database:

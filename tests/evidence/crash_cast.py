@@ -143,7 +143,7 @@ class Follower:
                 while True:
                     await self._read(database)
                     await asyncio.sleep(0.05)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
                 database.app.terminate()
                 database.system.terminate()
 

@@ -8,43 +8,18 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import asyncpg
 import pytest
 from pytest_socket import enable_socket, socket_allow_hosts
 
-from asoe.domain.organization import Principal
 from asoe.store.db import Database, open_database
 from asoe.store.embedded import EmbeddedServer, close_embedded, open_embedded
 from asoe.store.migrate import migrate
-
-TEMPLATE = "asoe"
-
-
-@dataclass(frozen=True, slots=True)
-class Dsns:
-    """One database by role."""
-
-    owner: str = field(repr=False)
-    app: str = field(repr=False)
-    system: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Org:
-    """An organization and one principal of each role."""
-
-    org_id: UUID
-    slug: str
-    owner: Principal
-    admin: Principal
-    agent: Principal
-    client: Principal
-    engine: Principal
+from cast import TEMPLATE, Dsns, Org, make_org
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -100,39 +75,5 @@ async def globex(owner_dsn: str) -> Org:
     return await make_org(owner_dsn, "globex")
 
 
-async def make_org(owner_dsn: str, slug: str) -> Org:
-    """An organization with Cleo (owner, admin), Ben (agent) and Ana (client)."""
-    connection = await asyncpg.connect(owner_dsn)
-    try:
-        await connection.execute("set role asoe_owner")
-        made = await connection.fetchrow(
-            "select * from asoe.create_organization($1, $2, $3, $4)", slug.title(), slug, f"cleo@{slug}.example", "Cleo"
-        )
-        org_id = made["org_id"]
-        accounts: dict[str, UUID] = {}
-        for role, name in (("admin", "Cleo's deputy"), ("agent", "Ben"), ("client", "Ana")):
-            email = f"{name.split(chr(39))[0].lower()}.{role}@{slug}.example"
-            account = await connection.fetchval("insert into auth.users (email) values ($1) returning id", email)
-            await connection.execute("insert into public.user_organizations values ($1, $2)", account, org_id)
-            await connection.execute(
-                "insert into asoe.members (org_id, user_id, role, name, email) values ($1, $2, $3, $4, $5)",
-                org_id, account, role, name, email,
-            )  # fmt: skip
-            accounts[role] = account
-    finally:
-        await connection.close()
-    principal = {role: Principal(account, org_id, role, role.title()) for role, account in accounts.items()}
-    return Org(
-        org_id=org_id,
-        slug=slug,
-        owner=Principal(made["owner_id"], org_id, "owner", "Cleo"),
-        engine=Principal(made["engine_id"], org_id, "engine", "ASOE"),
-        **principal,
-    )
-
-
 def _at(dsn: str, database: str) -> str:
     return urlunsplit(urlsplit(dsn)._replace(path=f"/{database}"))
-
-
-__all__ = ["Dsns", "Org", "make_org"]

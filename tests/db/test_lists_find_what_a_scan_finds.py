@@ -14,7 +14,7 @@ from asoe.domain.ticket import OPEN_STATUSES, SEVERITY_RANK, Ticket
 from asoe.store import sessions, tickets
 from asoe.store.db import Database
 from asoe.store.tickets import NewRow, TicketFilter
-from conftest import Org
+from cast import Org
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 WORDS = ["sync", "invoice", "login", "o'clock", "back\\slash", "über"]

@@ -11,7 +11,7 @@ import pytest
 from asoe.domain.facts import Fact
 from asoe.store import facts
 from asoe.store.db import Database, open_database
-from conftest import Dsns, Org
+from cast import Dsns, Org
 
 WRITERS = 20
 

@@ -13,7 +13,7 @@ from worlds import new_database
 from asoe.domain.errors import Conflict, Unavailable
 from asoe.store import migrate as migrating
 from asoe.store.migrate import Migration, all_migrations, migrate, pending
-from conftest import Dsns
+from cast import Dsns
 
 NUMBERS = [migration.number for migration in all_migrations()]
 

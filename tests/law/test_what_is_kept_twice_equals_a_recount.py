@@ -15,7 +15,7 @@ from worlds import attempt, claims_of, new_database, open_ticket
 from asoe.domain.ticket import STATUSES
 from asoe.domain.triage import CATEGORIES
 from asoe.store.tickets import TicketsSql
-from conftest import Org, make_org
+from cast import Org, make_org
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 BOUNDED = settings(max_examples=25, deadline=None)

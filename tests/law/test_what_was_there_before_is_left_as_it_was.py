@@ -17,7 +17,7 @@ from asoe.store.db import open_database
 from asoe.store.migrate import migrate
 from asoe.store.organizations import create_organization, delete_organization
 from asoe.store.roles import ensure_roles
-from conftest import Dsns
+from cast import Dsns
 
 HOSTED = "hosted_postgres"
 """Stands for Supabase's role postgres: no superuser, passes row-level security by, may not pass on rights on auth.users."""

@@ -16,7 +16,7 @@ from catalog import ForeignKey, Table, fill, foreign_keys, tenant_tables
 
 from asoe.domain.organization import Principal
 from asoe.store.embedded import EmbeddedServer
-from conftest import TEMPLATE, Dsns, Org, make_org
+from cast import TEMPLATE, Dsns, Org, make_org
 
 SECRET = "globexsecret"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -12,6 +12,8 @@ from flow_cast import open_ticket, problem
 
 TICKET = "/api/support/ticket"
 JSON = {"Content-Type": "application/json"}
+
+NOBODY = UUID("00000000-0000-4000-8000-000000000000")
 
 
 @pytest.mark.parametrize(
@@ -99,12 +101,12 @@ async def test_more_than_64_kib_of_text_is_refused_by_name(agent: httpx.AsyncCli
         ("PUT", "/api/support/ticket", 405, "method_not_allowed"),
         ("DELETE", "/api/support/tickets", 405, "method_not_allowed"),
         ("GET", "/api/support/ticket/none", 422, "invalid_request"),
-        ("GET", f"/api/support/ticket/{uuid4()}", 404, "ticket_missing"),
+        ("GET", f"/api/support/ticket/{NOBODY}", 404, "ticket_missing"),
         ("GET", "/api/support/ticket/number/0", 422, "invalid_request"),
         ("GET", "/api/support/ticket/number/99999999999999999999", 422, "invalid_request"),
         ("GET", "/api/support/ticket/number/7", 404, "ticket_missing"),
-        ("GET", f"/api/support/session/{uuid4()}", 404, "session_missing"),
-        ("GET", f"/api/support/attachment/{uuid4()}", 404, "attachment_missing"),
+        ("GET", f"/api/support/session/{NOBODY}", 404, "session_missing"),
+        ("GET", f"/api/support/attachment/{NOBODY}", 404, "attachment_missing"),
         ("GET", "/api/support/tickets?limit=0", 422, "invalid_request"),
         ("GET", "/api/support/tickets?limit=many", 422, "invalid_request"),
         ("GET", "/api/support/tickets?status=lost", 422, "invalid_request"),
@@ -116,8 +118,8 @@ async def test_more_than_64_kib_of_text_is_refused_by_name(agent: httpx.AsyncCli
         ("GET", "/api/support/tickets?cursor=WzEsMl0", 422, "bad_cursor"),
         ("GET", "/api/articles?cursor=WzEsMl0", 422, "bad_cursor"),
         ("GET", "/api/articles?product=%00", 422, "unstorable_value"),
-        ("GET", f"/api/articles/{uuid4()}", 404, "article_missing"),
-        ("DELETE", f"/api/keys/{uuid4()}", 404, "no_key"),
+        ("GET", f"/api/articles/{NOBODY}", 404, "article_missing"),
+        ("DELETE", f"/api/keys/{NOBODY}", 404, "no_key"),
         ("PATCH", "/api/support/fields/none", 422, "invalid_request"),
     ],
 )
@@ -133,7 +135,7 @@ async def test_a_wrong_address_is_refused_by_name(
 @pytest.mark.parametrize(
     "body",
     [
-        {"assignee": str(uuid4())},
+        {"assignee": str(NOBODY)},
         {"intent": "nonsense"},
         {"status": "closed"},
         {"tags": [""]},

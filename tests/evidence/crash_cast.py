@@ -199,6 +199,11 @@ class Served:
     def last_words(self) -> str:
         return (self.folder / "serve.log").read_text(encoding="utf-8", errors="replace")[-3000:]
 
+    def unforeseen(self) -> list[str]:
+        """Errors that nobody foresaw: what answered 500."""
+        lines = (self.folder / "serve.log").read_text(encoding="utf-8", errors="replace").splitlines()
+        return [line[:600] for line in lines if '"internal_error"' in line]
+
     async def _find(self, victim: str) -> int:
         found: list[int] = []
 

@@ -117,6 +117,7 @@ async def test_nothing_acknowledged_is_lost(folder: Path, size: Any, capsys: pyt
             await _catch_up(owner, follower, following)
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
+            assert "500" not in clients.written.trouble, served.unforeseen()[:5]
             await _check_what_was_promised(owner, clients.written)
             await _check_what_is_kept_twice(owner, follower)
             figures = await _figures(owner)

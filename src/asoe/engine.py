@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from asoe.app import App, open_app
 from asoe.config import Settings
 from asoe.desk import escalation, insight, intake, journey, resolution, session, ticket, triage
@@ -31,6 +33,8 @@ from asoe.domain.ticket import Ticket
 from asoe.domain.triage import Triage
 from asoe.store import organizations, tickets
 from asoe.store.tickets import TicketFilter
+
+_log = structlog.get_logger(__name__)
 
 _TRIES = 3
 """How often a step is tried again when somebody else changed the ticket meanwhile."""
@@ -116,7 +120,14 @@ class SupportOpsEngine:
             channel=channel,
         )
         made = await intake.open_ticket(self._desk, await self._principal(), new)
-        return made if triage.stored(made) or not made.text else await self.triage_ticket(made.id)
+        if triage.stored(made) or not made.text:
+            return made
+        try:
+            return await self.triage_ticket(made.id)
+        except Exception as error:
+            # it is accepted all the same: its journey judges it later, and a second request would be a second ticket
+            _log.warning("engine.not_judged", error=type(error).__name__)
+            return made
 
     async def triage_ticket(self, ticket_id: UUID | str) -> Ticket:
         """Judge a ticket anew; what people corrected stays corrected."""

@@ -373,6 +373,7 @@ async def test_a_resolved_ticket_closes_after_the_window_however_it_was_resolved
     made = await world.answered()
     await ticket.move_ticket(world.desk, world.acme.agent, made.id, "resolved")
     assert (await world.journey(made))["due_at"] == world.clock.now + timedelta(days=7)
+    assert await world.one("select bool_and(resolved) from public.support_sessions where ticket_id = $1", made.id)
     world.clock.move(days=3)
     await world.advance(made)
     assert (await world.now(made)).status == "resolved"

@@ -113,11 +113,8 @@ async def advance(desk: Desk, org_id: UUID, ticket_id: UUID, *, initiator: str =
         if version is None:
             await desk.queue.advance(connection, org_id, ticket_id, delay=timedelta(seconds=1))
             return "busy"
-        if (
-            version != standing.ticket.version
-            or await journeys.find(connection, org_id, ticket_id) != standing.journey
-            or await sessions.said_since(connection, org_id, ticket_id, standing.read_until)
-        ):
+        stands, is_said = await journeys.recheck(connection, org_id, ticket_id, standing.read_until)
+        if version != standing.ticket.version or stands != standing.journey or is_said:
             await desk.queue.advance(connection, org_id, ticket_id)
             return "stale"
         await outcome.write(desk, connection, engine, standing.ticket, step, session=standing.session)

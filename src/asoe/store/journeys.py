@@ -18,6 +18,7 @@ class JourneysSql(NamedQueries):
     find: str
     standing: str
     hold: str
+    recheck: str
     save: str
     place: str
     rest: str
@@ -70,6 +71,15 @@ async def hold(connection: Connection, org_id: UUID, ticket_id: UUID) -> int | N
     """Hold the ticket until the transaction ends and return its version; None when another hand has it, or it is gone."""
     row = await connection.fetchrow(JourneysSql.hold, str(org_id), str(ticket_id))
     return row["version"] if row is not None and row["is_mine"] else None
+
+
+async def recheck(
+    connection: Connection, org_id: UUID, ticket_id: UUID, read_until: datetime | None
+) -> tuple[Journey, bool]:
+    """The journey of a held ticket, and whether anything was said on it after `read_until`."""
+    values = dict(await connection.fetchrow(JourneysSql.recheck, org_id, ticket_id, read_until))
+    is_said = bool(values.pop("is_said"))
+    return Journey() if values["stage"] is None else Journey(**values), is_said
 
 
 async def save(connection: Connection, org_id: UUID, ticket_id: UUID, journey: Journey) -> None:

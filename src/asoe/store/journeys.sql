@@ -22,6 +22,14 @@ where t.org_id = $1 and t.id = $2
 select pg_try_advisory_xact_lock(hashtextextended($1::text || ':' || $2::text, 0)) as is_mine, t.version
 from public.support_tickets t where t.org_id = $1::text::uuid and t.id = $2::text::uuid for no key update of t
 
+-- name: recheck
+-- where a held ticket stands now, and whether anything was said on it that its reader has not read
+select j.stage, j.attempts, j.failures, j.seen_seq, j.due_at, j.data, exists (
+  select from asoe.session_messages m
+  where m.org_id = $1 and m.ticket_id = $2 and ($3::timestamptz is null or m.created_at > $3)) as is_said
+from (select $1::uuid as org_id, $2::uuid as ticket_id) held
+left join asoe.journeys j on j.org_id = held.org_id and j.ticket_id = held.ticket_id
+
 -- name: save
 -- the journey's position is a row, written with what the step did
 insert into asoe.journeys (org_id, ticket_id, stage, attempts, failures, seen_seq, due_at, data)

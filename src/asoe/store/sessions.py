@@ -21,7 +21,6 @@ class SessionsSql(NamedQueries):
     messages: str
     messages_of_ticket: str
     messages_of_tickets: str
-    said_since: str
     set_assistant: str
     set_assistant_of_ticket: str
     set_resolved: str
@@ -116,11 +115,6 @@ async def messages_of_tickets(connection: Connection, org_id: UUID, ticket_ids: 
     """Every message of these tickets, in order of time."""
     rows = await connection.fetch(SessionsSql.messages_of_tickets, org_id, ticket_ids)
     return [Message(**dict(row)) for row in rows]
-
-
-async def said_since(connection: Connection, org_id: UUID, ticket_id: UUID, since: datetime | None) -> bool:
-    """Whether anything was said on the ticket after that moment."""
-    return bool(await connection.fetchval(SessionsSql.said_since, org_id, ticket_id, since))
 
 
 async def set_assistant(connection: Connection, session_id: UUID, assistant_type: str) -> None:

@@ -46,11 +46,6 @@ from asoe.session_messages
 where org_id = $1 and ticket_id = any($2::uuid[])
 order by created_at, seq
 
--- name: said_since
--- whether anything was said on the ticket that its reader has not read
-select exists (select from asoe.session_messages
-  where org_id = $1 and ticket_id = $2 and ($3::timestamptz is null or created_at > $3))
-
 -- name: set_assistant
 update public.support_sessions set assistant_type = $2 where id = $1
 

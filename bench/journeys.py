@@ -35,8 +35,8 @@ where j.stage is null or (t.status in ('open', 'triaging', 'in_progress') and t.
 """
 
 
-def requests(key: str, count: int) -> Iterator[tuple[str, str, dict[str, str], bytes]]:
-    """The demo's tickets over and over, each time with another number."""
+def requests(key: str, count: int, *, short: bool = False) -> Iterator[tuple[str, str, dict[str, str], bytes]]:
+    """The demo's tickets over and over, each time with another number; `short`: their first twelve words."""
     texts = seed.read_tickets()
     run = os.urandom(6).hex()
     for number in range(count):
@@ -46,7 +46,8 @@ def requests(key: str, count: int) -> Iterator[tuple[str, str, dict[str, str], b
             "Content-Type": "application/json",
             "Idempotency-Key": f"{run}-{number}",
         }
-        body = {"subject": text["subject"], "body": f"{text['body']} (no. {number})"}
+        said = " ".join(text["body"].split()[:12]) if short else text["body"]
+        body = {"subject": "" if short else text["subject"], "body": f"{said} (no. {number})"}
         yield "POST", "/api/support/ticket", headers, json.dumps(body).encode()
 
 
@@ -54,6 +55,9 @@ async def main() -> int:
     """Both figures on one fresh installation."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tickets", type=int, default=2000)
+    parser.add_argument(
+        "--short", action="store_true", help="twelve words a ticket, as search boxes and chats get them"
+    )
     parser.add_argument("--articles", type=Path, default=seed.ARTICLES)
     parser.add_argument(
         "--budget", default="5000", help="triage budget in ms: every accepted ticket carries its triage"
@@ -71,7 +75,7 @@ async def main() -> int:
                 await _indexed(owner)
                 await run_load(up.url, requests(up.key, 64), connections=CLIENTS)  # warm
                 await _at_rest(owner)
-                result = await measure(up, owner, wanted.tickets)
+                result = await measure(up, owner, wanted.tickets, short=wanted.short)
             finally:
                 await owner.close()
                 await close_embedded(server)
@@ -85,14 +89,14 @@ async def main() -> int:
     return 0
 
 
-async def measure(up: Running, owner: Any, tickets: int) -> dict[str, Any]:
+async def measure(up: Running, owner: Any, tickets: int, *, short: bool = False) -> dict[str, Any]:
     """Load, then wait for the last journey; CPU in seconds by part."""
     postgres = _postmaster(up)
     before = {"serve": _by_part(up), "postgres": cpu_seconds(postgres)}
     begun = time.monotonic()
     report: LoadReport = await run_load(
         up.url,
-        requests(up.key, tickets),
+        requests(up.key, tickets, short=short),
         connections=CLIENTS,
         keep=lambda made: bool((made.get("triage") or {}).get("category")),
     )

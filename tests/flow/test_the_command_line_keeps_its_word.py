@@ -91,7 +91,7 @@ def test_backup_restore_and_doctor(asoe: CommandLine, tmp_path: Path) -> None:
     assert other("restore", file).code == 5
     looked = other("doctor", "--json")
     assert looked.code == 0, looked.out
-    assert {check["verdict"] for check in looked.json["checks"]} == {"ok"}
+    assert "fail" not in {check["verdict"] for check in looked.json["checks"]}
     assert other("org", "list", "--json").json[0]["slug"] == "acme"
     (other.data_dir / "secret.key").unlink()
     lost = other("doctor", "--json")

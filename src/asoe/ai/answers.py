@@ -213,7 +213,8 @@ def _shown(units: Sequence[_Unit], *, mark: int, first_step: int) -> str:
         else:
             line = unit.text
         if previous == unit.is_step:
-            blocks[-1] += ("\n" if unit.is_step else " ") + line
+            # what does not end like a sentence stood on a line of its own
+            blocks[-1] += (" " if not unit.is_step and blocks[-1].endswith((".", "!", "?", "…", ":")) else "\n") + line
         else:
             blocks.append(line)
         previous = unit.is_step

@@ -345,7 +345,9 @@ def _timed(played: Played, seconds: float) -> Played:
     return Played(**{name: getattr(played, name) for name in Played.__slots__} | {"seconds": round(seconds, 3)})
 
 
-def _handed_over(ticket: dict[str, Any], dossier: dict[str, Any]) -> Played:
+def _handed_over(ticket: dict[str, Any], escalation: dict[str, Any]) -> Played:
+    # the API gives the escalation with its dossier in it
+    dossier = escalation.get("dossier", escalation)
     return Played(
         "handed_over",
         team=ticket.get("team") or dossier.get("team"),

@@ -38,7 +38,9 @@ class Settings(BaseSettings):
     worker_concurrency: int = Field(8, ge=1, le=256, description="Journeys one worker advances at once.")
     journey_poll_seconds: float = Field(1.0, gt=0, le=60, description="How often due timers are looked for.")
     triage_budget_ms: int = Field(250, ge=0, description="Intake classifies inline when it fits; else the worker does.")
-    answer_threshold: float = Field(0.5, ge=0, le=1, description="Support an answer needs before it is sent.")
+    answer_threshold: float = Field(
+        0.5, ge=0, le=1, description="Chance that answering settles it, from which an answer is sent."
+    )
     confidence_threshold: float = Field(0.35, ge=0, le=1, description="Category confidence below which a person sorts.")
     silence_hours: float = Field(48, gt=0, description="Client silence after an answer that closes it as contained.")
     rate_limit: str = Field("600/minute", description="Requests per API key or member, as `limits` writes them.")

@@ -165,11 +165,16 @@ async def _think(desk: Desk, engine: Principal, standing: Standing, trail: Trail
     if standing.journey.stage == "await_client":
         return await _after_waiting(desk, engine, standing, trail)
     if await _read_replies(desk, standing, trail) == "wants_person":
-        return _hand_over(standing, HandOver(("client_asked",), tried=_tried(standing)), trail)
+        # judged all the same: the person gets it sorted
+        standing, _, changed = await _judge(desk, engine, standing, trail)
+        step = _hand_over(standing, HandOver(("client_asked",), tried=_tried(standing)), trail)
+        return replace(step, triage=changed)
     return await _resolve(desk, engine, standing, trail)
 
 
-async def _resolve(desk: Desk, engine: Principal, standing: Standing, trail: Trail) -> Step:
+async def _resolve(
+    desk: Desk, engine: Principal, standing: Standing, trail: Trail, *, after_a_miss: bool = False
+) -> Step:
     standing, judged, changed = await _judge(desk, engine, standing, trail)
     ticket = standing.ticket
     case = Case(
@@ -186,7 +191,14 @@ async def _resolve(desk: Desk, engine: Principal, standing: Standing, trail: Tra
         plan = await resolution.choose(desk, engine, case)
         noted(plan=type(plan).__name__)
     if isinstance(plan, resolution.GiveAnswer):
-        step = outcome.answered(desk.clock(), standing.journey, ticket, plan.answer, policy=standing.policy)
+        step = outcome.answered(
+            desk.clock(),
+            standing.journey,
+            ticket,
+            plan.answer,
+            policy=standing.policy,
+            after_a_miss=after_a_miss,
+        )
     elif isinstance(plan, resolution.AskBack):
         step = outcome.asked(desk.clock(), standing.journey, ticket, policy=standing.policy)
     elif isinstance(plan, resolution.NothingWanted):
@@ -239,7 +251,7 @@ async def _after_waiting(desk: Desk, engine: Principal, standing: Standing, trai
         return outcome.confirmed(desk.clock(), journey, ticket, policy=policy).seen(standing.positions)
     if journey.attempts >= resolution.MAX_ATTEMPTS:
         return _hand_over(standing, HandOver(("answer_did_not_help",), tried=_tried(standing)), trail)
-    return await _resolve(desk, engine, standing, trail)
+    return await _resolve(desk, engine, standing, trail, after_a_miss=reply == "did_not_help")
 
 
 async def _after_resolution(desk: Desk, standing: Standing, trail: Trail) -> Step | None:

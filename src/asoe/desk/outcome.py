@@ -52,11 +52,13 @@ class Step:
         return replace(self, journey=replace(self.journey, seen_seq=sum(positions.values()), data=data))
 
 
-def answered(now: datetime, journey: Journey, ticket: Ticket, answer: Answer, *, policy: Policy) -> Step:
+def answered(
+    now: datetime, journey: Journey, ticket: Ticket, answer: Answer, *, policy: Policy, after_a_miss: bool = False
+) -> Step:
     """A cited answer goes out and the client is waited for; silence later ends it as contained, never as verified."""
     slugs = tuple(dict.fromkeys(citation.slug for citation in answer.citations))
     language = answer_language(ticket, policy)
-    lead = f"{say('next_attempt', language)}\n\n" if journey.attempts else ""
+    lead = f"{say('next_attempt', language)}\n\n" if after_a_miss else ""
     kind = select_resolution_type(ticket.category, ticket.intent)
     return Step(
         name="answered",

@@ -124,7 +124,9 @@ async def answer_question(desk: Desk, engine: Principal, question: str, *, langu
     async with desk.database.org_reading(engine) as connection:
         policy = await policy_of(connection, engine.org_id)
     passages = await _passages(desk, engine, question, language=language)
-    return await _compose(desk, question, passages, policy=policy, language=language)
+    # no triage speaks for or against answering here: the article alone must support it
+    threshold = _threshold(desk, policy)
+    return await _compose(desk, question, passages, policy=policy, language=language, threshold=threshold)
 
 
 def answer_language(ticket: Ticket, policy: Policy) -> str:
@@ -140,12 +142,18 @@ async def _passages(desk: Desk, engine: Principal, question: str, *, language: s
 
 
 async def _compose(
-    desk: Desk, question: str, passages: Sequence[Passage], *, policy: Policy, language: str
+    desk: Desk,
+    question: str,
+    passages: Sequence[Passage],
+    *,
+    policy: Policy,
+    language: str,
+    threshold: float = LEAST_SUPPORT,
 ) -> Answer | None:
     if not passages:
         return None
     spoken = language if language in policy.languages else policy.default_language
-    return await desk.ai.answer(question, passages, language=spoken, threshold=LEAST_SUPPORT)
+    return await desk.ai.answer(question, passages, language=spoken, threshold=threshold)
 
 
 def _threshold(desk: Desk, policy: Policy) -> float:

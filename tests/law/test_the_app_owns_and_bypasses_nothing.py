@@ -26,6 +26,7 @@ SYSTEM_MAY = {
     "function asoe.system_find_invitation(bytea)",
     "function asoe.system_accept_invitation(bytea,text)",
     "function asoe.system_due_timers(integer)",
+    "function asoe.system_due_runs(integer)",
 }
 
 # What PostgREST's callers may run of ours, pure functions aside: each shows a caller its own organizations only.

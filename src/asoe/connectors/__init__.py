@@ -1,0 +1,1 @@
+"""The outside world, outbound: one file per system, all behind `contract.Connector`."""

@@ -45,6 +45,17 @@ FACTS: Final[dict[str, str]] = {
     "settings.changed": "the organization's settings changed",
     "contact.erased": "a client's text and names were erased",
     "retention.applied": "rows past their retention were removed",
+    "runbook.published": "a runbook's version was put into use",
+    "runbook.retired": "a runbook was taken out of use",
+    "autonomy.changed": "a person changed what a runbook may do by itself",
+    "autonomy.lent": "an owner lent a runbook trust without a certificate, until a date",
+    "autonomy.braked": "a runbook's runs spoke against it; it asks for approval again",
+    "run.judged": "a person said whether a run did right",
+    "acts.stopped": "all acts of the organization were stopped",
+    "acts.released": "acts are allowed again",
+    "approval.requested": "a person is asked to agree to one act",
+    "approval.decided": "a person voted on an act",
+    "approval.expired": "nobody decided on an act in time",
     "journey.failed": "a stage failed and will be tried again, or was given to a person",
 }
 

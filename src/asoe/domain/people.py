@@ -18,8 +18,12 @@ SCOPES: Final[dict[str, str]] = {
     "knowledge:write": "write, publish and retire articles (includes knowledge:read)",
     "people:read": "read members, contacts and keys",
     "people:write": "invite and change members, block contacts, make and revoke keys (includes people:read)",
+    "runbooks:read": "read runbooks, runs, approvals and connectors",
+    "runbooks:write": "write and publish runbooks, start and cancel runs, stop all acts (includes runbooks:read)",
+    "approvals:decide": "agree to acts; has to be named, no key may otherwise",
     "admin": "everything the key's role may",
 }
+APPROVE: Final = "approvals:decide"
 """What a key can be narrowed to. A key without scopes may do everything its role may."""
 
 _EMAIL = re.compile(r"^[^@\s<>,;\"]{1,64}@[^@\s<>,;\".]+(\.[^@\s<>,;\".]+)*$")

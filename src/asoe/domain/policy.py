@@ -6,9 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from asoe.domain.autonomy import DEFAULT_LIMITS
 from asoe.domain.errors import FieldProblem, Invalid
 from asoe.domain.triage import CATEGORIES, INTENTS, SEVERITIES
 
+MOST_ERRORS: Final = 0.2
 SUPPORTED_LANGUAGES: Final = ("en", "de", "es", "fr")
 
 DEFAULT_BY_CATEGORY: Final = {
@@ -41,6 +43,7 @@ class Policy:
     confidence_threshold: float | None = None
     signature: str = ""
     persons_only: tuple[str, ...] = ()
+    error_limits: Mapping[str, float] = field(default_factory=dict)
 
     def team_for(self, *, category: str, intent: str | None, severity: str) -> str:
         """Severity outweighs intent, intent outweighs category."""
@@ -108,6 +111,19 @@ def read_policy(stored: Mapping[str, Any]) -> Policy:
     if default_language not in SUPPORTED_LANGUAGES:
         problems.append(FieldProblem("default_language", f"{default_language!r} is {one_language}"))
 
+    given_limits = stored.get("error_limits") or {}
+    error_limits: dict[str, float] = {}
+    if not isinstance(given_limits, Mapping):
+        problems.append(FieldProblem("error_limits", "must map reversible or costly to a share"))
+        given_limits = {}
+    for risk, share in given_limits.items():
+        if risk not in DEFAULT_LIMITS:
+            problems.append(FieldProblem(f"error_limits.{risk}", f"not one of {', '.join(DEFAULT_LIMITS)}"))
+        elif isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= MOST_ERRORS:
+            problems.append(FieldProblem(f"error_limits.{risk}", f"must be a share above 0, at most {MOST_ERRORS:g}"))
+        else:
+            error_limits[str(risk)] = float(share)
+
     policy = Policy(
         by_category=team_map("by_category", CATEGORIES, DEFAULT_BY_CATEGORY),
         by_intent=team_map("by_intent", tuple(INTENTS), DEFAULT_BY_INTENT),
@@ -120,6 +136,7 @@ def read_policy(stored: Mapping[str, Any]) -> Policy:
         answer_threshold=number("answer_threshold", None, low=0, high=1),
         confidence_threshold=number("confidence_threshold", None, low=0, high=1),
         signature=text("signature", ""),
+        error_limits=error_limits,
         persons_only=words("persons_only", (*CATEGORIES, *INTENTS), "neither a category nor an intent"),
     )
     if problems:

@@ -1,0 +1,140 @@
+"""The shelf of an organization's runbooks: checked text goes on it, versions stay, published ones are in use."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Final
+from uuid import UUID
+
+from asoe.desk.runbook.language import read_runbook
+
+from asoe.desk.context import Desk
+from asoe.domain.errors import Denied, Missing
+from asoe.domain.organization import ROLE_RANK, Principal
+from asoe.domain.runbook import Runbook
+from asoe.store import autonomy, facts, runbooks
+from asoe.store.db import Connection
+from asoe.store.runbooks import RunbookRow, VersionRow
+
+MOST_READ: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """One published runbook, read, with where it stands on the ladder."""
+
+    runbook_id: UUID
+    runbook: Runbook
+    level: str
+
+
+async def save(desk: Desk, principal: Principal, source: str) -> tuple[RunbookRow, VersionRow]:
+    """Check and store a version; the same text again is the same version. Raises `Invalid(bad_runbook)`."""
+    _require_admin(principal)
+    runbook = read_runbook(source)
+    async with desk.database.org_transaction(principal) as connection:
+        runbook_id, number = await runbooks.put(
+            connection,
+            principal.org_id,
+            name=runbook.name,
+            title=runbook.title,
+            resolution_type=runbook.resolution_type,
+            source=source,
+            digest=_digest(source),
+            by=principal.user_id,
+        )
+        row = await runbooks.find(connection, principal.org_id, str(runbook_id))
+        return row, await runbooks.version(connection, principal.org_id, runbook_id, number)
+
+
+async def publish(desk: Desk, principal: Principal, name: str, version: int | None = None) -> RunbookRow:
+    """Put a version (the newest by default) into use. A changed text begins without evidence: it is another runbook."""
+    _require_admin(principal)
+    async with desk.database.org_transaction(principal) as connection:
+        row = await runbooks.find(connection, principal.org_id, name)
+        number = version or row.newest_version or 0
+        await runbooks.version(connection, principal.org_id, row.id, number)
+        if row.published_version != number:
+            await runbooks.publish(connection, principal.org_id, row.id, number)
+            if row.published_version is not None:
+                await autonomy.void_evidence(connection, principal.org_id, row.id)
+            await facts.record(connection, principal, "runbook.published", runbook_id=row.id, version=number)
+        return await runbooks.find(connection, principal.org_id, name)
+
+
+async def retire(desk: Desk, principal: Principal, name: str) -> RunbookRow:
+    """Take it out of use; runs under way go on with their version."""
+    _require_admin(principal)
+    async with desk.database.org_transaction(principal) as connection:
+        row = await runbooks.find(connection, principal.org_id, name)
+        if await runbooks.retire(connection, principal.org_id, row.id):
+            await facts.record(connection, principal, "runbook.retired", runbook_id=row.id)
+        return await runbooks.find(connection, principal.org_id, name)
+
+
+async def list_runbooks(desk: Desk, principal: Principal, *, with_retired: bool = False) -> list[RunbookRow]:
+    async with desk.database.org_reading(principal) as connection:
+        return await runbooks.list_runbooks(connection, principal.org_id, with_retired=with_retired)
+
+
+async def read_version(
+    desk: Desk, principal: Principal, name: str, version: int | None = None
+) -> tuple[RunbookRow, VersionRow]:
+    """A version's text: the one named, else the published, else the newest."""
+    async with desk.database.org_reading(principal) as connection:
+        row = await runbooks.find(connection, principal.org_id, name)
+        number = version or row.published_version or row.newest_version or 0
+        return row, await runbooks.version(connection, principal.org_id, row.id, number)
+
+
+async def list_versions(desk: Desk, principal: Principal, name: str) -> list[VersionRow]:
+    async with desk.database.org_reading(principal) as connection:
+        row = await runbooks.find(connection, principal.org_id, name)
+        return await runbooks.versions(connection, principal.org_id, row.id)
+
+
+async def load(connection: Connection, org_id: UUID, runbook_id: UUID, version: int) -> Runbook:
+    """One version, read; raises `Missing(runbook_version_missing)`."""
+    row = await runbooks.version(connection, org_id, runbook_id, version)
+    return replace(_read(row.source), version=version)
+
+
+async def published(connection: Connection, org_id: UUID) -> list[Shelved]:
+    """What is in use, whatever its level."""
+    rows = await runbooks.published(connection, org_id)
+    return [Shelved(row.id, replace(_read(row.source), version=row.version), row.level) for row in rows]
+
+
+async def library(connection: Connection, org_id: UUID) -> Mapping[str, Runbook]:
+    """The published runbooks by name: what `do:` may call beside the procedures of its own file."""
+    return {shelved.runbook.name: shelved.runbook for shelved in await published(connection, org_id)}
+
+
+async def find_published(connection: Connection, org_id: UUID, name: str) -> tuple[UUID, int]:
+    """(id, version) in use; raises `Missing(runbook_missing | runbook_not_published)`."""
+    row = await runbooks.find(connection, org_id, name)
+    if row.published_version is None:
+        raise Missing(
+            f"Runbook {row.name} is not published. Publish it: asoe runbook publish {row.name}",
+            code="runbook_not_published",
+        )
+    return row.id, row.published_version
+
+
+def _digest(source: str) -> str:
+    return hashlib.sha256(source.encode()).hexdigest()
+
+
+@lru_cache(MOST_READ)
+def _read(source: str) -> Runbook:
+    return read_runbook(source)
+
+
+def _require_admin(principal: Principal) -> None:
+    if ROLE_RANK.get(principal.role, -1) < ROLE_RANK["admin"]:
+        raise Denied(
+            f"Runbooks are changed by admins and owners; you act as {principal.role}.", code="role_not_permitted"
+        )

@@ -1,0 +1,64 @@
+"""What a kind of connector is: how its configuration is checked, and how one is opened. The composition root lists the kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from asoe.connectors.contract import Connector
+from asoe.domain.errors import FieldProblem, Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """One organization's configured connector, its secrets in the clear: lives in memory only."""
+
+    org_id: UUID
+    name: str
+    config: Mapping[str, Any] = field(repr=False)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    allow_private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of outside system.
+
+    `open` makes a connector and calls nobody. `prepare` checks a configuration that was just given and returns what is to
+    be stored of it (a document fetched, tools reviewed); `before` is the stored one, empty at first, and `given` the part
+    that changed. Both raise `Invalid(bad_connector)` naming the wrong fields; `prepare` also `ConnectorError`.
+    """
+
+    name: str
+    says: str
+    open: Callable[[Opening], Connector]
+    prepare: Callable[[Opening, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+
+
+class Config(BaseModel):
+    """Base of a kind's configuration: unknown fields are refused by name, values are never shown in errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def refused(problems: list[FieldProblem]) -> Invalid:
+    """The error of a configuration that cannot be used."""
+    listed = "; ".join(f"{problem.field}: {problem.problem}" for problem in problems)
+    return Invalid(
+        f"The connector cannot be used as it is: {listed}.", code="bad_connector", fields=tuple(problems[:_MOST])
+    )
+
+
+def problems_of(error: ValidationError, *, under: str = "config") -> list[FieldProblem]:
+    """Each wrong field with the remedy; values are left out, they may be secrets put into the wrong place."""
+    return [
+        FieldProblem(".".join((under, *(str(part) for part in each["loc"]))), each["msg"])
+        for each in error.errors(include_input=False, include_url=False, include_context=False)
+    ]
+
+
+_MOST: Final = 50

@@ -38,8 +38,13 @@ $(STAMPS)/package: $(STAMPS)/dependencies pyproject.toml
 	touch $@
 
 # converts the encoder's weights and trains the triage model; by fingerprint, so only what changed
-$(STAMPS)/built: $(STAMPS)/package $(wildcard src/asoe/ai/*.py src/asoe/ai/*.txt training/*.jsonl)
+$(STAMPS)/built: $(STAMPS)/web $(STAMPS)/package $(wildcard src/asoe/ai/*.py src/asoe/ai/*.txt training/*.jsonl)
 	$(BIN)/python -m asoe.ai.build
+	touch $@
+
+# fetches the dashboard's libraries with npm (Node comes from a wheel) and compresses its files; by fingerprint too
+$(STAMPS)/web: $(STAMPS)/package src/asoe/web/build.py $(wildcard src/asoe/web/frontend/*)
+	$(BIN)/python -m asoe.web.build
 	touch $@
 
 .PHONY: system

@@ -12,7 +12,13 @@ import asyncpg
 CONTRACT = ("public.organizations", "public.user_organizations", "public.support_tickets", "public.support_sessions")
 
 # Rows of nobody: every other table of public and asoe belongs to an organization.
-OF_NOBODY = {"asoe.foundations", "asoe.migrations", "asoe.secret_key_fingerprint"}
+OF_NOBODY = {
+    "asoe.foundations",
+    "asoe.migrations",
+    "asoe.passwords",  # a person's, whatever it belongs to
+    "asoe.secret_key_fingerprint",
+    "asoe.sign_ins",  # likewise; the organization in it is the one last chosen
+}
 
 REFUSED = (asyncpg.InsufficientPrivilegeError,)
 

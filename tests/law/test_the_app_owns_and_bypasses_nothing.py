@@ -26,6 +26,14 @@ SYSTEM_MAY = {
     "function asoe.system_find_invitation(bytea)",
     "function asoe.system_accept_invitation(bytea,text)",
     "function asoe.system_due_timers(integer)",
+    "function asoe.system_find_password(text)",
+    "function asoe.system_open_sign_in(uuid,bytea,text,timestamp with time zone,timestamp with time zone)",
+    "function asoe.system_find_sign_in(bytea,timestamp with time zone,interval)",
+    "function asoe.system_choose_organization(bytea,uuid)",
+    "function asoe.system_end_sign_in(bytea)",
+    "function asoe.system_end_sign_ins(uuid,bytea)",
+    "function asoe.system_invitation_offer(bytea)",
+    "function asoe.system_set_first_password(bytea,text)",
     "function asoe.system_due_runs(integer)",
 }
 

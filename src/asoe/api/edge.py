@@ -22,7 +22,7 @@ from asoe.config import Settings
 
 _log = structlog.get_logger("asoe.access")
 _REQUEST_ID: Final = re.compile(rb"^[A-Za-z0-9._-]{8,64}$")
-_ATTACHMENTS: Final = re.compile(r"^/api/support/ticket/[^/]+/attachments/?$")
+_ATTACHMENTS: Final = re.compile(r"^(/api/support/ticket|/tickets)/[^/]+/attachments/?$")
 _FORM_OVERHEAD: Final = 64 * 1024
 _DRAIN_BYTES: Final = 64 * 1024 * 1024
 _DRAIN_SECONDS: Final = 10.0
@@ -96,8 +96,9 @@ class Edge:
             self._note(scope, status, time.perf_counter() - started, request_id)
 
     def _dress(self, headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
-        dressed = [*headers, *self._always, (b"x-request-id", request_id.encode())]
-        there = {name for name, _ in dressed}
+        there = {name for name, _ in headers}
+        dressed = [*headers, (b"x-request-id", request_id.encode())]
+        dressed += [(name, value) for name, value in self._always if name not in there]
         dressed += [(name, value) for name, value in _DEFAULTS.items() if name not in there]
         return dressed
 

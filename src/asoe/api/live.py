@@ -58,6 +58,7 @@ class Change:
     cursor: Cursor
     kind: str
     seq: int | None = None
+    ticket_id: UUID | None = None
 
     @property
     def id(self) -> str:
@@ -66,16 +67,19 @@ class Change:
 
 @dataclass(eq=False, slots=True)
 class Viewer:
-    """One open stream on one session."""
+    """One open stream: on a session, on a ticket, or with neither on the whole organization (staff only)."""
 
     principal: Principal
-    session: Session
+    session: Session | None
+    ticket_id: UUID | None = None
     waiting: asyncio.Queue[Change | None] = field(default_factory=lambda: asyncio.Queue(_MAX_WAITING))
     last: Cursor = (0, 0)
 
     def sees(self, fact: Fact) -> bool:
         if (fact.xid, fact.id) <= self.last:
             return False
+        if self.session is None:
+            return self.principal.is_staff and self.ticket_id in {None, fact.ticket_id}
         if fact.session_id is not None and fact.session_id != self.session.id:
             return False
         if fact.session_id is None and fact.ticket_id != self.session.ticket_id:
@@ -107,9 +111,14 @@ class Hub:
 
     @asynccontextmanager
     async def viewing(
-        self, principal: Principal, session: Session, *, after: Cursor | None = None
+        self,
+        principal: Principal,
+        session: Session | None = None,
+        *,
+        ticket_id: UUID | None = None,
+        after: Cursor | None = None,
     ) -> AsyncIterator[Viewer]:
-        """Follow a session; with `after`, first what happened since. Raises `Unavailable(too_many_viewers)`."""
+        """Follow a session, a ticket or the organization; with `after`, first what happened since. Raises `Unavailable(too_many_viewers)`."""
         org_id = principal.org_id
         others = self._viewers.get(org_id, set())
         of_one = sum(1 for other in others if other.principal.user_id == principal.user_id)
@@ -119,7 +128,7 @@ class Hub:
                 code="too_many_viewers",
                 retry_after=30,
             )
-        viewer = Viewer(principal, session)
+        viewer = Viewer(principal, session, session.ticket_id if session else ticket_id)
         others = self._viewers.setdefault(org_id, others)
         others.add(viewer)
         try:
@@ -171,10 +180,8 @@ class Hub:
         async with self._desk.database.org_reading(engine) as connection:
             horizon = await facts.newest_cursor(connection)
             at = 0
-            while len(missed) <= _MAX_WAITING:
-                found = await facts.timeline(
-                    connection, engine.org_id, viewer.session.ticket_id, after=at, limit=_BATCH
-                )
+            while viewer.ticket_id is not None and len(missed) <= _MAX_WAITING:
+                found = await facts.timeline(connection, engine.org_id, viewer.ticket_id, after=at, limit=_BATCH)
                 missed += [
                     fact for fact in found if after < (fact.xid, fact.id) and fact.xid < horizon and viewer.sees(fact)
                 ]
@@ -184,7 +191,7 @@ class Hub:
         missed.sort(key=lambda fact: (fact.xid, fact.id))
         early = [viewer.waiting.get_nowait() for _ in range(viewer.waiting.qsize())]
         viewer.last = after
-        if len(missed) > _MAX_WAITING:
+        if viewer.ticket_id is None or len(missed) > _MAX_WAITING:
             viewer.tell(Change((horizon - 1, _LAST_ID), "resync"))
         else:
             for fact in missed:
@@ -209,4 +216,4 @@ def read_cursor(text: str | None) -> Cursor | None:
 
 def _change(fact: Fact) -> Change:
     seq = fact.data.get("seq")
-    return Change((fact.xid, fact.id), fact.kind, seq if isinstance(seq, int) else None)
+    return Change((fact.xid, fact.id), fact.kind, seq if isinstance(seq, int) else None, fact.ticket_id)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
 
-from asoe.cli.door import DataDir, Json, OrgOption, acting, run, say, show, show_one
+from asoe.cli.door import DataDir, Json, OrgOption, acting, opened, owner_url, run, say, show, show_one
 from asoe.domain.errors import Missing
 
 app = typer.Typer(help="Add, invite, list and disable members.", no_args_is_help=True)
@@ -91,7 +92,7 @@ def invite(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Make an invitation; its token is shown once and accepted at POST /api/invitations/accept."""
+    """Make an invitation; its token is shown once; its holder opens /invitations/TOKEN in the dashboard."""
 
     async def work(desk: Any, owner: Any) -> Any:
         from asoe.desk import people
@@ -100,6 +101,28 @@ def invite(
         return {"email": email, "role": role, "expires_at": made.invitation.expires_at, "token": made.token}
 
     show_one(run(acting(work, org, data_dir)), as_json=as_json)
+
+
+@app.command()
+def password(
+    *,
+    email: _Email,
+    from_stdin: Annotated[bool, typer.Option("--stdin", help="Read the password from standard input.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Give a person a password for the dashboard and end its sign-ins. Needs the owner's connection."""
+    given = sys.stdin.readline().rstrip("\n") if from_stdin else typer.prompt("Password", hide_input=True, err=True)
+
+    async def work() -> None:
+        from asoe.desk import sign_in
+        from asoe.store import sign_ins
+
+        hashed = await sign_in.hash_password(given)
+        async with opened(data_dir) as opened_app:
+            await sign_ins.set_password(owner_url(opened_app), email, hashed)
+
+    run(work())
+    say(f"{email} can sign in with this password.")
 
 
 def _set_disabled(email: str, *, disabled: bool) -> Any:

@@ -126,14 +126,14 @@ async def _api(settings: Settings, *, child: bool) -> None:
     from granian.log import LogLevels
     from granian.server.embed import Server
 
-    from asoe.api.http import create_app
     from asoe.app import open_app
+    from asoe.web.site import create_site
 
     if not child:
         settings = settings.model_copy(update={"port": processes.choose_port(settings.host, settings.port)})
     async with processes.stop_on_signals(child=child) as stop, open_app(settings, progress=None) as app:
         server: Any = Server(
-            create_app(app),
+            create_site(app),
             address=settings.host,
             port=settings.port,
             interface=Interfaces.ASGI,

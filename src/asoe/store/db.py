@@ -21,7 +21,9 @@ from asoe.domain.organization import Principal
 Connection: TypeAlias = Any
 """An asyncpg connection inside a transaction; asyncpg ships no types."""
 
-SYSTEM_PURPOSES: Final = frozenset({"find_key", "find_member", "invitation", "list_organizations", "due_timers"})
+SYSTEM_PURPOSES: Final = frozenset(
+    {"find_key", "find_member", "sign_in", "invitation", "list_organizations", "due_timers"}
+)
 
 
 class _Pooled(asyncpg.Connection):  # type: ignore[misc]

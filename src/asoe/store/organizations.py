@@ -83,7 +83,7 @@ async def create_organization(
     `wanted_id` adopts an organization that was there before ASOE. Raises `Conflict(slug_taken | organization_exists)`.
     """
     name, slug, owner_email = check_name(name), check_slug(slug), clean_email(owner_email)
-    async with _as_owner(owner_url) as connection:
+    async with as_owner(owner_url) as connection:
         try:
             row = await connection.fetchrow(OrganizationsSql.create, name, slug, owner_email, owner_name, wanted_id)
         except asyncpg.UniqueViolationError as error:
@@ -104,7 +104,7 @@ async def create_organization(
 
 async def find_organization(owner_url: str, slug_or_id: str) -> OrganizationAccounts:
     """The organization's oldest active owner and its engine; raises `Missing(no_organization)`."""
-    async with _as_owner(owner_url) as connection:
+    async with as_owner(owner_url) as connection:
         row = await connection.fetchrow(OrganizationsSql.find_accounts, slug_or_id)
     if row is None:
         raise _no_organization(slug_or_id)
@@ -118,14 +118,14 @@ async def find_organization(owner_url: str, slug_or_id: str) -> OrganizationAcco
 
 async def delete_organization(owner_url: str, org_id: UUID) -> None:
     """Delete the organization with all ASOE holds of it, for good; raises `Missing(no_organization)`."""
-    async with _as_owner(owner_url) as connection:
+    async with as_owner(owner_url) as connection:
         if not await connection.fetchval(OrganizationsSql.remove, org_id):
             raise _no_organization(str(org_id))
 
 
 async def suspend_organization(owner_url: str, org_id: UUID, *, suspended: bool = True) -> None:
     """Shut the organization's doors, or open them again; its data stays."""
-    async with _as_owner(owner_url) as connection:
+    async with as_owner(owner_url) as connection:
         if await connection.fetchval(OrganizationsSql.set_suspended, org_id, suspended) is None:
             raise _no_organization(str(org_id))
 
@@ -279,7 +279,7 @@ async def accept_invitation(database: Database, token_hash: bytes, name: str, no
 
 
 @asynccontextmanager
-async def _as_owner(owner_url: str) -> AsyncIterator[Connection]:
+async def as_owner(owner_url: str) -> AsyncIterator[Connection]:
     """One transaction of the role that owns ASOE's tables."""
     connection = await asyncpg.connect(owner_url, timeout=10)
     try:

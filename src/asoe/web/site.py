@@ -1,0 +1,80 @@
+"""Builds the whole HTTP application: the API, and the dashboard's pages beside it. A new page is a module in `PAGES`.
+
+A module has `pages` (its routes); to be in the navigation it needs a line in `NAVIGATION`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from asoe.api.http import create_app
+from asoe.api.throttle import Throttle
+from asoe.app import App
+from asoe.web import live, sign_in
+from asoe.web.assets import load_assets
+from asoe.web.door import ANYBODY, Page, Site, Visit, endpoint
+from asoe.web.render import Renderer
+
+NAVIGATION: Final[list[tuple[str, str, str]]] = []
+"""Label, path and icon, in order; the key "g" and the label's first letter go there."""
+
+PAGES: Final = (sign_in, live)
+SIGN_INS_PER_ADDRESS: Final = "30/15minutes"
+SIGN_INS_PER_ACCOUNT: Final = "10/15minutes"
+
+
+def create_site(app: App) -> FastAPI:
+    """The ASGI application with everything at its address: `/api` for programs, the rest for people."""
+    api = create_app(app)
+    assets = load_assets()
+    site = Site(
+        gate=api.state.gate,
+        assets=assets,
+        renderer=Renderer(assets, NAVIGATION),
+        addresses=Throttle(SIGN_INS_PER_ADDRESS, setting="SIGN_INS_PER_ADDRESS"),
+        accounts=Throttle(SIGN_INS_PER_ACCOUNT, setting="SIGN_INS_PER_ACCOUNT"),
+    )
+    api.state.site = site
+    found = [Route(page.path, endpoint(site, page), methods=[page.method]) for page in routes()]
+    api.router.routes.extend(
+        [
+            *found,
+            Route("/assets/{name}", _asset, methods=["GET"]),
+            Route("/favicon.ico", _favicon, methods=["GET"]),
+            Route("/{path:path}", endpoint(site, Page("GET", "/{path:path}", ANYBODY, _nothing_here)), methods=["GET"]),
+        ]
+    )
+    return api
+
+
+def routes() -> list[Page]:
+    """Every page and form there is."""
+    return [page for module in PAGES for page in module.pages.routes]
+
+
+async def _asset(request: Request) -> Response:
+    site: Site = request.app.state.site
+    found = site.assets.respond(request, request.path_params["name"])
+    if found is None:
+        raise HTTPException(404)
+    return found
+
+
+async def _favicon(request: Request) -> Response:
+    site: Site = request.app.state.site
+    found = site.assets.respond(request, site.assets.paths["favicon.svg"].rpartition("/")[2])
+    return found or Response(status_code=404)
+
+
+async def _nothing_here(visit: Visit) -> Response:
+    if visit.request.url.path.startswith("/api/"):
+        raise HTTPException(404)
+    if visit.sign_in is None:
+        return visit.page("missing.html", 404)
+    return visit.page("missing.html", 404)

@@ -1,0 +1,127 @@
+"""Words for values: labels of classes, times from now, shares with their interval, sizes, and facts as sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from asoe.domain.facts import FACTS
+
+_LABELS: Final = {
+    "api": "API",
+    "ai": "AI",
+    "sso_setup": "SSO setup",
+    "api_usage": "API usage",
+    "und": "unknown",
+    "in_progress": "In progress",
+    "person": "a person",
+    "en": "English",
+    "de": "German",
+    "es": "Spanish",
+    "fr": "French",
+}
+LANGUAGES: Final = ("en", "de", "es", "fr")
+
+
+def label(value: Any) -> str:
+    """A class as people write it: `bug_report` → "Bug report"."""
+    if value is None or value == "":
+        return "–"
+    text = str(value)
+    if text in _LABELS:
+        return _LABELS[text]
+    spaced = text.replace("_", " ")
+    return spaced[:1].upper() + spaced[1:]
+
+
+def ago(at: datetime | None, now: datetime) -> str:
+    """How long ago, short: "now", "4 min", "3 h", "2 d", then the date."""
+    if at is None:
+        return "–"
+    seconds = (now - at).total_seconds()
+    if seconds < 60:
+        return "now"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min"
+    if seconds < 86_400:
+        return f"{int(seconds // 3600)} h"
+    if seconds < 30 * 86_400:
+        return f"{int(seconds // 86_400)} d"
+    return when(at, date_only=True)
+
+
+def when(at: datetime | None, *, date_only: bool = False) -> str:
+    if at is None:
+        return "–"
+    return f"{at.astimezone(UTC):%Y-%m-%d}" if date_only else f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def percent(share: float | None, digits: int = 0) -> str:
+    return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def size(count: int) -> str:
+    if count < 1024:
+        return f"{count} B"
+    return f"{count / 1024:.0f} KB" if count < 1024 * 1024 else f"{count / 1024 / 1024:.1f} MB"
+
+
+def wilson(hits: int, total: int) -> tuple[float, float] | None:
+    """The 95 % interval of a share (Wilson 1927); None without cases."""
+    if not total:
+        return None
+    z, share = 1.959964, hits / total
+    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / (1 + z * z / total)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def initials(name: str) -> str:
+    parts = [part for part in name.split() if part]
+    return ("".join(part[0] for part in parts[:2]) or "?").upper()
+
+
+def fact(kind: str, data: Mapping[str, Any]) -> str:
+    """A fact as a short sentence; its data are classes and ids."""
+    match kind:
+        case "ticket.moved":
+            return f"Status: {label(data.get('before'))} → {label(data.get('after'))}"
+        case "ticket.triaged":
+            return f"Sorted as {label(data.get('category'))}, {label(data.get('severity')).lower()}"
+        case "ticket.changed":
+            return "Changed " + ", ".join(_changed(name, value) for name, value in dict(data.get("fields", {})).items())
+        case "ticket.resolved":
+            return f"Resolved: {label(data.get('verdict')).lower()}"
+        case "ticket.escalated":
+            reasons = data.get("reasons") or ()
+            return "Handed over: " + ", ".join(label(each).lower() for each in reasons) if reasons else "Handed over"
+        case "ticket.assigned":
+            if data.get("assignee"):
+                return "Assigned"
+            return f"Given to team {data['team']}" if data.get("team") else "Assignment taken away"
+        case "ticket.spam":
+            return "Marked as spam" if data.get("is_spam", True) else "Marked as not spam"
+        case "message.added":
+            return f"Message by the {'client' if data.get('role') == 'user' else label(data.get('role')).lower()}"
+        case "member.added" | "member.changed" | "member.invited":
+            return f"{sentence(kind)} ({label(data.get('role') or data.get('state')).lower()})"
+        case "settings.changed":
+            return "Settings changed: " + ", ".join(map(str, data.get("names", ())))
+    return sentence(kind)
+
+
+def sentence(kind: str) -> str:
+    """What a kind of fact says, without "the" and the part after the semicolon."""
+    said = FACTS.get(kind, kind).partition(";")[0]
+    return said[:1].upper() + said[1:]
+
+
+def _changed(name: str, value: Any) -> str:
+    if isinstance(value, Mapping) and not isinstance(value.get("to"), list):
+        before, after = value.get("from"), value.get("to")
+        if name == "assignee":
+            return "assignee"
+        return f"{label(name).lower()} ({label(before).lower()} → {label(after).lower()})"
+    return label(name).lower()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from math import comb
@@ -62,7 +62,7 @@ class Standing:
         """The loan that is valid now."""
         return self.loan if self.loan is not None and self.loan.since <= now < self.loan.until else None
 
-    def may_act_alone(self, risk: str, now: datetime, *, limits: dict[str, float] | None = None) -> bool:
+    def may_act_alone(self, risk: str, now: datetime, *, limits: Mapping[str, float] | None = None) -> bool:
         """Reads always; irreversible acts never; others at `auto` with a valid loan or a certificate."""
         if risk == "read":
             return True

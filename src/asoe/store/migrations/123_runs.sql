@@ -69,6 +69,7 @@ create table asoe.runbook_runs (
     ('pending', 'running', 'waiting', 'verified', 'unverified', 'failed', 'escalated', 'refused', 'cancelled')),
   waiting_for text check (waiting_for in ('client', 'approval', 'timer')),
   slots jsonb not null default '{}',              -- name → reading
+  environment jsonb not null default '{}',        -- ticket, contact and slots as the run began: a replay sees the same
   reason text,
   note text,
   ended_at_step text,
@@ -77,6 +78,8 @@ create table asoe.runbook_runs (
   held_by uuid,                                   -- the pass that has it; others wait until held_until
   held_until timestamptz,
   due_at timestamptz,
+  waiting_since timestamptz,
+  waited interval not null default '0',           -- for people: the run's timeout leaves it out
   cancel_requested_at timestamptz,
   created_at timestamptz not null default clock_timestamp(),
   started_at timestamptz,
@@ -128,9 +131,10 @@ create table asoe.run_actions (
   client_key text,
   is_undo boolean not null default false,
   status text not null default 'intended'
-    check (status in ('intended', 'done', 'failed', 'unknown', 'declined', 'undone')),
+    check (status in ('intended', 'done', 'failed', 'unknown', 'declined', 'simulated', 'undone')),
   attempts integer not null default 0,
   value jsonb,
+  reason text,
   error text,
   approval_id uuid,
   intended_at timestamptz not null default clock_timestamp(),
@@ -227,10 +231,10 @@ grant select, insert, update (title, resolution_type, published_version, retired
 grant select, insert on asoe.runbook_versions to asoe_app;
 grant select, insert, update on asoe.runbook_autonomy to asoe_app;
 grant select, insert, update (status, waiting_for, slots, reason, note, ended_at_step, evidence, held_by, held_until, due_at,
-  cancel_requested_at, started_at, ended_at) on asoe.runbook_runs to asoe_app;
+  waiting_since, waited, cancel_requested_at, started_at, ended_at) on asoe.runbook_runs to asoe_app;
 grant select, insert, update (told, at) on asoe.run_steps to asoe_app;
 -- an intent's arguments and keys never change
-grant select, insert, update (status, attempts, value, error, approval_id, claimed_until, ended_at) on asoe.run_actions to asoe_app;
+grant select, insert, update (status, attempts, value, reason, error, claimed_until, ended_at) on asoe.run_actions to asoe_app;
 grant select, insert, update (status, decided_at) on asoe.approvals to asoe_app;
 grant select, insert on asoe.approval_votes to asoe_app;
 grant select, insert on asoe.run_judgements to asoe_app;

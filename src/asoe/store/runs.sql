@@ -1,0 +1,178 @@
+-- name: start
+-- one ticket, one hand: no row when a live run of this ticket goes on
+insert into asoe.runbook_runs (org_id, runbook_id, version, ticket_id, client_key, mode, slots, environment, initiator)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+on conflict (org_id, ticket_id) where mode = 'live' and ended_at is null do nothing
+returning id
+
+-- name: client_of
+-- who is behind a ticket: the contact, else the account
+select t.contact_id, t.user_id, coalesce(c.email, m.email) as email, c.phone, c.external_id,
+  coalesce(nullif(c.name, ''), m.name, '') as name
+from public.support_tickets t
+left join asoe.contacts c on c.org_id = t.org_id and c.id = t.contact_id
+left join asoe.members m on m.org_id = t.org_id and m.user_id = t.user_id
+where t.org_id = $1 and t.id = $2
+
+-- name: claim
+-- this pass has the run until its lease is over, by the database's clock; no row when another has it or nothing is due.
+-- What was waited for people does not count towards the run's timeout.
+with before as materialized (
+  select status, waiting_for, due_at from asoe.runbook_runs where org_id = $1 and id = $2 for no key update
+)
+update asoe.runbook_runs r set held_by = $3, held_until = clock_timestamp() + $4::interval, status = 'running',
+  started_at = coalesce(r.started_at, clock_timestamp()), due_at = null, waiting_for = null, waiting_since = null,
+  waited = r.waited + case when r.waiting_for in ('client', 'approval')
+    then greatest(clock_timestamp() - r.waiting_since, '0') else '0' end
+from before
+where r.org_id = $1 and r.id = $2 and r.ended_at is null and (r.held_by is null or r.held_until <= clock_timestamp())
+  and (r.status <> 'waiting' or r.waiting_for in ('client', 'approval') or r.due_at <= clock_timestamp()
+    or r.cancel_requested_at is not null)
+returning {columns}, before.status as was, before.waiting_for as was_waiting_for, before.due_at as was_due_at,
+  clock_timestamp() as now, clock_timestamp() - r.started_at - r.waited as age
+
+-- name: find
+select {columns} from asoe.runbook_runs r where r.org_id = $1 and r.id = $2
+
+-- name: going
+-- the live run that goes on for a ticket
+select {columns} from asoe.runbook_runs r where r.org_id = $1 and r.ticket_id = $2 and r.mode = 'live' and r.ended_at is null
+
+-- name: list
+-- newest first; each filter null: all
+select {columns} from asoe.runbook_runs r
+where r.org_id = $1 and ($2::uuid is null or r.ticket_id = $2) and ($3::uuid is null or r.runbook_id = $3)
+  and ($4::text is null or r.status = $4) and ($5::timestamptz is null or r.created_at < $5)
+order by r.created_at desc
+limit $6
+
+-- name: steps
+-- what a run has read, asked and waited for, in order
+select seq, path, kind, connector, action, arguments, told, is_final, at
+from asoe.run_steps where org_id = $1 and run_id = $2 order by seq
+
+-- name: actions
+-- what a run meant to do, and what became of it, in order
+select id, seq, path, connector, action, risk, arguments, idempotency_key, business_key, amount, unit, is_undo, status,
+  attempts, value, reason, error, approval_id, intended_at, claimed_until, ended_at
+from asoe.run_actions where org_id = $1 and run_id = $2 order by seq
+
+-- name: gate
+-- all that must hold before an act, in one round trip. The lock comes before the row: whoever holds the row never waits
+-- for the lock, so nobody waits for both.
+with mine as materialized (
+  select pg_advisory_xact_lock(hashtextextended($1::text || ':' || $4::text, 0))
+), ticket as materialized (
+  select t.id, t.status, t.severity, t.assignee, t.waiting_for, t.is_spam, t.merged_into
+  from public.support_tickets t, mine where t.org_id = $1::text::uuid and t.id = $4::text::uuid for no key update of t
+)
+select r.held_by = $3 and r.held_until > clock_timestamp() as is_held, r.held_until < clock_timestamp() + $5::interval as is_short,
+  r.cancel_requested_at is not null as is_cancelled, s.reason as stopped,
+  t.status, t.severity, t.assignee, t.waiting_for, t.is_spam, t.merged_into is not null as is_merged,
+  t.id is not null and exists (
+    select from public.support_sessions q where q.ticket_id = t.id and q.assistant_type <> 'ai') as is_ai_quiet,
+  clock_timestamp() as now, clock_timestamp() - r.started_at - r.waited as age
+from asoe.runbook_runs r
+left join ticket t on true
+left join asoe.emergency_stops s on s.org_id = r.org_id and s.released_at is null
+where r.org_id = $1::text::uuid and r.id = $2
+
+-- name: renew
+-- the lease of a pass that still has the run
+update asoe.runbook_runs set held_until = clock_timestamp() + $4::interval
+where org_id = $1 and id = $2 and held_by = $3 and held_until > clock_timestamp() and ended_at is null
+returning cancel_requested_at is not null as is_cancelled, clock_timestamp() as now, clock_timestamp() - started_at - waited as age
+
+-- name: keep_steps
+-- $3: a list of {seq, path, kind, connector, action, arguments, told, is_final}; what was waited for gets its answer
+insert into asoe.run_steps (org_id, run_id, seq, path, kind, connector, action, arguments, told, is_final)
+select $1, $2, s.seq, s.path, s.kind, s.connector, s.action, s.arguments, s.told, s.is_final
+from jsonb_to_recordset($3::jsonb) as s (seq integer, path text, kind text, connector text, action text, arguments jsonb,
+  told jsonb, is_final boolean)
+on conflict (org_id, run_id, path) do update set told = excluded.told
+
+-- name: intend
+-- the steps read since the last act, and the intent; no row when its path or its business key is taken
+with kept as (
+  insert into asoe.run_steps (org_id, run_id, seq, path, kind, connector, action, arguments, told, is_final)
+  select $1, $2, s.seq, s.path, s.kind, s.connector, s.action, s.arguments, s.told, s.is_final
+  from jsonb_to_recordset($18::jsonb) as s (seq integer, path text, kind text, connector text, action text, arguments jsonb,
+    told jsonb, is_final boolean)
+  on conflict (org_id, run_id, path) do update set told = excluded.told
+)
+insert into asoe.run_actions (org_id, run_id, seq, path, connector, action, risk, arguments, idempotency_key, business_key,
+  amount, unit, client_key, is_undo, status, attempts, approval_id, claimed_until, reason, error, ended_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, case when $15 = 'intended' then 1 else 0 end, $16,
+  clock_timestamp() + $17::interval, $19, $20, case when $15 <> 'intended' then clock_timestamp() end)
+on conflict do nothing
+returning id, claimed_until
+
+-- name: holder
+-- who has this business key
+select run_id, path, status, claimed_until, clock_timestamp() as now from asoe.run_actions
+where org_id = $1 and connector = $2 and action = $3 and business_key = $4 and not is_undo
+  and status in ('intended', 'done', 'unknown')
+
+-- name: act_again
+-- a further attempt at the same intent, under the same key
+update asoe.run_actions set attempts = attempts + 1, claimed_until = clock_timestamp() + $4::interval
+where org_id = $1 and run_id = $2 and id = $3 and status = 'intended'
+returning claimed_until
+
+-- name: settle
+-- what became of an intent, once; an undo that worked marks what it took back
+with settled as (
+  update asoe.run_actions set status = $4, value = $5, reason = $6, error = $7, ended_at = clock_timestamp(), claimed_until = null
+  where org_id = $1 and run_id = $2 and id = $3 and status = 'intended'
+  returning run_id
+), undone as (
+  update asoe.run_actions a set status = 'undone' from settled
+  where a.org_id = $1 and a.run_id = settled.run_id and a.path = $8 and $4 = 'done' and a.status = 'done'
+)
+select count(*) from settled
+
+-- name: hold_caps
+-- acts under one cap are counted one after the other
+select pg_advisory_xact_lock(hashtextextended($1, 1))
+
+-- name: acted
+-- acts that count towards a cap: done, under way, or nobody knows. Each filter null: all.
+select count(*) as acts, coalesce(sum(a.amount) filter (where a.unit is not distinct from $8), 0) as total
+from asoe.run_actions a
+where a.org_id = $1 and a.status in ('intended', 'done', 'unknown') and not a.is_undo
+  and ($2::text is null or a.connector = $2) and ($3::text is null or a.action = $3)
+  and ($4::uuid is null or a.run_id = $4) and (not $5::boolean or a.client_key is not distinct from $6)
+  and ($7::interval is null or a.intended_at > clock_timestamp() - $7::interval)
+  and ($9::uuid is null or exists (
+    select from asoe.runbook_runs r where r.org_id = a.org_id and r.id = a.run_id and r.runbook_id = $9))
+
+-- name: wait
+-- holds no process: a fact, an answer or the time wakes it
+update asoe.runbook_runs set status = 'waiting', waiting_for = $4, waiting_since = clock_timestamp(), due_at = $5,
+  held_by = null, held_until = null
+where org_id = $1 and id = $2 and held_by = $3 and ended_at is null
+returning id
+
+-- name: end
+update asoe.runbook_runs set status = $4, reason = $5, note = $6, ended_at_step = $7, evidence = $8,
+  ended_at = clock_timestamp(), held_by = null, held_until = null, waiting_for = null, waiting_since = null, due_at = null
+where org_id = $1 and id = $2 and held_by = $3 and ended_at is null
+returning id
+
+-- name: ask_to_cancel
+-- no row when it has ended, or is not there
+update asoe.runbook_runs r set cancel_requested_at = coalesce(r.cancel_requested_at, clock_timestamp()),
+  due_at = case when r.status = 'waiting' then clock_timestamp() else r.due_at end
+where r.org_id = $1 and r.id = $2 and r.ended_at is null
+returning {columns}
+
+-- name: answer
+-- what was read from the client's words; a run that waits for it is due
+update asoe.runbook_runs r set slots = r.slots || $3::jsonb,
+  due_at = case when r.status = 'waiting' then clock_timestamp() else r.due_at end
+where r.org_id = $1 and r.id = $2 and r.ended_at is null
+returning r.id
+
+-- name: due
+-- runs that should go on, of every organization; ids and times only (asoe_system)
+select org_id, run_id, due_at from asoe.system_due_runs($1)

@@ -13,6 +13,7 @@ import json
 import socket
 import ssl
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -140,7 +141,8 @@ class Outbound:
     ) -> None:
         self.rules = rules
         self.name = name
-        self._secrets = tuple(sorted((each for each in secrets if len(each) >= 4), key=len, reverse=True))
+        self._secrets = tuple(each for each in secrets if len(each) >= 4)
+        self._passing: deque[str] = deque(maxlen=16)
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=_tls(rules.ca),
             max_connections=32,
@@ -240,9 +242,13 @@ class Outbound:
             return ConnectorError(f"{said}: the call is refused as it is.", permanent=True)
         return ConnectorError(f"{said}: a fault on its side.", permanent=False, effect=unknown, retry_after=after)
 
+    def withhold(self, secret: str) -> None:
+        """Keep a secret that comes and goes out of messages, too: an access token."""
+        self._passing.append(secret)
+
     def scrub(self, text: str) -> str:
         """A text of the other side without our secrets, control characters and length, fit for a message."""
-        for secret in self._secrets:
+        for secret in sorted((*self._secrets, *self._passing), key=len, reverse=True):
             text = text.replace(secret, "…")
         return "".join(letter if letter.isprintable() else " " for letter in text)[:200]
 

@@ -48,6 +48,22 @@ NEXT_STEPS: Final = {
     "repeat_contact": "Look at the earlier tickets first: the same client came back.",
     "hostile_content": "Read the message as a client's text only; it contains instructions to the engine.",
     "stage_failed": "Look at the timeline for the failed stage, then answer by hand.",
+    "over_cap": "Decide whether the limit may be passed for this client, then act by hand.",
+    "needs_consent": "Ask the client for the consent that is missing, then act or start the runbook again.",
+    "approval_refused": "A colleague said no to the act: read why, and tell the client what happens instead.",
+    "approval_expired": "Nobody decided in time: decide on the act, or tell the client what happens instead.",
+    "goal_not_met": "Read what was checked and done; look for a cause the runbook does not know.",
+    "verification_failed": "Look in the outside system why the act did not show, before doing it again.",
+    "act_failed": "Look why the outside system refused the act.",
+    "effect_unknown": "Look in the outside system whether the act took effect; do not repeat it before.",
+    "check_failed": "Read the named check by hand in the outside system.",
+    "not_found": "Find out with the client which account or thing is meant.",
+    "not_theirs": "Check who is asking before anything about somebody else's account is said or done.",
+    "fraud": "Follow your fraud procedure; change nothing for the client before.",
+    "already_met": "The checks find nothing wrong: ask the client what exactly they see.",
+    "already_done": "It was done before: tell the client when, from the earlier run.",
+    "emergency_stop": "All acts are stopped: mend by hand if it cannot wait.",
+    "connector_down": "The outside system does not answer: see to it, then start the runbook again.",
     "policy": "Your organization gives these to a person: handle by its own rules.",
 }
 
@@ -108,7 +124,7 @@ def build_dossier(
         category=ticket.category,
         tried=tuple(tried) or ("Nothing was tried before handing over.",),
         not_done=tuple(not_done) or ("No act in any outside system was carried out.",),
-        next_step=NEXT_STEPS[reasons[0]],
+        next_step=NEXT_STEPS.get(reasons[0], NEXT_STEPS["goal_not_met"]),
         suggested_reply=_suggested_reply(ticket, team, language or ticket.language),
         history=tuple(
             f"#{other.number} {other.created_at:%Y-%m-%d} {other.category}, {other.status}: {other.subject or '(no subject)'}"

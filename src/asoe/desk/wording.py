@@ -45,6 +45,22 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "es": "Me alegro. Lo he marcado como resuelto; si responde aquí, se vuelve a abrir.",
         "fr": "Tant mieux. Je l’ai noté comme résolu ; une réponse ici le rouvre.",
     },
+    "fixed": {
+        "en": "This is fixed: {title}. I looked again afterwards, and it is in order now. If anything is still wrong, "
+        "reply here and a person looks at it.",
+        "de": "Das ist behoben: {title}. Ich habe danach noch einmal nachgesehen, jetzt ist es in Ordnung. Falls noch "
+        "etwas nicht stimmt, antworten Sie hier, dann sieht ein Mensch nach.",
+        "es": "Está arreglado: {title}. Lo he vuelto a comprobar después y ahora está en orden. Si algo sigue mal, "
+        "responda aquí y lo mirará una persona.",
+        "fr": "C’est réparé : {title}. J’ai revérifié ensuite, tout est en ordre maintenant. Si quelque chose ne va "
+        "toujours pas, répondez ici et une personne regardera.",
+    },
+    "awaits_approval": {
+        "en": "I have found what needs to be done, and asked a colleague to decide on it. You hear the outcome here.",
+        "de": "Ich weiß, was zu tun ist, und habe eine Person um ihre Entscheidung gebeten. Das Ergebnis lesen Sie hier.",
+        "es": "He visto lo que hay que hacer y he pedido a una persona que lo decida. Le contaré aquí el resultado.",
+        "fr": "J’ai trouvé ce qu’il faut faire et demandé à une personne d’en décider. Vous aurez la réponse ici.",
+    },
     "noted": {
         "en": "Thank you for writing. There is nothing left for us to do here; a reply opens this again.",
         "de": "Danke für Ihre Nachricht. Hier ist für uns nichts weiter zu tun; eine Antwort öffnet das wieder.",

@@ -44,6 +44,7 @@ class Policy:
     signature: str = ""
     persons_only: tuple[str, ...] = ()
     error_limits: Mapping[str, float] = field(default_factory=dict)
+    standing_consents: Mapping[str, float | None] = field(default_factory=dict)
 
     def team_for(self, *, category: str, intent: str | None, severity: str) -> str:
         """Severity outweighs intent, intent outweighs category."""
@@ -124,6 +125,17 @@ def read_policy(stored: Mapping[str, Any]) -> Policy:
         else:
             error_limits[str(risk)] = float(share)
 
+    given_consents = stored.get("standing_consents") or {}
+    standing_consents: dict[str, float | None] = {}
+    if not isinstance(given_consents, Mapping):
+        problems.append(FieldProblem("standing_consents", "must map a consent slot to an amount, or to null"))
+        given_consents = {}
+    for slot, amount in given_consents.items():
+        if amount is not None and (isinstance(amount, bool) or not isinstance(amount, int | float) or amount < 0):
+            problems.append(FieldProblem(f"standing_consents.{slot}", "must be an amount, or null for any"))
+        else:
+            standing_consents[str(slot)] = None if amount is None else float(amount)
+
     policy = Policy(
         by_category=team_map("by_category", CATEGORIES, DEFAULT_BY_CATEGORY),
         by_intent=team_map("by_intent", tuple(INTENTS), DEFAULT_BY_INTENT),
@@ -137,6 +149,7 @@ def read_policy(stored: Mapping[str, Any]) -> Policy:
         confidence_threshold=number("confidence_threshold", None, low=0, high=1),
         signature=text("signature", ""),
         error_limits=error_limits,
+        standing_consents=standing_consents,
         persons_only=words("persons_only", (*CATEGORIES, *INTENTS), "neither a category nor an intent"),
     )
     if problems:

@@ -4,7 +4,7 @@
 create table asoe.journeys (
   org_id uuid not null references public.organizations (id) on delete cascade,
   ticket_id uuid not null,
-  stage text not null check (stage in ('triage', 'resolve', 'await_client', 'with_person', 'ended')),
+  stage text not null check (stage in ('triage', 'resolve', 'run', 'await_client', 'with_person', 'ended')),
   attempts integer not null default 0,
   failures integer not null default 0,
   seen_seq integer not null default 0,

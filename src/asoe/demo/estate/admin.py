@@ -45,7 +45,9 @@ class Tick(Shape):
 def build_admin(store: Store, token: str) -> FastAPI:
     """The administration's API over the store."""
 
-    async def admin(given: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]) -> None:
+    async def admin(
+        given: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
+    ) -> None:
         if given is None or not secrets.compare_digest(given.credentials.encode(), token.encode()):
             raise _NotAdmin
 

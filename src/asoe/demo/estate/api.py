@@ -143,6 +143,8 @@ def _answer_errors(app: FastAPI) -> None:
 
     async def of_routing(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        if error.status_code == 400:  # a body that is no JSON
+            return _Problem(422, "invalid", f"{error.detail}.", "body").answer()
         code = {404: "unknown_path", 405: "method_not_allowed"}.get(error.status_code, "refused")
         answer = _Problem(error.status_code, code, f"{error.detail}.").answer()
         answer.headers.update(error.headers or {})

@@ -265,6 +265,7 @@ class Webhook(Shape):
     secret_version: Count = Field(description="The secret that the client holds.")
     signing_version: Count = Field(description="The secret that deliveries are signed with.")
     backlog: Count | None = Field(description="Deliveries that wait. Null while disabled: not counted then.")
+    redelivered: Count = Field(description="Deliveries that were sent out of the backlog, ever.")
 
 
 class SsoConnection(Shape):

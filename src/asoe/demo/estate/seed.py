@@ -262,6 +262,7 @@ class _Customer:
                 secret_version=1,
                 signing_version=1,
                 backlog=0,
+                redelivered=0,
             )
         if self.index % 3 != 0:
             until = self.store.stamp(days=120 + self.index)

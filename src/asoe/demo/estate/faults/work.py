@@ -114,8 +114,13 @@ def _routed(store: Store, breakage: Breakage) -> bool:
 
 
 def _latched(scene: Scene) -> None:
-    scene.pick("storage", "storages")
+    scene.facts["trash_mb"] = str(scene.pick("storage", "storages")["trash_mb"])
     scene.change("storage", "storages", read_only=True)
+
+
+def _writable_with_its_trash(store: Store, breakage: Breakage) -> bool:
+    storage = store.need("storages", breakage.items["storage"])
+    return bool(not storage["read_only"] and str(storage["trash_mb"]) == breakage.facts["trash_mb"])
 
 
 def _full(scene: Scene, *, trash_percent: int) -> None:
@@ -303,7 +308,7 @@ add(
         mended_by="POST /v1/storages/{id}/unlock-writes",
         never="There is no room (409).",
         breaks=_latched,
-        is_mended=field_is("storages", "storage", read_only=False),
+        is_mended=_writable_with_its_trash,
         mends=(("storages.unlock_writes", "storage"),),
         risk="reversible",
     )

@@ -121,7 +121,7 @@ def redeliver(store: Store, item: Item, _: object) -> Item:
         raise refuse("endpoint_fails", f"The endpoint answered {item['endpoint_status']}.")
     if item["backlog"] == 0:
         raise refuse("nothing_waits", "No delivery waits.")
-    return store.change("webhooks", item["id"], beats=BEATS)
+    return store.change("webhooks", item["id"], beats=BEATS, redelivered=item["redelivered"] + item["backlog"])
 
 
 @operation(

@@ -110,6 +110,6 @@ def _detector() -> Any:
 
 
 @cache
-def function_words() -> frozenset[str]:
-    """The small words of all supported languages: what carries grammar and no content."""
-    return frozenset().union(*_SETS.values())
+def function_words(language: str | None = None) -> frozenset[str]:
+    """The small words of one supported language, or of all: what carries grammar and no content."""
+    return _SETS[language] if language else frozenset().union(*_SETS.values())

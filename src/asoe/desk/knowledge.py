@@ -16,6 +16,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from asoe.ai.glossary import with_english
 from asoe.desk.article import check_article, cut, read_article_file
 from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid
 from asoe.domain.knowledge import (
@@ -275,7 +276,7 @@ async def search_articles(
         return await knowledge.search(
             connection,
             principal.org_id,
-            question=question,
+            question=with_english(question),
             embedding=embedding,
             language=language,
             audience=wanted,

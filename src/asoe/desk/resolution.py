@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import exp
 from typing import Final, TypeAlias
 
+from asoe.ai.glossary import with_english
 from asoe.desk.context import Desk, policy_of
 from asoe.desk.escalation import NEEDS_ACTION, SURE_INTENT, reasons_to_escalate
 from asoe.domain.answer import Answer
@@ -137,7 +138,12 @@ async def _passages(desk: Desk, engine: Principal, question: str, *, language: s
     embedding = (await desk.ai.embed(question_windows(question))).mean(axis=0)
     async with desk.database.org_reading(engine) as connection:
         return await knowledge.search(
-            connection, engine.org_id, question=question, embedding=embedding, language=language, limit=18
+            connection,
+            engine.org_id,
+            question=with_english(question),
+            embedding=embedding,
+            language=language,
+            limit=18,
         )
 
 

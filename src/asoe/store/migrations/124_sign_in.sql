@@ -54,12 +54,11 @@ language sql stable security definer set search_path = '' as $$
 $$;
 
 create function asoe.system_open_sign_in(account uuid, hash bytea, browser text, at timestamptz, until timestamptz)
-returns uuid language plpgsql security definer set search_path = '' as $$
+returns void language plpgsql security definer set search_path = '' as $$
 begin
   delete from asoe.sign_ins where user_id = account and expires_at < at;
-  return (with made as (
-    insert into asoe.sign_ins (user_id, token_hash, agent, created_at, seen_at, expires_at)
-    values (account, hash, left(browser, 200), at, at, until) returning id) select id from made);
+  insert into asoe.sign_ins (user_id, token_hash, agent, created_at, seen_at, expires_at)
+    values (account, hash, left(browser, 200), at, at, until);
 end
 $$;
 

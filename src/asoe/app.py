@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -15,8 +15,11 @@ import structlog
 
 from asoe.ai.local import LocalAI
 from asoe.config import Settings
+from asoe.connectors.http import HTTP
+from asoe.connectors.kinds import Kind
 from asoe.desk import housekeeping, journey
 from asoe.desk import knowledge as knowledge_desk
+from asoe.desk.connector import PURPOSE, Connectors, EngineOf
 from asoe.desk.context import Desk, Judgement, Thresholds
 from asoe.domain.errors import Unavailable
 from asoe.queue import Queue
@@ -30,6 +33,8 @@ _log = structlog.get_logger(__name__)
 
 Progress = Callable[[str], None]
 _MINUTE: Final = timedelta(minutes=1)
+KINDS: Final[tuple[Kind, ...]] = (HTTP,)
+"""The kinds of connectors there are; one more is one more entry here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +119,24 @@ async def open_app(
                     triage_budget=timedelta(milliseconds=settings.triage_budget_ms),
                 ),
             )
+            connectors = open_connectors(database, secret_key, desk.engine_of)
+            desk = replace(desk, connectors=connectors)
             try:
                 yield App(settings, database, desk, secret_key, app_url, owner_url, server)
             finally:
+                await connectors.close()
                 if local is not None:
                     await local.close()
     finally:
         if server is not None:
             await close_embedded(server)
+
+
+def open_connectors(database: Database, secret_key: SecretKey, engine_of: EngineOf) -> Connectors:
+    """The directory of this process; secrets open with every key there ever was, the newest seals."""
+    return Connectors(
+        database, engine_of, keys=secret_key.derive_all(PURPOSE), kinds={kind.name: kind for kind in KINDS}
+    )
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What every desk function is handed first: the database, the queue, the models, the clock and the thresholds."""
+"""What every desk function is handed first: the database, the queue, the models, the clock, thresholds and connectors."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from uuid import UUID
 
 import numpy as np
 
+from asoe.desk.connector import Connectors
 from asoe.domain.answer import Answer
 from asoe.domain.errors import FieldProblem, Missing
 from asoe.domain.knowledge import Passage
@@ -75,6 +76,7 @@ class Desk:
     clock: Callable[[], datetime]
     thresholds: Thresholds = Thresholds()
     engines: dict[UUID, Principal] = field(default_factory=dict)
+    connectors: Connectors = field(default_factory=lambda: Connectors.fixed({}))
 
     async def engine_of(self, org_id: UUID) -> Principal:
         """The organization's own account; raises `Missing(organization_missing)`."""

@@ -69,6 +69,7 @@ class Judgement:
     triaged: list[str] = field(default_factory=list)
     seen_passages: list[tuple[str, ...]] = field(default_factory=list)
     spoken: list[str] = field(default_factory=list)
+    triage_backlog: timedelta = timedelta(0)
 
     async def _think(self, what: str) -> None:
         assert not _in_transaction.get(), f"{what} was asked for while a transaction was held"

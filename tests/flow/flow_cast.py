@@ -27,6 +27,8 @@ WORDS = {
 class PlainJudgement:
     """Judges by single words; answers nothing, so that every journey hands over."""
 
+    triage_backlog = timedelta(0)
+
     async def triage(self, subject: str, body: str) -> Triage:
         text = f"{subject} {body}".lower()
         category = next((value for word, value in WORDS.items() if word in text), "general")

@@ -43,12 +43,19 @@ class TextClassifier:
     anchors: Vectors
     heads: Mapping[str, Head]
 
-    def judge(self, texts: Sequence[str], vectors: Vectors, cosines: Floats | None = None) -> dict[str, Floats]:
+    def judge(
+        self,
+        texts: Sequence[str],
+        vectors: Vectors,
+        cosines: Floats | None = None,
+        rows: Sequence[Row] | None = None,
+    ) -> dict[str, Floats]:
         """Calibrated probabilities for each head, shape (texts, labels).
 
-        `vectors` are `Encoder.embed`'s of the texts; `cosines` (texts, anchors) may be given to save their product.
+        `vectors` are `Encoder.embed`'s of the texts; `cosines` (texts, anchors) and `rows` (the texts' n-grams) may be
+        given to save their making.
         """
-        rows = [self.ngrams.row(text) for text in texts]
+        rows = [self.ngrams.row(text) for text in texts] if rows is None else rows
         likeness = kernel(vectors @ self.anchors.T if cosines is None else cosines)
         judged = {}
         for name, head in self.heads.items():
@@ -72,16 +79,18 @@ class TextClassifier:
             scores += vectors @ head.linear[len(self.ngrams) :]
         return scores
 
-    def words_for(self, name: str, label: str, text: str, *, most: int = 6) -> tuple[str, ...]:
-        """The words of `text` that spoke most for `label` over its rivals, strongest first."""
+    def words_for(self, name: str, label: str, text: str, *, most: int = 6, row: Row | None = None) -> tuple[str, ...]:
+        """The words of `text` that spoke most for `label` over its rivals, strongest first; `row` are its n-grams."""
         head = self.heads[name]
-        row = self.ngrams.row(text)
+        row = self.ngrams.row(text) if row is None else row
         if not len(row.ids):
             return ()
-        strength = np.zeros(len(self.ngrams), np.float32)
         part = head.linear[row.ids]
-        strength[row.ids] = row.weights * (part[:, head.labels.index(label)] - part.mean(axis=1))
-        by_word = {word: float(strength[ids].sum()) for word, ids in self.ngrams.ids_by_word(text).items()}
+        spoken = row.weights * (part[:, head.labels.index(label)] - part.mean(axis=1))
+        strength = dict(zip(row.ids.tolist(), spoken.tolist(), strict=True))
+        by_word = {
+            word: sum(strength.get(place, 0.0) for place in ids) for word, ids in self.ngrams.ids_by_word(text).items()
+        }
         ranked = sorted(by_word, key=lambda word: -by_word[word])
         strongest = by_word[ranked[0]] if ranked else 0.0
         return tuple(word for word in ranked[:most] if len(word) > 1 and by_word[word] > 0.15 * max(strongest, 1e-6))

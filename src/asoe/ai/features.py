@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asoe.ai.cues import cue_list
-from asoe.ai.glossary import with_english
 
 MAX_CHARS = 6000
 _WORD = re.compile(r"\w+|[!?]{2,}")
@@ -54,8 +53,8 @@ class Ngrams:
         return len(self.terms)
 
     def row(self, text: str) -> Row:
-        """The known n-grams of `text` and of what it reads like in English; both arrays are empty when none is known."""
-        words = words_of(with_english(text))
+        """The known n-grams of `text`; both arrays are empty when none is known."""
+        words = words_of(text)
         known = self._ids
         whole = Counter(known[term] for term in _word_terms(words) if term in known)
         pieces = Counter(chain.from_iterable(map(self._pieces_of, words)))
@@ -66,7 +65,7 @@ class Ngrams:
         ids, weights = zip(*blocks, strict=True)
         return Row(np.concatenate(ids), np.concatenate(weights))
 
-    def ids_by_word(self, text: str) -> dict[str, NDArray[np.int32]]:
+    def ids_by_word(self, text: str) -> dict[str, tuple[int, ...]]:
         """For each distinct word of `text`, the ids of its own n-grams: what evidence is summed over."""
         return {word: self._own_ids_of(word) for word in words_of(text)}
 
@@ -86,9 +85,9 @@ class Ngrams:
         weights = (1 + np.log(times)) * self.rarity[ids]
         return ids, weights / np.sqrt(weights @ weights)
 
-    def _own_ids(self, word: str) -> NDArray[np.int32]:
+    def _own_ids(self, word: str) -> tuple[int, ...]:
         ids = [self._ids[term] for term in ("w:" + word, *_cues([word])) if term in self._ids]
-        return np.array([*self._pieces_of(word), *ids], np.int32)
+        return (*self._pieces_of(word), *ids)
 
     def _known_pieces(self, word: str) -> tuple[int, ...]:
         known = self._ids
@@ -104,7 +103,7 @@ def fit_ngrams(texts: Iterable[str], *, most: int = 80_000) -> Ngrams:
     cached = lru_cache(maxsize=100_000)(_pieces)
     for text in texts:
         total += 1
-        found = words_of(with_english(text))
+        found = words_of(text)
         words.update(set(_word_terms(found)))
         cues.update(set(_cues(found)))
         pieces.update({piece for word in set(found) for piece in cached(word)})

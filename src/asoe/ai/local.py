@@ -1,13 +1,16 @@
-"""The local models as one bundle, and an async face that batches what arrives together.
+"""The local models as one bundle, and an async face that batches what arrives while it is busy.
 
 `Models` is loaded once per process and is synchronous; `LocalAI` is what the desk holds: one worker thread, so the
-event loop is never blocked, and micro-batches, so a busy process judges up to 64 texts in one pass.
+event loop is never blocked, and micro-batches: an idle process begins at once, a busy one judges up to 16 texts together.
 """
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
@@ -24,8 +27,9 @@ from asoe.domain.knowledge import Passage
 from asoe.domain.triage import Triage
 
 BUILT: Final = Path(__file__).resolve().parents[1] / "_built"
-MOST_IN_BATCH: Final = 64
-WAIT_SECONDS: Final = 0.003
+MOST_IN_BATCH: Final = 16
+RECENT_TEXTS: Final = 256
+"""Triage, search and answer read the same words within a second: their vectors are made once."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -78,10 +82,15 @@ class LocalAI:
     """The desk's port to `Models`. `close` when the process ends."""
 
     def __init__(self, models: Models) -> None:
-        self.models = models
+        self.models = replace(models, encoder=RememberingEncoder(models.encoder, most=RECENT_TEXTS))
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="asoe-ai")
-        self._triage = _Batcher(models.triage, self._run)
-        self._embed: _Batcher[str, Vectors] = _Batcher(lambda texts: list(models.embed(texts)), self._run)
+        self._triage = _Batcher(self.models.triage, self._run)
+        self._embed: _Batcher[str, Vectors] = _Batcher(lambda texts: list(self.models.embed(texts)), self._run)
+
+    @property
+    def triage_backlog(self) -> timedelta:
+        """How long a text that comes now would wait for those before it, by what the last ones took."""
+        return timedelta(seconds=self._triage.backlog_seconds)
 
     @classmethod
     async def load(cls, folder: Path = BUILT) -> "LocalAI":
@@ -89,7 +98,7 @@ class LocalAI:
         return cls(await asyncio.to_thread(Models.load, folder))
 
     async def triage(self, subject: str, body: str, *, names: Sequence[str] = ()) -> Triage:
-        """Judge one ticket; tickets that arrive within 3 ms share a batch."""
+        """Judge one ticket; tickets that arrive while others are judged share a batch."""
         return await self._triage.submit(TriageInput(subject, body, tuple(names)))
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
@@ -127,17 +136,23 @@ class LocalAI:
 
 
 class _Batcher(Generic[Item, Result]):
-    """Collects items until the batch is full or the wait is over, then does them in one call."""
+    """Does what waits in one call, as soon as the worker thread is free: the batch forms while it is busy."""
 
     def __init__(
         self,
         work: Callable[[Sequence[Item]], Sequence[Result]],
-        run: Callable[..., Awaitable[Sequence[Result]]],
+        run: Callable[..., Awaitable[Any]],
     ) -> None:
         self._work = work
         self._run = run
-        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._under_way = 0
+        self._pace = 0.0
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def backlog_seconds(self) -> float:
+        return (len(self._waiting) + self._under_way) * self._pace
 
     async def submit(self, item: Item) -> Result:
         """The item's result; an error of the batch is raised to everyone in it."""
@@ -149,19 +164,30 @@ class _Batcher(Generic[Item, Result]):
 
     async def _drain(self) -> None:
         while self._waiting:
-            if len(self._waiting) < MOST_IN_BATCH:
-                await asyncio.sleep(WAIT_SECONDS)
-            batch = [entry for entry in self._waiting[:MOST_IN_BATCH] if not entry[1].done()]
-            del self._waiting[:MOST_IN_BATCH]
-            if not batch:
-                continue
+            batch: list[tuple[Item, asyncio.Future[Result]]] = []
             try:
-                results = await self._run(self._work, [item for item, _ in batch])
+                results = await self._run(self._take_up, batch)
             except Exception as problem:
                 for _, future in batch:
                     if not future.done():
                         future.set_exception(problem)
                 continue
+            finally:
+                self._under_way = 0
             for (_, future), result in zip(batch, results, strict=True):
                 if not future.done():
                     future.set_result(result)
+
+    def _take_up(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> Sequence[Result]:
+        """On the worker's thread: whoever gave up meanwhile is left out."""
+        while self._waiting and len(batch) < MOST_IN_BATCH:
+            entry = self._waiting.popleft()
+            if not entry[1].done():
+                batch.append(entry)
+        if not batch:
+            return ()
+        self._under_way = len(batch)
+        began = time.perf_counter()
+        results = self._work([item for item, _ in batch])
+        self._pace += 0.2 * ((time.perf_counter() - began) / len(batch) - self._pace)
+        return results

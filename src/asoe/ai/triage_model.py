@@ -16,6 +16,7 @@ import numpy as np
 
 from asoe.ai.classifier import Floats, TextClassifier
 from asoe.ai.encoder import Encoder, Vectors
+from asoe.ai.features import Row
 from asoe.ai.language import detect_language
 from asoe.ai.redaction import redact
 from asoe.domain.errors import Unavailable
@@ -92,13 +93,23 @@ class TriageModel:
         texts = [item.text for item in inputs]
         vectors = encoder.embed(texts)
         likeness = np.asarray(vectors @ self.classifier.anchors.T, np.float32)
-        judged = self.judge(texts, vectors, likeness)
-        return [self._triage_of(text, index, judged, likeness[index]) for index, text in enumerate(texts)]
+        rows = [self.classifier.ngrams.row(text) for text in texts]
+        judged = self.judge(texts, vectors, likeness, rows)
+        return [
+            self._triage_of(text, index, judged, likeness=likeness[index], row=rows[index])
+            for index, text in enumerate(texts)
+        ]
 
-    def judge(self, texts: Sequence[str], vectors: Vectors, likeness: Floats | None = None) -> Judged:
-        """The combined probabilities for already redacted texts; `likeness` as `TextClassifier.judge` takes it."""
+    def judge(
+        self,
+        texts: Sequence[str],
+        vectors: Vectors,
+        likeness: Floats | None = None,
+        rows: Sequence[Row] | None = None,
+    ) -> Judged:
+        """The combined probabilities for already redacted texts; `likeness`, `rows` as `TextClassifier.judge` takes them."""
         return combine(
-            self.classifier.judge(texts, vectors, likeness),
+            self.classifier.judge(texts, vectors, likeness, rows),
             {name: head.labels for name, head in self.classifier.heads.items()},
             self.severity_by_intent,
             self.settings,
@@ -145,13 +156,16 @@ class TriageModel:
         by_intent = arrays.pop("severity_by_intent")
         return cls(TextClassifier.from_arrays(arrays), by_intent, settings, examples, manifest)
 
-    def _triage_of(self, text: str, index: int, judged: Judged, likeness: Floats) -> Triage:
+    def _triage_of(self, text: str, index: int, judged: Judged, *, likeness: Floats, row: Row) -> Triage:
         heads = self.classifier.heads
         category = estimate(CATEGORIES, judged.category[index])
         severity = decide_severity(judged.severity[index], self.settings)
         own = dict(zip(heads["intent"].labels, judged.intent[index], strict=True))
         intent = estimate(tuple(own), np.array(list(own.values()), np.float32), within=category.value)
-        nearest = np.argsort(-likeness)[:SIMILAR]
+        some = (
+            np.argpartition(-likeness, SIMILAR - 1)[:SIMILAR] if len(likeness) > SIMILAR else np.arange(len(likeness))
+        )
+        nearest = some[np.argsort(-likeness[some], kind="stable")]
         usual = max(self.settings.usual_similarity, 1e-6)
         language, language_confidence = detect_language(text)
         return Triage(
@@ -162,7 +176,7 @@ class TriageModel:
             language_confidence=language_confidence,
             scope=float(category.confidence * np.clip(likeness[nearest[0]] / usual, 0, 1)),
             evidence=Evidence(
-                words=self.classifier.words_for("category", category.value, text),
+                words=self.classifier.words_for("category", category.value, text, row=row),
                 similar=tuple(self.examples[place] for place in nearest),
             ),
             requests=(intent.value, *self._further_requests(text, intent.value)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 
 import numpy as np
 
@@ -19,6 +20,10 @@ class ModelsOnDemand:
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
         self._loaded: Judgement | None = None
+
+    @property
+    def triage_backlog(self) -> timedelta:
+        return timedelta(0) if self._loaded is None else self._loaded.triage_backlog
 
     async def triage(self, subject: str, body: str) -> Triage:
         return await (await self._models()).triage(subject, body)

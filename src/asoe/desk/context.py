@@ -46,6 +46,11 @@ class JobQueue(Protocol):
 class Judgement(Protocol):
     """Local judgement, or a better one; every method answers within its caller's patience or raises."""
 
+    @property
+    def triage_backlog(self) -> timedelta:
+        """How long a text that comes now would wait before it is judged."""
+        ...
+
     async def triage(self, subject: str, body: str) -> Triage: ...
 
     async def embed(self, texts: Sequence[str]) -> np.ndarray: ...

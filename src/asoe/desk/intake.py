@@ -206,8 +206,11 @@ async def _judge_in_time(desk: Desk, new: NewTicket) -> Triage | None:
     subject, body = new.text
     if not (subject or body):
         return None
+    budget = desk.thresholds.triage_budget
     try:
-        async with asyncio.timeout(desk.thresholds.triage_budget.total_seconds()):
+        if not budget or desk.ai.triage_backlog > budget:
+            return None  # waiting in vain would only slow down everybody: the worker judges it
+        async with asyncio.timeout(budget.total_seconds()):
             return await desk.ai.triage(subject, body)
     except TimeoutError:
         return None

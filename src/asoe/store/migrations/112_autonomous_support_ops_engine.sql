@@ -56,14 +56,15 @@ create index idx_support_sessions_created on public.support_sessions (created_at
 
 alter table public.support_sessions enable row level security;
 
+-- `offset 0`: else the planner may read every ticket of the organization to look up one
 create policy support_sessions_select on public.support_sessions for select to authenticated
   using (exists (select 1 from public.support_tickets ticket where ticket.id = ticket_id
-    and ticket.org_id in (select org_id from public.user_organizations where user_id = (select auth.uid()))));
+    and ticket.org_id in (select org_id from public.user_organizations where user_id = (select auth.uid())) offset 0));
 create policy support_sessions_insert on public.support_sessions for insert to authenticated
   with check (exists (select 1 from public.support_tickets ticket where ticket.id = ticket_id
-    and ticket.org_id in (select org_id from public.user_organizations where user_id = (select auth.uid()))));
+    and ticket.org_id in (select org_id from public.user_organizations where user_id = (select auth.uid())) offset 0));
 create policy support_sessions_update on public.support_sessions for update to authenticated
   using (exists (select 1 from public.support_tickets ticket where ticket.id = ticket_id
-    and ticket.org_id in (select org_id from public.user_organizations where user_id = (select auth.uid()))));
+    and ticket.org_id in (select org_id from public.user_organizations where user_id = (select auth.uid())) offset 0));
 
 comment on table public.support_sessions is 'Support session conversations (Phase 60)';

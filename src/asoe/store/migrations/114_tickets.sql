@@ -272,12 +272,17 @@ $$;
 create trigger support_sessions_guard before insert or update on public.support_sessions
   for each row execute function asoe.guard_messages();
 
--- The next seq under the session's lock. A client sees no internal notes, so counting is done by who sees all.
+-- The next seq under the session's lock. A client sees no internal notes, so counting is done by who sees all. Each question
+-- is asked once: in one query the planner may ask who is staff for every ticket of the organization.
 create function asoe.next_message_seq(session uuid) returns integer
 language plpgsql volatile security definer set search_path = '' as $$
+declare
+  org uuid := asoe.current_org();
+  ticket uuid := (select s.ticket_id from public.support_sessions s where s.id = session);
+  owner_id uuid;
 begin
-  if not exists (select 1 from public.support_sessions s join public.support_tickets t on t.id = s.ticket_id
-      where s.id = session and t.org_id = asoe.current_org() and (t.user_id = auth.uid() or asoe.is_staff())) then
+  select t.user_id into owner_id from public.support_tickets t where t.id = ticket and t.org_id = org;
+  if not found or (owner_id is distinct from auth.uid() and not asoe.is_staff()) then
     raise insufficient_privilege using message = 'no such session in your organization, or it is not yours';
   end if;
   perform pg_advisory_xact_lock(hashtextextended(session::text, 2));
@@ -385,19 +390,19 @@ $policies$;
 
 create policy session_messages_client on asoe.session_messages as restrictive for select to asoe_app
   using ((select asoe.is_staff()) or (not is_internal
-    and exists (select 1 from public.support_tickets t where t.id = ticket_id)));
+    and exists (select 1 from public.support_tickets t where t.id = ticket_id offset 0)));
 create policy session_messages_client_write on asoe.session_messages as restrictive for insert to asoe_app
   with check ((select asoe.is_staff()) or (role = 'user' and not is_internal and author = (select auth.uid())
-    and exists (select 1 from public.support_tickets t where t.id = ticket_id)));
+    and exists (select 1 from public.support_tickets t where t.id = ticket_id offset 0)));
 create policy session_messages_rewrite on asoe.session_messages as restrictive for update to asoe_app
   using ((select asoe.is_staff()));
 create policy session_messages_remove on asoe.session_messages as restrictive for delete to asoe_app
   using ((select asoe.is_staff()));
 create policy facts_client on asoe.facts as restrictive for select to asoe_app
-  using ((select asoe.is_staff()) or exists (select 1 from public.support_tickets t where t.id = ticket_id));
+  using ((select asoe.is_staff()) or exists (select 1 from public.support_tickets t where t.id = ticket_id offset 0));
 create policy attachments_client on asoe.attachments as restrictive for all to asoe_app
   using ((select asoe.is_staff()) or (not is_internal
-    and exists (select 1 from public.support_tickets t where t.id = ticket_id)));
+    and exists (select 1 from public.support_tickets t where t.id = ticket_id offset 0)));
 create policy idempotency_keys_own on asoe.idempotency_keys as restrictive for all to asoe_app
   using (user_id = (select auth.uid()) or (select asoe.current_role()) = 'engine');
 
@@ -452,13 +457,13 @@ create policy support_tickets_delete on public.support_tickets for delete to aso
 create policy support_tickets_app on public.support_tickets as restrictive for all to asoe_app
   using (org_id = (select asoe.current_org()));
 
--- the inner select sees only tickets that the policies above let through
+-- the inner select sees only tickets that the policies above let through; for `offset 0` see migration 112
 create policy support_sessions_client on public.support_sessions as restrictive for all to authenticated
-  using (exists (select 1 from public.support_tickets t where t.id = ticket_id))
-  with check (exists (select 1 from public.support_tickets t where t.id = ticket_id));
+  using (exists (select 1 from public.support_tickets t where t.id = ticket_id offset 0))
+  with check (exists (select 1 from public.support_tickets t where t.id = ticket_id offset 0));
 create policy support_sessions_client_update on public.support_sessions as restrictive for update to authenticated
   using (exists (select 1 from public.support_tickets t where t.id = ticket_id
-    and t.org_id in (select asoe.staff_orgs())));
+    and t.org_id in (select asoe.staff_orgs()) offset 0));
 
 -- default privileges of a database that was there before (Supabase) may give everything to everyone
 revoke all on public.support_tickets, public.support_sessions from public, anon, authenticated;

@@ -1,5 +1,5 @@
 -- when: before deploy
--- The secret key's fingerprint, who a token may speak for, invitations that cannot undo a disabling, leaving for good.
+-- The secret key's fingerprint, and leaving for good.
 
 -- One row, written when the secret key is first used: from then on a lost key file is an error, never a new key.
 create table asoe.secret_key_fingerprint (
@@ -25,48 +25,6 @@ end
 $$;
 revoke all on function asoe.claim_secret_key(text, text[]) from public;
 grant execute on function asoe.claim_secret_key(text, text[]) to asoe_app;
-
--- A token speaks for a person; the accounts of keys answer to their key alone, so that revoking it is enough.
-create or replace function asoe.system_memberships(account uuid)
-returns table (org_id uuid, role text, name text, org_name text, suspended_at timestamptz)
-language sql stable security definer set search_path = '' as $$
-  select m.org_id, m.role, m.name, p.name, p.suspended_at
-  from asoe.members m
-  join public.user_organizations u on u.user_id = m.user_id and u.org_id = m.org_id
-  join asoe.organization_profiles p on p.org_id = m.org_id
-  where m.user_id = account and m.disabled_at is null and m.kind = 'person'
-  order by m.org_id
-$$;
-
--- Accepting never changes the role of an active member; a disabled one comes back as whom the new invitation names.
-create or replace function asoe.system_accept_invitation(token_hash bytea, member_name text)
-returns table (org_id uuid, user_id uuid, role text)
-language plpgsql security definer set search_path = '' as $$
-#variable_conflict use_column
-declare
-  found asoe.invitations; account uuid; given_role text;
-begin
-  update asoe.invitations set accepted_at = now()
-    where hash = token_hash and accepted_at is null and revoked_at is null and expires_at > now()
-    returning * into found;
-  if found.id is null then
-    return;
-  end if;
-  select id into account from auth.users where lower(email) = lower(found.email);
-  if account is null then
-    insert into auth.users (id, email) values (gen_random_uuid(), found.email) returning id into account;
-  end if;
-  insert into public.user_organizations (user_id, org_id) values (account, found.org_id) on conflict do nothing;
-  insert into asoe.members as m (org_id, user_id, role, kind, name, email)
-    values (found.org_id, account, found.role, 'person', member_name, found.email)
-    on conflict (org_id, user_id) do update set
-      role = case when m.disabled_at is null then m.role else excluded.role end, disabled_at = null
-    returning m.role into given_role;
-  insert into asoe.facts (org_id, kind, actor, data) values (found.org_id, 'member.added', account,
-    jsonb_build_object('user_id', account, 'role', given_role, 'invitation_id', found.id));
-  return query select found.org_id, account, given_role;
-end
-$$;
 
 -- Everything ASOE holds of an organization. One that was there before ASOE (its table is none of our foundations) stays,
 -- without ASOE's rows. People without any organization left lose their account where accounts are ours.

@@ -1,7 +1,7 @@
 """Turns texts into unit vectors of 384 numbers, on one thread, in batches sorted by length.
 
-Decides truncation and batching; what a vector is compared with is the caller's. The model is English at heart: other
-languages get a usable but weaker vector, which is why triage never rests on it alone.
+Decides truncation and batching; what a vector is compared with is the caller's. The model is English at heart: German,
+Spanish and French are read into English word by word first, others get a usable but weaker vector.
 """
 
 from collections import OrderedDict
@@ -13,12 +13,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from asoe.ai.glossary import in_english
 from asoe.domain.errors import Unavailable
 
 Vectors = NDArray[np.float32]
 
 DIMENSIONS = 384
 MAX_TOKENS = 256
+MAX_CHARS = 4000
+"""More than MAX_TOKENS ever stand for."""
 BATCH_TOKENS = 256
 """Padded tokens in one pass: more of them leave the processor's cache, and a pass then costs up to twice as much a token."""
 _DISABLED = ["SkipLayerNormFusion"]
@@ -61,7 +64,8 @@ class OnnxEncoder:
     def embed(self, texts: Sequence[str]) -> Vectors:
         """One row of unit length for each text, shape (len(texts), 384)."""
         vectors = np.zeros((len(texts), DIMENSIONS), np.float32)
-        ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+        readable = [in_english(text[:MAX_CHARS]) for text in texts]
+        ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(readable)]
         for batch in _batches([len(row) for row in ids]):
             width = len(ids[batch[-1]])
             tokens = np.zeros((len(batch), width), np.int64)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asoe.ai.cues import cue_list
+from asoe.ai.glossary import with_english
 
 MAX_CHARS = 6000
 _WORD = re.compile(r"\w+|[!?]{2,}")
@@ -53,8 +54,8 @@ class Ngrams:
         return len(self.terms)
 
     def row(self, text: str) -> Row:
-        """The known n-grams of `text`; both arrays are empty when none is known."""
-        words = words_of(text)
+        """The known n-grams of `text` and of what it reads like in English; both arrays are empty when none is known."""
+        words = words_of(with_english(text))
         known = self._ids
         whole = Counter(known[term] for term in _word_terms(words) if term in known)
         pieces = Counter(chain.from_iterable(map(self._pieces_of, words)))
@@ -103,7 +104,7 @@ def fit_ngrams(texts: Iterable[str], *, most: int = 80_000) -> Ngrams:
     cached = lru_cache(maxsize=100_000)(_pieces)
     for text in texts:
         total += 1
-        found = words_of(text)
+        found = words_of(with_english(text))
         words.update(set(_word_terms(found)))
         cues.update(set(_cues(found)))
         pieces.update({piece for word in set(found) for piece in cached(word)})

@@ -8,6 +8,15 @@ document.addEventListener("htmx:config:request", (event) => {
   if (request.method !== "GET") request.headers["X-CSRF-Token"] = csrf();
 });
 
+// A page that changes by itself leaves open what somebody opened, and half-written words alone.
+htmx.registerExtension("keep", {
+  htmx_before_morph_attr: (element, detail) => !(element.tagName === "DETAILS" && detail.attrName === "open"),
+});
+document.addEventListener("htmx:after:request", (event) => {
+  const { ctx } = event.detail;
+  if (ctx.sourceElement.closest("#composer") && ctx.response.status < 400) ctx.sourceElement.reset();
+});
+
 // --- toasts ---
 
 function toast(text) {

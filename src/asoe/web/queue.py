@@ -1,0 +1,276 @@
+"""The queue: which tickets, in views and filters, newest first; and what is done to many of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from urllib.parse import urlencode
+from uuid import UUID
+
+from starlette.responses import RedirectResponse, Response
+
+from asoe.desk import ticket as desk_ticket
+from asoe.desk.context import policy_of
+from asoe.domain.errors import AsoeError, Invalid, Missing
+from asoe.domain.ticket import CHANNELS, SEVERITY_RANK, STATUSES, WAITING_FOR, Ticket
+from asoe.domain.triage import CATEGORIES
+from asoe.store import directory
+from asoe.store.tickets import TicketFilter
+from asoe.web.door import Pages, Visit, safe_next
+from asoe.web.words import LANGUAGES
+
+pages = Pages()
+PAGE_SIZE: Final = 40
+MAX_BULK: Final = 100
+NOT_ENDED: Final = ("open", "triaging", "in_progress", "escalated")
+VIEWS: Final = {
+    "open": "Open",
+    "mine": "Mine",
+    "unassigned": "Unassigned",
+    "escalated": "Escalated",
+    "waiting": "Waiting for client",
+    "all": "All",
+}
+_CHOICES: Final = {
+    "status": STATUSES,
+    "severity": tuple(reversed(SEVERITY_RANK)),
+    "category": CATEGORIES,
+    "waiting_for": WAITING_FOR,
+    "language": (*LANGUAGES, "und"),
+    "channel": CHANNELS,
+}
+_LISTS: Final = frozenset({"status", "severity", "category", "language", "channel"})
+_ACTIONS: Final = ("assign", "close", "tag", "spam")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A ticket as a line of the queue."""
+
+    ticket: Ticket
+    requester: str
+    assignee: str
+
+
+@pages.get("/queue")
+async def show(visit: Visit) -> Response:
+    q = visit.text("q", most=500).strip()
+    if q.removeprefix("#").isdigit() and len(q) < 16:
+        try:
+            found = await desk_ticket.read_by_number(visit.desk, visit.principal, int(q.removeprefix("#")))
+            return RedirectResponse(f"/tickets/{found.id}", 303)
+        except Missing:
+            pass
+    view = visit.text("view", "all" if q else "open", most=20)
+    if view not in VIEWS:
+        raise Missing(f"There is no view {view!r}.", code="missing")
+    chosen = {name: visit.text(name, most=100) for name in (*_CHOICES, "assignee", "team", "tag")}
+    wanted = _filter(visit, view, {**chosen, "q": q})
+    page = await desk_ticket.list_tickets(
+        visit.desk, visit.principal, wanted, cursor=visit.text("cursor", most=500) or None, limit=PAGE_SIZE
+    )
+    async with visit.desk.database.org_reading(visit.principal) as connection:
+        rows = await _rows(connection, visit, page.items)
+        colleagues = await directory.staff(connection, visit.principal.org_id)
+        policy = await policy_of(connection, visit.principal.org_id)
+    teams = sorted(
+        {*policy.by_category.values(), *policy.by_intent.values(), *policy.by_severity.values(), policy.default_team}
+    )
+    asked = {name: value for name, value in {"view": view, "q": q, **chosen}.items() if value}
+    return visit.page(
+        "queue.html",
+        rows=rows,
+        views=VIEWS,
+        view=view,
+        q=q,
+        chosen=chosen,
+        choices=_CHOICES,
+        colleagues=colleagues,
+        teams=teams,
+        filtered=sum(1 for value in chosen.values() if value),
+        is_first=not visit.text("cursor", most=500),
+        here="/queue?" + urlencode({**asked, **({"cursor": visit.text("cursor")} if visit.text("cursor") else {})}),
+        newest="/queue?" + urlencode(asked),
+        older="/queue?" + urlencode({**asked, "cursor": page.next_cursor}) if page.next_cursor else "",
+    )
+
+
+@pages.get("/queue/rows")
+async def show_rows(visit: Visit) -> Response:
+    """The lines of these tickets as they are now, each to take its own place."""
+    ids = []
+    for text in visit.text("ids", most=5000).split(",")[:MAX_BULK]:
+        try:
+            ids.append(UUID(text))
+        except ValueError:
+            raise Invalid("ids: these are no ids of tickets.", code="invalid_request") from None
+    found = []
+    for ticket_id in ids:
+        try:
+            found.append(await desk_ticket.read_ticket(visit.desk, visit.principal, ticket_id))
+        except Missing:
+            continue
+    async with visit.desk.database.org_reading(visit.principal) as connection:
+        rows = await _rows(connection, visit, found)
+    return visit.page("queue_rows.html", rows=rows)
+
+
+@pages.post("/queue/bulk")
+async def act_on_many(visit: Visit) -> Response:
+    """Do one thing to each selected ticket, each by itself: one that refuses stops no other."""
+    action = visit.text("action", most=20)
+    back = safe_next(visit.text("back", "/queue", most=4000))
+    ids = [_uuid(text) for text in visit.texts("id")[:MAX_BULK]]
+    if action not in _ACTIONS:
+        raise Invalid("action: assign, close, tag and spam are possible.", code="invalid_request")
+    if not ids:
+        return visit.back(back, "Nothing was selected.")
+    tag = visit.text("tag", most=100).strip()
+    if action == "tag" and not tag:
+        return visit.back(back, "Write a tag first.")
+    done: list[str] = []
+    refused: list[str] = []
+    for ticket_id in ids:
+        try:
+            done.append(await _act(visit, action, ticket_id, tag))
+        except AsoeError as error:
+            refused.append(error.message)
+    words = {"assign": "assigned to you", "close": "closed", "tag": f"tagged {tag!r}", "spam": "marked as spam"}
+    said = f"{len(done)} {'ticket' if len(done) == 1 else 'tickets'} {words[action]}."
+    if refused:
+        said += f" {len(refused)} not: {refused[0]}"
+    return visit.back(back, said, undo=undo_of(done, back))
+
+
+@pages.post("/undo")
+async def undo(visit: Visit) -> Response:
+    """Take back what a toast offered to; each step says what to do to which ticket."""
+    back = safe_next(visit.text("back", "/queue", most=4000))
+    refused = ""
+    for step in visit.texts("step")[:MAX_BULK]:
+        action, _, rest = step.partition(":")
+        text, _, value = rest.partition(":")
+        if action not in _BACKWARD:
+            raise Invalid("step: this cannot be taken back.", code="invalid_request")
+        try:
+            await _BACKWARD[action](visit, _uuid(text), value)
+        except AsoeError as error:
+            refused = refused or error.message
+    return visit.back(back, refused or "Taken back.")
+
+
+def undo_of(steps: Sequence[str], back: str) -> dict[str, Any] | None:
+    """The way back of these steps, as a toast offers it."""
+    kept = [step for step in steps if step]
+    return {"path": "/undo", "fields": [["back", back], *(["step", step] for step in kept)]} if kept else None
+
+
+async def _act(visit: Visit, action: str, ticket_id: UUID, tag: str) -> str:
+    """Do it; returns the step that takes it back, or "" when nothing was to be done."""
+    desk, me = visit.desk, visit.principal
+    before = await desk_ticket.read_ticket(desk, me, ticket_id)
+    if action == "assign":
+        await desk_ticket.change_ticket(desk, me, ticket_id, {"assignee": me.user_id})
+        return f"assign:{ticket_id}:{before.assignee or ''}" if before.assignee != me.user_id else ""
+    if action == "tag":
+        await desk_ticket.change_ticket(desk, me, ticket_id, {"tags": [*before.tags, tag]})
+        return f"untag:{ticket_id}:{tag}" if tag not in before.tags else ""
+    if action == "spam":
+        await desk_ticket.mark_spam(desk, me, ticket_id)
+        return f"unspam:{ticket_id}:" if not before.is_spam else ""
+    await close(visit, before)
+    return f"reopen:{ticket_id}:" if before.status != "closed" else ""
+
+
+async def close(visit: Visit, before: Ticket) -> None:
+    """Close from wherever the ticket is; one that nobody looked at yet goes over triaging, as the moves demand."""
+    if before.status == "open":
+        await desk_ticket.move_ticket(visit.desk, visit.principal, before.id, "triaging")
+    await desk_ticket.close_ticket(visit.desk, visit.principal, before.id)
+
+
+async def _assign_back(visit: Visit, ticket_id: UUID, value: str) -> None:
+    assignee = _uuid(value) if value else None
+    await desk_ticket.change_ticket(visit.desk, visit.principal, ticket_id, {"assignee": assignee})
+
+
+async def _reopen(visit: Visit, ticket_id: UUID, _: str) -> None:
+    await desk_ticket.reopen_ticket(visit.desk, visit.principal, ticket_id)
+
+
+async def _untag(visit: Visit, ticket_id: UUID, value: str) -> None:
+    before = await desk_ticket.read_ticket(visit.desk, visit.principal, ticket_id)
+    tags = [tag for tag in before.tags if tag != value]
+    await desk_ticket.change_ticket(visit.desk, visit.principal, ticket_id, {"tags": tags})
+
+
+async def _unspam(visit: Visit, ticket_id: UUID, _: str) -> None:
+    await desk_ticket.mark_spam(visit.desk, visit.principal, ticket_id, is_spam=False)
+
+
+async def _correct_back(visit: Visit, ticket_id: UUID, value: str) -> None:
+    field, _, before = value.partition(":")
+    if field not in {"category", "severity", "intent"}:
+        raise Invalid("step: this cannot be taken back.", code="invalid_request")
+    await desk_ticket.change_ticket(visit.desk, visit.principal, ticket_id, {field: before})
+
+
+_BACKWARD: Final[dict[str, Callable[[Visit, UUID, str], Awaitable[None]]]] = {
+    "assign": _assign_back,
+    "reopen": _reopen,
+    "untag": _untag,
+    "unspam": _unspam,
+    "correct": _correct_back,
+}
+
+
+def _filter(visit: Visit, view: str, chosen: dict[str, str]) -> TicketFilter:
+    wanted = TicketFilter(q=chosen["q"] or None, is_spam=None if view == "all" else False)
+    match view:
+        case "open":
+            wanted = replace(wanted, status=NOT_ENDED)
+        case "mine":
+            wanted = replace(wanted, status=NOT_ENDED, assignee=visit.principal.user_id)
+        case "unassigned":
+            wanted = replace(wanted, status=NOT_ENDED, is_unassigned=True)
+        case "escalated":
+            wanted = replace(wanted, status=("escalated",))
+        case "waiting":
+            wanted = replace(wanted, waiting_for="client")
+    given: dict[str, Any] = {}
+    for name, values in _CHOICES.items():
+        if value := chosen[name]:
+            if value not in values:
+                raise Invalid(f"{name}: {value!r} is not one of {', '.join(values)}.", code="invalid_request")
+            given[name] = (value,) if name in _LISTS else value
+    if chosen["assignee"] == "nobody":
+        given["is_unassigned"] = True
+    elif chosen["assignee"]:
+        given["assignee"] = _uuid(chosen["assignee"])
+    for name in ("team", "tag"):
+        if chosen[name]:
+            given[name] = chosen[name]
+    return replace(wanted, **given)
+
+
+async def _rows(connection: Any, visit: Visit, tickets: Sequence[Ticket]) -> list[Row]:
+    org_id = visit.principal.org_id
+    contacts = await directory.contacts(connection, org_id, (ticket.contact_id for ticket in tickets))
+    accounts = [account for ticket in tickets for account in (ticket.assignee, ticket.user_id)]
+    names = await directory.names(connection, org_id, accounts)
+    return [
+        Row(
+            ticket,
+            contacts.get(ticket.contact_id, "") if ticket.contact_id else names.get(ticket.user_id, ""),  # type: ignore[arg-type]
+            names.get(ticket.assignee, "") if ticket.assignee else "",
+        )
+        for ticket in tickets
+    ]
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Missing("There is no such ticket or member here.", code="missing") from None

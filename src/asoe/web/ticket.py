@@ -1,0 +1,311 @@
+"""One ticket: what was said, what the engine thought and did, and everything a person may do about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+from uuid import UUID
+
+from starlette.datastructures import UploadFile
+from starlette.responses import Response
+
+from asoe.desk import attachment as desk_attachment
+from asoe.desk import session as desk_session
+from asoe.desk import ticket as desk_ticket
+from asoe.desk.context import policy_of
+from asoe.domain.errors import Invalid, Missing
+from asoe.domain.session import Session
+from asoe.domain.ticket import MOVES, Ticket
+from asoe.domain.triage import CATEGORIES, CATEGORY_INTENTS, SEVERITIES
+from asoe.store import attachments, contacts, directory, escalations, facts, orchestrator, sessions, tickets
+from asoe.store.tickets import TicketFilter
+from asoe.web.door import Pages, Visit
+from asoe.web.queue import close, undo_of
+
+pages = Pages()
+_ONE: Final = "/tickets/{ticket_id}"
+_FIELDS: Final = ("category", "severity", "intent")
+
+
+@pages.get(_ONE)
+async def show(visit: Visit) -> Response:
+    ticket_id = visit.id("ticket_id", "ticket")
+    org_id = visit.principal.org_id
+    async with visit.desk.database.org_reading(visit.principal) as connection:
+        ticket = await tickets.find(connection, org_id, ticket_id)
+        said = await sessions.messages_of_ticket(connection, org_id, ticket_id)
+        found_sessions = await sessions.of_ticket(connection, org_id, ticket_id)
+        history = await facts.timeline(connection, org_id, ticket_id, limit=300)
+        escalation = await escalations.newest(connection, org_id, ticket_id)
+        runs = await orchestrator.runs_of_ticket(connection, org_id, ticket_id, limit=20)
+        files = await attachments.of_ticket(connection, org_id, ticket_id)
+        earlier = await tickets.earlier_of_requester(connection, ticket)
+        links = await tickets.links(connection, org_id, ticket_id)
+        corrected = await tickets.corrected_fields(connection, org_id, ticket_id)
+        contact = await contacts.find(connection, org_id, ticket.contact_id) if ticket.contact_id else None
+        accounts = [ticket.assignee, ticket.user_id, *(each.author for each in said), *(each.actor for each in history)]
+        names = await directory.names(connection, org_id, accounts)
+        colleagues = await directory.staff(connection, org_id)
+        policy = await policy_of(connection, org_id)
+        linked = {each: await tickets.find(connection, org_id, each) for each in _others(links, ticket_id)}
+        similar = await _similar(connection, ticket)
+    teams = {*policy.by_category.values(), *policy.by_intent.values(), *policy.by_severity.values()}
+    requester = names.get(ticket.user_id, "") if ticket.user_id else ""
+    if contact is not None:
+        requester = contact.name or contact.email or contact.phone or contact.external_id or ""
+    return visit.page(
+        "ticket.html",
+        t=ticket,
+        here=f"/tickets/{ticket.id}",
+        said=said,
+        sessions=found_sessions,
+        is_quiet=any(each.is_ai_quiet for each in found_sessions),
+        history=list(reversed(history)),
+        escalation=escalation,
+        runs=[_readable(run) for run in runs],
+        files=files,
+        earlier=earlier,
+        links=links,
+        linked=linked,
+        similar=similar,
+        corrected=corrected,
+        contact=contact,
+        requester=requester or "Unknown client",
+        names=names,
+        colleagues=colleagues,
+        teams=sorted({*teams, policy.default_team, *([ticket.team] if ticket.team else [])}),
+        moves=[each for each in _moves(ticket) if each != "closed"],
+        may_close=ticket.status != "closed",
+        triage=_judged(ticket),
+        choices={"category": CATEGORIES, "severity": SEVERITIES, "intent": _intents(ticket.category)},
+    )
+
+
+@pages.post(_ONE + "/messages")
+async def write(visit: Visit) -> Response:
+    """A reply to the client, or an internal note; a reply may also resolve the ticket."""
+    ticket_id = visit.id("ticket_id", "ticket")
+    content = visit.text("content", most=70_000)
+    if visit.text("kind", "reply", most=10) == "note":
+        await desk_session.add_note(visit.desk, visit.principal, ticket_id, content)
+        return _here(visit, ticket_id, "Note kept. Clients never see it.")
+    session = await _session(visit, ticket_id)
+    await desk_session.add_message(visit.desk, visit.principal, session.id, "agent", content)
+    if visit.text("then", most=10) == "resolve":
+        await desk_ticket.move_ticket(visit.desk, visit.principal, ticket_id, "resolved")
+        return _here(
+            visit, ticket_id, "Sent, and resolved.", undo_of([f"reopen:{ticket_id}:"], f"/tickets/{ticket_id}")
+        )
+    return _here(visit, ticket_id, "Sent.")
+
+
+@pages.post(_ONE + "/take-over")
+async def take_over(visit: Visit) -> Response:
+    ticket_id = visit.id("ticket_id", "ticket")
+    session = await _session(visit, ticket_id)
+    await desk_session.take_over(visit.desk, visit.principal, session.id)
+    return _here(visit, ticket_id, "It is yours. The engine is quiet.")
+
+
+@pages.post(_ONE + "/hand-back")
+async def hand_back(visit: Visit) -> Response:
+    ticket_id = visit.id("ticket_id", "ticket")
+    session = await _session(visit, ticket_id)
+    await desk_session.hand_back(visit.desk, visit.principal, session.id)
+    return _here(visit, ticket_id, "The engine looks at it again.")
+
+
+@pages.post(_ONE + "/status")
+async def move(visit: Visit) -> Response:
+    ticket_id = visit.id("ticket_id", "ticket")
+    status = visit.text("status", most=20)
+    if status == "closed":
+        await close(visit, await desk_ticket.read_ticket(visit.desk, visit.principal, ticket_id))
+        return _here(visit, ticket_id, "Closed.", undo_of([f"reopen:{ticket_id}:"], f"/tickets/{ticket_id}"))
+    if status not in MOVES:
+        raise Invalid(f"status: {status!r} is no status.", code="invalid_request")
+    version = visit.number("version", 0) or None
+    await desk_ticket.move_ticket(visit.desk, visit.principal, ticket_id, status, expected_version=version)
+    said = {
+        "resolved": "Resolved. The client's word would verify it.",
+        "escalated": "Escalated, with a dossier.",
+        "open": "Open again.",
+        "triaging": "The engine looks at it again.",
+    }
+    undone = undo_of([f"reopen:{ticket_id}:"], f"/tickets/{ticket_id}") if status == "resolved" else None
+    return _here(visit, ticket_id, said.get(status, "In progress."), undone)
+
+
+@pages.post(_ONE + "/assign")
+async def assign(visit: Visit) -> Response:
+    """Who is responsible: a person, a team, or nobody."""
+    ticket_id = visit.id("ticket_id", "ticket")
+    before = await desk_ticket.read_ticket(visit.desk, visit.principal, ticket_id)
+    changes: dict[str, Any] = {}
+    if "assignee" in visit.form:
+        given = visit.text("assignee", most=40)
+        try:
+            changes["assignee"] = UUID(given) if given else None
+        except ValueError:
+            raise Missing("There is no such member.", code="no_member") from None
+    if "team" in visit.form:
+        changes["team"] = visit.text("team", most=100).strip() or None
+    await desk_ticket.change_ticket(visit.desk, visit.principal, ticket_id, changes)
+    step = f"assign:{ticket_id}:{before.assignee or ''}"
+    is_other = "assignee" in changes and changes["assignee"] != before.assignee
+    return _here(visit, ticket_id, "Changed.", undo_of([step], f"/tickets/{ticket_id}") if is_other else None)
+
+
+@pages.post(_ONE + "/tags")
+async def tag(visit: Visit) -> Response:
+    ticket_id = visit.id("ticket_id", "ticket")
+    before = await desk_ticket.read_ticket(visit.desk, visit.principal, ticket_id)
+    removed, added = visit.text("remove", most=100), visit.text("add", most=100).strip()
+    tags = [each for each in before.tags if each != removed] + ([added] if added else [])
+    await desk_ticket.change_ticket(visit.desk, visit.principal, ticket_id, {"tags": tags})
+    return _here(visit, ticket_id, "")
+
+
+@pages.post(_ONE + "/triage")
+async def correct(visit: Visit) -> Response:
+    """Correct what the engine judged; it learns from that."""
+    ticket_id = visit.id("ticket_id", "ticket")
+    before = await desk_ticket.read_ticket(visit.desk, visit.principal, ticket_id)
+    name = next((each for each in _FIELDS if visit.text(each, most=50)), "")
+    if not name:
+        raise Invalid("Name a category, severity or intent.", code="invalid_request")
+    value = visit.text(name, most=50)
+    await desk_ticket.change_ticket(visit.desk, visit.principal, ticket_id, {name: value})
+    was = getattr(before, name)
+    step = f"correct:{ticket_id}:{name}:{was}"
+    undone = undo_of([step], f"/tickets/{ticket_id}") if was and was != value else None
+    return _here(visit, ticket_id, "Corrected. The engine learns from it.", undone)
+
+
+@pages.post(_ONE + "/spam")
+async def mark_spam(visit: Visit) -> Response:
+    ticket_id = visit.id("ticket_id", "ticket")
+    is_spam = visit.text("is_spam", "yes", most=5) == "yes"
+    blocks = visit.text("block", most=5) == "yes"
+    await desk_ticket.mark_spam(visit.desk, visit.principal, ticket_id, is_spam=is_spam, block_sender=blocks)
+    undone = undo_of([f"unspam:{ticket_id}:"], f"/tickets/{ticket_id}") if is_spam and not blocks else None
+    return _here(visit, ticket_id, "Marked as spam." if is_spam else "Not spam: the engine looks at it.", undone)
+
+
+@pages.post(_ONE + "/merge")
+async def merge(visit: Visit) -> Response:
+    ticket_id = visit.id("ticket_id", "ticket")
+    number = visit.number("into", 0, high=2**62)
+    target = await desk_ticket.read_by_number(visit.desk, visit.principal, number)
+    await desk_ticket.merge_ticket(visit.desk, visit.principal, ticket_id, into=target.id)
+    return visit.back(f"/tickets/{target.id}", f"Merged into #{number}.")
+
+
+@pages.post(_ONE + "/attachments", max_files=1)
+async def attach(visit: Visit) -> Response:
+    ticket_id = visit.id("ticket_id", "ticket")
+    given = visit.form.get("file")
+    if not isinstance(given, UploadFile) or not given.filename:
+        raise Invalid("Choose a file first.", code="empty_file")
+    await desk_attachment.attach(
+        visit.desk,
+        visit.principal,
+        ticket_id,
+        name=given.filename,
+        media_type=given.content_type or "application/octet-stream",
+        content=await given.read(),
+        is_internal=visit.text("is_internal", most=5) == "yes",
+    )
+    return _here(visit, ticket_id, "Attached.")
+
+
+@pages.get(_ONE + "/attachments/{attachment_id}")
+async def download(visit: Visit) -> Response:
+    """The file as a download, whatever it claims to be."""
+    ticket_id, attachment_id = visit.id("ticket_id", "ticket"), visit.id("attachment_id", "file")
+    found, content = await desk_attachment.read_attachment(visit.desk, visit.principal, attachment_id)
+    if found.ticket_id != ticket_id:
+        raise Missing("There is no such file on this ticket.", code="attachment_missing")
+    plain = found.name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_")
+    return Response(
+        content,
+        media_type="application/octet-stream",
+        headers={
+            "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(found.name)}",
+            "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
+        },
+    )
+
+
+def _here(visit: Visit, ticket_id: UUID, said: str, undo: dict[str, Any] | None = None) -> Response:
+    return visit.back(f"/tickets/{ticket_id}", said, undo=undo)
+
+
+async def _session(visit: Visit, ticket_id: UUID) -> Session:
+    """The session a person speaks in: the newest, or a new one."""
+    async with visit.desk.database.org_reading(visit.principal) as connection:
+        await tickets.find(connection, visit.principal.org_id, ticket_id)
+        found = await sessions.of_ticket(connection, visit.principal.org_id, ticket_id)
+    return found[-1] if found else await desk_session.start_session(visit.desk, visit.principal, ticket_id, "hybrid")
+
+
+async def _similar(connection: Any, ticket: Ticket) -> list[Ticket]:
+    """The newest other tickets that wanted the same, and ended."""
+    if not ticket.intent:
+        return []
+    wanted = TicketFilter(intent=(ticket.intent,), status=("resolved", "closed"), is_spam=False)
+    page = await tickets.page(connection, ticket.org_id, wanted, limit=6)
+    return [each for each in page.items if each.id != ticket.id][:5]
+
+
+def _others(links: list[dict[str, Any]], ticket_id: UUID) -> set[UUID]:
+    return {each["other_id"] if each["ticket_id"] == ticket_id else each["ticket_id"] for each in links}
+
+
+def _moves(ticket: Ticket) -> list[str]:
+    return sorted(MOVES[ticket.status]) if ticket.merged_into is None and not ticket.is_spam else []
+
+
+def _intents(category: str) -> list[str]:
+    mine = list(CATEGORY_INTENTS.get(category, ()))
+    return mine + [intent for intents in CATEGORY_INTENTS.values() for intent in intents if intent not in mine]
+
+
+def _judged(ticket: Ticket) -> dict[str, Any]:
+    """What triage said, by field, in the form the page shows; empty when the ticket was not judged."""
+    stored = ticket.triage
+    if "model_version" not in stored:
+        return {}
+    fields = {}
+    for name in _FIELDS:
+        judged = stored.get(name)
+        if isinstance(judged, Mapping) and "value" in judged:
+            others = [each["value"] for each in judged.get("alternatives", ()) if isinstance(each, Mapping)]
+            fields[name] = {
+                "value": judged["value"],
+                "confidence": float(judged.get("confidence", 0)),
+                "others": [each for each in others if each != getattr(ticket, name)][:3],
+            }
+    evidence = stored.get("evidence") or {}
+    return {
+        "fields": fields,
+        "words": list(evidence.get("words", ())),
+        "similar": list(evidence.get("similar", ()))[:3],
+        "language": stored.get("language"),
+        "model": stored["model_version"],
+        "given": stored.get("given") or {},
+    }
+
+
+def _readable(run: dict[str, Any]) -> dict[str, Any]:
+    """A run with its agents' summaries as lines."""
+
+    def lines(value: Any) -> str:
+        return json.dumps(value, ensure_ascii=False, indent=1, default=str)[1:-1].strip() if value else ""
+
+    invocations = [
+        {**each, "input": lines(each["input"]), "output": lines(each["output"])} for each in run["invocations"]
+    ]
+    return {**run, "invocations": invocations}

@@ -195,7 +195,8 @@ def autonomy(standing: Standing, limits: Mapping[str, float], now: datetime) -> 
 
 
 def approval(value: Approval) -> dict[str, Any]:
-    return plain(asdict(value))
+    shown: dict[str, Any] = plain(asdict(value))
+    return shown
 
 
 def to_audit(value: ToAudit) -> dict[str, Any]:

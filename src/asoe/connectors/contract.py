@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
+from uuid import UUID
 
 from asoe.domain.runbook import Risk
 
@@ -97,3 +98,14 @@ class Connector(Protocol):
     async def health(self) -> Health: ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class TransactionalConnector(Connector, Protocol):
+    """The one stated exception to the three beats: a ledger in our own database, where intent, effect and outcome are one
+    transaction (design §4.4). Everything the act does, it does with the connection it is handed; it never commits.
+    """
+
+    async def act_within(
+        self, connection: Any, action: str, arguments: Mapping[str, Json], *, key: str, org_id: UUID
+    ) -> Json: ...

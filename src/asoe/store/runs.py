@@ -45,6 +45,7 @@ class RunsSql(NamedQueries):
     hold_caps: str
     acted: str
     wait: str
+    let_go: str
     end: str
     ask_to_cancel: str
     answer: str
@@ -429,10 +430,22 @@ async def acted(connection: Connection, org_id: UUID, scope: Scope) -> Counted:
 
 
 async def wait(
-    connection: Connection, org_id: UUID, run_id: UUID, *, by: UUID, waiting_for: str, due_at: datetime | None
+    connection: Connection,
+    org_id: UUID,
+    run_id: UUID,
+    *,
+    by: UUID,
+    waiting_for: str,
+    due_at: datetime,
+    known: Mapping[str, Any],
 ) -> bool:
-    """Let go of the run until it is woken; False when this pass has lost it."""
-    return await connection.fetchval(RunsSql.wait, org_id, run_id, by, waiting_for, due_at) is not None
+    """Let go of the run until it is woken; `known`: the slots this pass has seen. False when it has lost the run."""
+    found = await connection.fetchval(RunsSql.wait, org_id, run_id, by, waiting_for, due_at, known)
+    return found is not None
+
+
+async def let_go(connection: Connection, org_id: UUID, run_id: UUID, *, by: UUID) -> None:
+    await connection.execute(RunsSql.let_go, org_id, run_id, by)
 
 
 async def end(
@@ -446,10 +459,12 @@ async def end(
     note: str,
     step: str,
     evidence: Mapping[str, Any],
-) -> bool:
-    """End the run; False when this pass has lost it."""
-    row = await connection.fetchval(RunsSql.end, org_id, run_id, by, verdict, reason, note, step, evidence)
-    return row is not None
+) -> int | None:
+    """End the run; how many of its acts are in doubt, or None when this pass has lost it."""
+    doubtful: int | None = await connection.fetchval(
+        RunsSql.end, org_id, run_id, by, verdict, reason, note, step, evidence
+    )
+    return doubtful
 
 
 async def ask_to_cancel(connection: Connection, org_id: UUID, run_id: UUID) -> Run | None:

@@ -147,17 +147,35 @@ where a.org_id = $1 and a.status in ('intended', 'done', 'unknown') and not a.is
     select from asoe.runbook_runs r where r.org_id = a.org_id and r.id = a.run_id and r.runbook_id = $9))
 
 -- name: wait
--- holds no process: a fact, an answer or the time wakes it
-update asoe.runbook_runs set status = 'waiting', waiting_for = $4, waiting_since = clock_timestamp(), due_at = $5,
+-- holds no process: an answer, an approval or the time wakes it; at once when it was cancelled or answered meanwhile
+update asoe.runbook_runs set status = 'waiting', waiting_for = $4, waiting_since = clock_timestamp(),
+  due_at = case when cancel_requested_at is not null or slots <> $6 then clock_timestamp() else $5 end,
   held_by = null, held_until = null
 where org_id = $1 and id = $2 and held_by = $3 and ended_at is null
 returning id
 
--- name: end
-update asoe.runbook_runs set status = $4, reason = $5, note = $6, ended_at_step = $7, evidence = $8,
-  ended_at = clock_timestamp(), held_by = null, held_until = null, waiting_for = null, waiting_since = null, due_at = null
+-- name: let_go
+-- a pass that cannot go on, so that the next one need not wait
+update asoe.runbook_runs set held_until = clock_timestamp()
 where org_id = $1 and id = $2 and held_by = $3 and ended_at is null
-returning id
+
+-- name: end
+-- no intent outlives its run: one without outcome is in doubt, and then that is what the run ends for
+with doubtful as (
+  update asoe.run_actions a set status = 'unknown', reason = 'effect_unknown', ended_at = clock_timestamp(), claimed_until = null
+  from asoe.runbook_runs r
+  where r.org_id = $1 and r.id = $2 and r.held_by = $3 and r.ended_at is null
+    and a.org_id = r.org_id and a.run_id = r.id and a.status = 'intended'
+  returning a.id
+), counted as (
+  select count(*) as doubtful from doubtful
+)
+update asoe.runbook_runs set status = case when counted.doubtful > 0 then 'escalated' else $4 end,
+  reason = case when counted.doubtful > 0 then 'effect_unknown' else $5 end, note = $6, ended_at_step = $7, evidence = $8,
+  ended_at = clock_timestamp(), held_by = null, held_until = null, waiting_for = null, waiting_since = null, due_at = null
+from counted
+where org_id = $1 and id = $2 and held_by = $3 and ended_at is null
+returning counted.doubtful
 
 -- name: ask_to_cancel
 -- no row when it has ended, or is not there

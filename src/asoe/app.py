@@ -15,8 +15,7 @@ import structlog
 
 from asoe.ai.local import LocalAI
 from asoe.config import Settings
-from asoe.connectors.http import HTTP
-from asoe.connectors.kinds import Kind
+from asoe.connectors.kinds import Kind, lazily
 from asoe.desk import housekeeping, journey
 from asoe.desk import knowledge as knowledge_desk
 from asoe.desk.connector import PURPOSE, Connectors, EngineOf
@@ -33,7 +32,10 @@ _log = structlog.get_logger(__name__)
 
 Progress = Callable[[str], None]
 _MINUTE: Final = timedelta(minutes=1)
-KINDS: Final[tuple[Kind, ...]] = (HTTP,)
+KINDS: Final[tuple[Kind, ...]] = (
+    lazily("http", "any system with a REST API"),
+    lazily("mcp", "tools of an MCP server"),
+)
 """The kinds of connectors there are; one more is one more entry here."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, Final
 from uuid import UUID
 
@@ -28,15 +29,28 @@ class Opening:
 class Kind:
     """One kind of outside system.
 
-    `open` makes a connector and calls nobody. `prepare` checks a configuration that was just given and returns what is to
-    be stored of it (a document fetched, tools reviewed); `before` is the stored one, empty at first, and `given` the part
-    that changed. Both raise `Invalid(bad_connector)` naming the wrong fields; `prepare` also `ConnectorError`.
+    `open` makes a connector and calls nobody. `prepare` checks a configuration of which `given` was given just now, and
+    returns all that is to be stored of it (a document fetched, tools reviewed). Both raise `Invalid(bad_connector)` naming
+    the wrong fields; `prepare` also `ConnectorError`.
     """
 
     name: str
     says: str
     open: Callable[[Opening], Connector]
     prepare: Callable[[Opening, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+
+
+def lazily(name: str, says: str) -> Kind:
+    """The kind NAME of `asoe.connectors.name`, whose libraries are imported when it is first used."""
+
+    def whole() -> Kind:
+        kind: Kind = getattr(import_module(f"asoe.connectors.{name}"), name.upper())
+        return kind
+
+    async def prepare(opening: Opening, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        return await whole().prepare(opening, given)
+
+    return Kind(name, says, lambda opening: whole().open(opening), prepare)
 
 
 class Config(BaseModel):

@@ -382,6 +382,11 @@ def parse_json(content: bytes) -> Json:
         value = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError(f"nested deeper than {_DEEPEST}") from None
+    return checked_depth(value)
+
+
+def checked_depth(value: Json) -> Json:
+    """The value itself; raises ValueError when it is nested deeper than any real answer."""
     if _is_deeper(value, _DEEPEST):
         raise ValueError(f"nested deeper than {_DEEPEST}")
     return value

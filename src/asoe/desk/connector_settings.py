@@ -67,14 +67,14 @@ async def add_connector(
         raise refused([FieldProblem("name", "must be a small letter, then up to 62 small letters, digits, _ or -")])
     _check(config, secrets)
     opening = Opening(principal.org_id, name, _of_kind(config), secrets, allow_private)
-    prepared = await _prepared(_kind(desk, kind), opening, {})
+    prepared = await _prepared(_kind(desk, kind), opening, config)
     async with desk.database.org_transaction(principal) as connection:
         record = await connectors.add(
             connection,
             principal.org_id,
             name=name,
             kind=kind,
-            config={**config, **prepared},
+            config={**_of_desk(config), **prepared},
             sealed=desk.connectors.seal(principal.org_id, name, secrets),
             allow_private=allow_private,
             created_by=principal.user_id,
@@ -115,7 +115,7 @@ async def change_connector(
             connection,
             org_id,
             name,
-            config={**merged, **prepared},
+            config={**_of_desk(merged), **prepared},
             sealed=desk.connectors.seal(org_id, name, opened),
             allow_private=is_private,
             known=before.updated_at,
@@ -235,6 +235,11 @@ def _check(config: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
 
 def _of_kind(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key != "concurrency"}
+
+
+def _of_desk(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What every kind has, and no kind needs to know."""
+    return {key: value for key, value in config.items() if key == "concurrency"}
 
 
 def _merged(before: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

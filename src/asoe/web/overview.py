@@ -1,0 +1,65 @@
+"""The first page: is all well, what waits, what did the engine do and what did it leave to people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+from asoe.desk import overview as desk_overview
+from asoe.desk.insight import get_stats
+from asoe.domain.errors import Missing
+from asoe.domain.escalation import REASONS
+from asoe.domain.ticket import SEVERITY_RANK
+from asoe.web.door import MEMBERS, Pages, Visit
+from asoe.web.words import wilson
+
+pages = Pages()
+AGES = ("under 4 h", "under 1 day", "under 3 days", "older")
+PERIODS = {"day": "24 hours", "week": "7 days", "month": "30 days"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A share with its interval, and what it means in words."""
+
+    name: str
+    hits: int
+    total: int
+    definition: str
+
+    @property
+    def share(self) -> float | None:
+        return self.hits / self.total if self.total else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        return wilson(self.hits, self.total)
+
+
+@pages.get("/", roles=MEMBERS)
+async def show(visit: Visit) -> Response:
+    if visit.principal.is_client:
+        return visit.page("client.html")
+    period = visit.text("period", "week", most=10)
+    if period not in PERIODS:
+        raise Missing(f"There is no period {period!r}.", code="missing")
+    found = await desk_overview.read_overview(visit.desk, visit.principal, period=period)
+    stats = await get_stats(visit.desk, visit.principal)
+    rates = [
+        Rate(name, getattr(found.report, name), found.report.resting, definition)
+        for name, definition in desk_overview.DEFINITIONS.items()
+    ]
+    return visit.page(
+        "overview.html",
+        found=found,
+        stats=stats,
+        rates=rates,
+        period=period,
+        periods=PERIODS,
+        severities=sorted(SEVERITY_RANK, key=SEVERITY_RANK.__getitem__, reverse=True),
+        ages=AGES,
+        reasons=REASONS,
+        is_capped=found.report.tickets >= desk_overview.MOST_TICKETS,
+        most=desk_overview.MOST_TICKETS,
+    )

@@ -19,6 +19,7 @@ from asoe.cli import (
     migrate,
     org,
     replay,
+    runbook,
     serve,
     ticket,
     triage,
@@ -45,6 +46,7 @@ app.add_typer(member.app, name="member")
 app.add_typer(key.app, name="key")
 app.add_typer(ticket.app, name="ticket")
 app.add_typer(knowledge.app, name="knowledge")
+app.add_typer(runbook.app, name="runbook")
 
 
 @app.callback()

@@ -30,6 +30,7 @@ BUILT_IN: Final = frozenset(
     "size has contains startsWith endsWith matches int uint double string bytes timestamp duration type dyn "
     "getDate getDayOfMonth getDayOfWeek getDayOfYear getFullYear getHours getMilliseconds getMinutes getMonth getSeconds".split()
 )
+REPLACED: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _LARGEST: Final = 2**63 - 1
 _ARITHMETIC: Final = frozenset({"_+_", "_-_", "_*_", "_/_"})
 _PLACE: Final = re.compile(r"<input>:(\d+):(\d+): (?:Syntax error: )?([^\n]*)")
@@ -93,6 +94,11 @@ def fill(template: Template, environment: Mapping[str, Any]) -> Any:
     if isinstance(template, list | tuple):
         return [fill(value, environment) for value in template]
     return template
+
+
+def fill_text(text: str, environment: Mapping[str, Any]) -> str:
+    """The text with every `{{expression}}` replaced by its value as text; raises `ExpressionError`."""
+    return REPLACED.sub(lambda found: str(evaluate(f"text({found[1].strip()})", environment)), text)
 
 
 def to_json(value: Any, expression: str = "") -> Any:

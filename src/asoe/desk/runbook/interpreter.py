@@ -7,11 +7,12 @@ keys stand on. It decides nothing about autonomy, limits, approvals or time-outs
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final, TypeAlias, TypeVar
 
-from asoe.desk.runbook.expressions import ExpressionError, decide, evaluate, fill, to_amount, to_json, to_key
+from asoe.desk.runbook.expressions import ExpressionError, decide, evaluate, fill, fill_text, to_amount, to_json, to_key
 from asoe.domain.runbook import (
     Act,
     Ask,
@@ -106,6 +107,7 @@ class _Run:
     places: set[str] = field(default_factory=set)
     cache: dict[tuple[str, str, str], Observed] = field(default_factory=dict)
     done: list[_Done] = field(default_factory=list)
+    names: Names = field(default_factory=dict)
     slots: Names = field(default_factory=dict)
     acts: list[dict[str, Any]] = field(default_factory=list)
     checks: list[dict[str, Any]] = field(default_factory=list)
@@ -125,13 +127,24 @@ class _Run:
             undone, left = yield from self._undo()
             note = " ".join(part for part in (ending.note, *left) if part)
             ending = replace(ending, note=note)
-        return replace(ending, evidence={"checks": self.checks, "acts": self.acts}, undone=undone)
+        evidence = {"checks": self.checks, "acts": self.acts, "reply": self._reply(ending)}
+        return replace(ending, evidence=evidence, undone=undone)
+
+    def _reply(self, ending: Ending) -> dict[str, str]:
+        """What the runbook tells the client about this ending, by language; a text that says what was not read is left out."""
+        texts = {} if self.is_rehearsed else self.runbook.replies.get(ending.verdict, {})
+        filled: dict[str, str] = {}
+        for language, text in texts.items():
+            with suppress(ExpressionError):
+                filled[language] = fill_text(text, self.names)
+        return filled
 
     def _whole(self, environment: Names) -> Generator[Effect, Told, Ending]:
         given = environment.get("slots") or {}
         self.slots = {slot.name: _slot_value(slot, given.get(slot.name)) for slot in self.runbook.slots}
         self.slots |= {name: _plain(value) for name, value in given.items() if name not in self.slots}
-        names: Names = {"ticket": {}, "contact": {}, **environment, "slots": self.slots}
+        names = self.names
+        names |= {"ticket": {}, "contact": {}, **environment, "slots": self.slots}
         for slot in self.runbook.slots:
             if slot.is_required:
                 yield from self._inquire(slot, f"slots/{slot.name}", Ask(slot.name, slot.name).patience)

@@ -69,7 +69,7 @@ def read_runbook(text: str) -> Runbook:
 def parse(text: str) -> Written:
     """Like `read_runbook`, without asking the linter whether it makes sense."""
     source = read_source(text)
-    problems = _problems(source)
+    problems = problems_of(source, _validator())
     if problems:
         raise refused(source, problems)
     return Written(_runbook(source.data), source)
@@ -92,10 +92,10 @@ def _validator() -> Draft202012Validator:
     return Draft202012Validator(schema())
 
 
-def _problems(source: Source) -> list[tuple[Path, str]]:
+def problems_of(source: Source, validator: Draft202012Validator) -> list[tuple[Path, str]]:
     """What the shape lacks: each place once, in words."""
     found: dict[tuple[Path, str], None] = {}
-    for error in _validator().iter_errors(source.data):
+    for error in validator.iter_errors(source.data):
         for path, problem in _in_words(error):
             found.setdefault((path, problem))
             if len(found) >= _MOST_PROBLEMS:

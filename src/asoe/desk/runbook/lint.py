@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from asoe.connectors.contract import Action
 from asoe.desk.runbook.expressions import (
+    REPLACED,
     ExpressionError,
     compile_expression,
     evaluate,
@@ -30,7 +31,6 @@ from asoe.domain.runbook import MOST_EXAMPLES, Runbook
 
 BASE: Final = frozenset({"ticket", "contact", "slots", "now"})
 TAKEN: Final = BASE | {"amount", "result"}
-_REPLACED: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _PROBES: Final[tuple[Any, ...]] = (None, {}, [], 0, 1, "", "x", True, False)
 
 Actions = Mapping[str, Mapping[str, Action]]
@@ -152,7 +152,7 @@ class _Linter:
     def _replies(self, replies: Mapping[str, Mapping[str, str]], names: Names) -> None:
         for verdict, texts in replies.items():
             for language, text in texts.items():
-                for expression in _REPLACED.findall(text):
+                for expression in REPLACED.findall(text):
                     self._expression(expression.strip(), ("replies", verdict, language), names)
 
     def _procedures(self, procedures: Mapping[str, Any]) -> None:

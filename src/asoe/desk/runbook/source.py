@@ -79,7 +79,7 @@ def refused(source: Source, problems: Mapping[Path, str] | list[tuple[Path, str]
     fields = tuple(FieldProblem(source.at(path), problem) for path, problem in listed)
     more = f" (and {len(fields) - 1} more)" if len(fields) > 1 else ""
     return Invalid(
-        f"The runbook cannot be used: {fields[0].field}: {fields[0].problem}{more}.", code="bad_runbook", fields=fields
+        f"The text cannot be used: {fields[0].field}: {fields[0].problem}{more}.", code="bad_runbook", fields=fields
     )
 
 
@@ -147,7 +147,7 @@ def _scalar(node: Any) -> Any:
 def _refused(line: int, place: str, problem: str) -> Invalid:
     field = f"line {line}: {place or 'the document'}"
     return Invalid(
-        f"The runbook cannot be used: {field}: {problem}.", code="bad_runbook", fields=(FieldProblem(field, problem),)
+        f"The text cannot be used: {field}: {problem}.", code="bad_runbook", fields=(FieldProblem(field, problem),)
     )
 
 

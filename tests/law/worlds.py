@@ -112,10 +112,30 @@ async def open_ticket(connection: Any, org: Org, user: UUID, body: str) -> UUID:
     return ticket
 
 
+async def grant_credits(connection: Any, org: Org) -> None:
+    """A posting that adds up: the ledger takes no other."""
+    async with connection.transaction():
+        for kind, client in (("issued", ""), ("client", "abc")):
+            await connection.execute(
+                "insert into asoe.credit_accounts (org_id, kind, client) values ($1, $2, $3)", org.org_id, kind, client
+            )
+        await connection.execute(
+            """
+            with posting as (
+              insert into asoe.credit_postings (org_id, kind, key, client, amount) values ($1, 'grant', 'abc', 'abc', 5) returning id)
+            insert into asoe.credit_entries (org_id, posting_id, account_id, amount)
+            select $1, posting.id, a.id, case a.kind when 'issued' then -5 else 5 end
+            from posting, asoe.credit_accounts a where a.org_id = $1
+            """,
+            org.org_id,
+        )
+
+
 async def fill_organization(connection: Any, org: Org, tables: list[Table], keys: list[ForeignKey], word: str) -> None:
     """Rows in every table: two tickets with their sessions, and whatever the catalog asks for."""
     await open_ticket(connection, org, org.agent.user_id, f"{word} of staff")
     await open_ticket(connection, org, org.client.user_id, f"{word} of Ana")
+    await grant_credits(connection, org)
     left = [table for table in tables if not table.is_partition]
     while left:
         names = {table.name for table in left}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -24,11 +24,19 @@ KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "refund": ("earned", "client"),
 }
 """Posting → (account that gives, account that gets)."""
-_REFUSALS: Final = {
-    "credit_accounts_never_below_zero": ("not_enough_credits", "The client has not so many credits."),
-    "credits_within": ("over_refund", "This would give back, or use up, more than was posted first."),
-    "credits_proof": ("no_proof", "Nothing proves that the work failed: report its outcome first."),
-    "credits_follow": ("wrong_posting", "It does not follow that posting: another client's, or of another kind."),
+_REFUSALS: Final[Mapping[str, Callable[[], Conflict]]] = {
+    "credit_accounts_never_below_zero": lambda: Conflict(
+        "The client has not so many credits.", code="not_enough_credits"
+    ),
+    "credits_within": lambda: Conflict(
+        "This would give back, or use up, more than was posted first.", code="over_refund"
+    ),
+    "credits_proof": lambda: Conflict(
+        "Nothing proves that the work failed: report its outcome first.", code="no_proof"
+    ),
+    "credits_follow": lambda: Conflict(
+        "It does not follow that posting: another client's, or of another kind.", code="wrong_posting"
+    ),
 }
 
 
@@ -136,8 +144,10 @@ async def post(
         )  # fmt: skip
     except asyncpg.CheckViolationError as error:
         await connection.execute("rollback to savepoint posting")
-        code, words = _REFUSALS.get(error.constraint_name or "", ("bad_posting", str(error)))
-        raise Conflict(words, code=code) from error
+        refuse = _REFUSALS.get(error.constraint_name or "")
+        if refuse is None:
+            raise
+        raise refuse() from error
     await connection.execute("release savepoint posting")
     return Posting(**dict(row)), True
 

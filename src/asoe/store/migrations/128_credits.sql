@@ -66,6 +66,7 @@ begin
   end if;
   return null;
 end $$;
+revoke all on function asoe.credits_add_up() from public;
 create constraint trigger credits_add_up after insert on asoe.credit_postings
   deferrable initially deferred for each row execute function asoe.credits_add_up();
 
@@ -108,6 +109,7 @@ begin
   end if;
   return new;
 end $$;
+revoke all on function asoe.credits_within() from public;
 create trigger credits_within before insert on asoe.credit_postings for each row execute function asoe.credits_within();
 
 do $policies$

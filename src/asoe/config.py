@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     database_queue_url: str | None = Field(
         None, description="A direct connection for LISTEN when the app URL goes through PgBouncer."
     )
+    connector_private: bool = Field(
+        False, description="Whether the API may let connectors reach private addresses; the command line always may."
+    )
     host: str = Field("127.0.0.1", description="Address the API listens on.")
     port: int = Field(8080, ge=0, le=65535, description="Port the API listens on.")
     public_url: str | None = Field(None, description="How clients reach the API, for links; default http://host:port.")

@@ -8,13 +8,13 @@ from uuid import uuid4
 
 import pytest
 
-from asoe.api import articles, attachments, operations, people, permissions, sessions, tickets
+from asoe.api import articles, attachments, connectors, operations, people, permissions, sessions, tickets
 from asoe.api.permissions import ALL, RULES, TABLE, Rule, authorize, check, rule_of
 from asoe.domain.errors import Denied
 from asoe.domain.organization import ROLES, Principal
 from asoe.domain.people import SCOPES
 
-ROUTERS = (tickets, sessions, attachments, articles, people, operations)
+ROUTERS = (tickets, sessions, attachments, articles, people, operations, connectors)
 
 
 def served() -> set[tuple[str, str]]:

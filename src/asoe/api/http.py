@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from asoe.api import articles, attachments, operations, people, permissions, sessions, tickets
+from asoe.api import articles, attachments, connectors, operations, people, permissions, sessions, tickets
 from asoe.api.auth import Authenticator
 from asoe.api.document import document
 from asoe.api.door import Gate, refuse
@@ -24,7 +24,15 @@ from asoe.api.metrics import Metrics
 from asoe.api.throttle import Throttle
 from asoe.app import App
 
-_ROUTERS = (tickets.router, sessions.router, attachments.router, articles.router, people.router, operations.router)
+_ROUTERS = (
+    tickets.router,
+    sessions.router,
+    attachments.router,
+    articles.router,
+    people.router,
+    operations.router,
+    connectors.router,
+)
 
 
 def create_app(app: App) -> FastAPI:

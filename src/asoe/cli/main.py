@@ -10,6 +10,7 @@ import typer
 
 from asoe.cli import (
     backup,
+    connector,
     demo,
     doctor,
     exchange,
@@ -45,6 +46,7 @@ app.add_typer(org.app, name="org")
 app.add_typer(member.app, name="member")
 app.add_typer(key.app, name="key")
 app.add_typer(ticket.app, name="ticket")
+app.add_typer(connector.app, name="connector")
 app.add_typer(knowledge.app, name="knowledge")
 app.add_typer(runbook.app, name="runbook")
 

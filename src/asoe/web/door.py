@@ -152,7 +152,7 @@ class Visit:
             raise Invalid(f"{name}: a whole number from {low} to {high} is wanted.", code="invalid_request")
         return int(given)
 
-    def page(self, template: str, status: int = 200, **values: Any) -> Response:
+    def page(self, template: str, status: int = 200, /, **values: Any) -> Response:
         """Render a page, or a part of one, for this visitor."""
         return self.site.renderer.respond(self, template, status, values)
 

@@ -22,11 +22,11 @@ def beat(store: Store, kind: str, item_id: str) -> None:
     store.put(kind, {**item, **fields}, beats=left)
 
 
-def settle(store: Store) -> None:
-    """Run everything that is under way to its end."""
-    while moving := store.moving():
+def settle(store: Store, account_id: str | None = None) -> None:
+    """Run everything that is under way (at one customer) to its end."""
+    while moving := store.moving(account_id=account_id):
         with store.transaction():
-            for kind, item_id, _ in moving:
+            for kind, item_id in moving:
                 beat(store, kind, item_id)
 
 

@@ -33,7 +33,12 @@ def seed(store: Store, number: int = 1, *, customers: int = CUSTOMERS) -> list[s
         chance = random.Random(number)
         names = [f"{place} {trade}" for trade in _TRADE for place in _PLACE]
         chance.shuffle(names)
-        return [_Customer(store, chance, index).make(names[index % len(names)]) for index in range(customers)]
+        return [_Customer(store, chance, index).make(_name(names, index)) for index in range(customers)]
+
+
+def _name(names: list[str], index: int) -> str:
+    again = index // len(names)
+    return names[index % len(names)] + (f" {again + 1}" if again else "")
 
 
 class _Customer:

@@ -120,21 +120,22 @@ class Store:
         row = self.connection.execute("select beats from items where kind = ? and id = ?", (kind, item_id)).fetchone()
         return 0 if row is None else int(row[0])
 
-    def moving(self, kind: str | None = None, account_id: str | None = None) -> list[tuple[str, str, int]]:
-        """(kind, id, beats left) of every item under background work."""
-        sql = "select kind, id, beats, account_id from items where beats > 0"
-        rows = self.connection.execute(sql).fetchall()
-        return [
-            (row[0], row[1], row[2])
-            for row in rows
-            if kind in {None, row[0]} and (account_id is None or account_id == row[3])
-        ]
+    def moving(self, *, account_id: str | None = None) -> list[tuple[str, str]]:
+        """(kind, id) of every item under background work."""
+        rows = self.connection.execute(
+            "select kind, id from items where beats > 0 and (? is null or account_id = ?)", (account_id, account_id)
+        )
+        return [(row[0], row[1]) for row in rows]
 
     def new_id(self, prefix: str) -> str:
         row = self.connection.execute(
             "update estate set next_number = next_number + 1 returning next_number - 1"
         ).fetchone()
         return f"{prefix}_{row[0]}"
+
+    def seed_number(self) -> int:
+        """Which customers these are."""
+        return int(self.connection.execute("select seed from estate").fetchone()[0])
 
     # the clock
 
@@ -274,7 +275,7 @@ def open_store(path: Path | str | None = None) -> Store:
     connection.execute("pragma synchronous = normal")
     connection.execute("pragma foreign_keys = on")
     connection.executescript(_SCHEMA.read_text(encoding="utf-8"))
-    connection.execute("insert or ignore into estate values (1, 0, ?, 10000)", (BEGINNING,))
+    connection.execute("insert or ignore into estate values (1, 0, ?, 100000)", (BEGINNING,))
     return Store(connection)
 
 

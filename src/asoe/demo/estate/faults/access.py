@@ -52,7 +52,7 @@ def _suppress(scene: Scene, reason: str) -> None:
     made = scene.store.put(
         "suppressions",
         {
-            "id": scene.store.new_id("sup"),
+            "id": scene.new_id("sup", "suppressions"),
             "account_id": scene.account_id,
             "email": writer["email"],
             "reason": reason,
@@ -121,7 +121,7 @@ def _foreign_session(scene: Scene) -> None:
     made = scene.store.put(
         "sessions",
         {
-            "id": scene.store.new_id("ses"),
+            "id": scene.new_id("ses", "sessions"),
             "account_id": scene.account_id,
             "user_id": writer["id"],
             "status": "active",

@@ -56,6 +56,7 @@ def _upgrade_lost(scene: Scene) -> None:
     scene.pick("subscription", "subscriptions")
     scene.change("subscription", "subscriptions", plan="starter")
     _set_entitlements(scene, PLANS["starter"].features)
+    scene.facts["feature"] = "automations"
 
 
 def _status_behind(scene: Scene) -> None:
@@ -134,7 +135,7 @@ def _paid_twice(scene: Scene) -> None:
     invoice = _newest_invoice(scene)
     first = scene.store.find("payments", account_id=scene.account_id, invoice_id=invoice["id"])[0]
     scene.items["first"] = first["id"]
-    scene.items["payment"] = scene.store.new_id("pay")
+    scene.items["payment"] = scene.new_id("pay", "payments")
     scene.store.put("payments", {**first, "id": scene.items["payment"], "paid_at": scene.store.stamp(days=-27)})
 
 
@@ -160,7 +161,7 @@ def _over_cap(store: Store, account_id: str) -> bool:
 
 def _failed_job(scene: Scene, *, cause: str, code: str, credits_: int, refunded: int = 0) -> None:
     workflow = scene.store.find("workflows", account_id=scene.account_id, status="active")[0]
-    scene.items["job"] = scene.store.new_id("job")
+    scene.items["job"] = scene.new_id("job", "jobs")
     job = {
         "id": scene.items["job"],
         "account_id": scene.account_id,
@@ -176,7 +177,7 @@ def _failed_job(scene: Scene, *, cause: str, code: str, credits_: int, refunded:
         "credits": credits_,
     }
     scene.store.put("jobs", job)
-    scene.items["charge"] = scene.store.new_id("chg")
+    scene.items["charge"] = scene.new_id("chg", "charges")
     charge = {
         "id": scene.items["charge"],
         "account_id": scene.account_id,
@@ -188,6 +189,7 @@ def _failed_job(scene: Scene, *, cause: str, code: str, credits_: int, refunded:
     }
     scene.store.put("charges", charge)
     scene.facts["credits"] = str(credits_)
+    scene.facts["workflow"] = workflow["name"]
 
 
 def _charge_given_back(store: Store, breakage: Breakage) -> bool:
@@ -200,7 +202,7 @@ def _refunded_before(scene: Scene) -> None:
     scene.store.put(
         "credit-refunds",
         {
-            "id": scene.store.new_id("crf"),
+            "id": scene.new_id("crf", "credit-refunds"),
             "account_id": scene.account_id,
             "charge_id": scene.items["charge"],
             "credits": 120,
@@ -398,7 +400,7 @@ add(
     Fault(
         name="suspended_though_paid",
         symptoms=("suspended", "payment_due"),
-        slot="invoice",
+        slot="invoice+seats",
         broken="Suspended for nonpayment, yet the payment provider has the payment; the invoice was never reconciled.",
         mended_by="POST /v1/invoices/{id}/reconcile; when no invoice is open, POST /v1/accounts/{id}/reactivate",
         never="An invoice stays open after that; `suspended_reason` is `fraud` or the account has `fraud_flag`.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Final, Literal
 
 from asoe.demo.estate.store import Item, Store
@@ -49,6 +50,11 @@ class Scene:
     def change(self, part: str, kind: str, **fields: Any) -> Item:
         """Change the item that was picked as `part`."""
         return self.store.change(kind, self.items[part], beats=0, **fields)
+
+    def new_id(self, prefix: str, kind: str) -> str:
+        """An id that depends on the customer alone, and comes after all of its ids so far."""
+        last = self.store.find("storages", account_id=self.account_id)[-1]["id"].partition("_")[2]
+        return next(name for n in count(1) if self.store.get(kind, name := f"{prefix}_{last}{n:02d}") is None)
 
     def account(self) -> Item:
         self.items["account"] = self.account_id

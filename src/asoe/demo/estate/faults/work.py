@@ -10,7 +10,7 @@ def _job(scene: Scene, **fields: object) -> Item:
     """A new run with its charge, so that what ran before stays as it was."""
     workflow = scene.chance.choice(scene.store.find("workflows", account_id=scene.account_id, status="active"))
     cost = scene.chance.randrange(30, 180, 10)
-    scene.items["job"] = scene.store.new_id("job")
+    scene.items["job"] = scene.new_id("job", "jobs")
     scene.facts["credits"] = str(cost)
     scene.facts["workflow"] = workflow["name"]
     job = {
@@ -31,7 +31,7 @@ def _job(scene: Scene, **fields: object) -> Item:
     scene.store.put(
         "charges",
         {
-            "id": scene.store.new_id("chg"),
+            "id": scene.new_id("chg", "charges"),
             "account_id": scene.account_id,
             "job_id": job["id"],
             "credits": cost,

@@ -41,7 +41,7 @@ BODY: Final = (
     "We tried it twice and changed nothing. Could you please tell us what to look at? Order 4711, thanks, Ana"
 )
 _TOLD: Final = ("ratio", "http_per_second", "http_p50_ms", "http_p99_ms", "api_cpu_ms_per_ticket")
-_PARTS: Final = ("insert", "session", "message", "fact", "job", "remember")
+_PARTS: Final = ("insert", "session", "fact", "job", "remember")
 
 
 def requests(key: str, count: int, *, idempotent: bool = True) -> Iterator[tuple[str, str, dict[str, str], bytes]]:
@@ -68,9 +68,9 @@ def pgbench_script(prepared: Prepared, *, without: str = "") -> str:
             "'Sync stops'", text, "null::uuid", "'api'", "'en'", "'job_failed'", triage, "'{}'::text[]",
             "'{}'::text[]", "'{}'::jsonb", "false", "null::bytea", "now()",
         ],
-        "session": [session, ticket, "'ai'", "now()"],
-        "message": [
-            f"'{org_id}'::uuid", "gen_random_uuid()", session, ticket, "'user'", text, f"'{user_id}'::uuid",
+        "session": [
+            f"'{org_id}'::uuid", "gen_random_uuid()", session, ticket, "'user'", text, f"'{user_id}'::uuid", "'ai'",
+            "now()",
         ],
         "fact": [
             f"'{org_id}'::uuid", "'ticket.opened'", ticket, session, f"'{user_id}'::uuid",
@@ -88,8 +88,7 @@ def pgbench_script(prepared: Prepared, *, without: str = "") -> str:
     }  # fmt: skip
     named = {
         "insert": TicketsSql.insert,
-        "session": SessionsSql.insert,
-        "message": SessionsSql.add_first,
+        "session": SessionsSql.begin,
         "fact": FactsSql.record,
         "job": jobs._INSERT,  # noqa: SLF001 - the statement itself is what is measured
         "remember": IdempotencySql.remember,
@@ -228,7 +227,7 @@ async def _in_the_database(folder: Path, running: Running, seconds: int) -> dict
             ("without row-level security", server.owner_dsn, ""),
             ("without fact", server.app_dsn, "fact"),
             ("without job", server.app_dsn, "job"),
-            ("without message", server.app_dsn, "message"),
+            ("without session and message", server.app_dsn, "session"),
             ("without idempotency row", server.app_dsn, "remember"),
         ):
             script.write_text(pgbench_script(running.prepared, without=without))

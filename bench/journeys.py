@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -36,7 +37,10 @@ where j.stage is null or (t.status in ('open', 'triaging', 'in_progress') and t.
 
 
 def requests(key: str, count: int, *, short: bool = False) -> Iterator[tuple[str, str, dict[str, str], bytes]]:
-    """The demo's tickets over and over, each time with another number; `short`: their first twelve words."""
+    """The demo's tickets over and over, with another number in every sentence, so that nothing said before is known.
+
+    `short`: their first twelve words.
+    """
     texts = seed.read_tickets()
     run = os.urandom(6).hex()
     for number in range(count):
@@ -47,7 +51,8 @@ def requests(key: str, count: int, *, short: bool = False) -> Iterator[tuple[str
             "Idempotency-Key": f"{run}-{number}",
         }
         said = " ".join(text["body"].split()[:12]) if short else text["body"]
-        body = {"subject": "" if short else text["subject"], "body": f"{said} (no. {number})"}
+        said = re.sub(r"(?<=[^\s.!?])(?=[.!?]+(?:\s|$)|\n|$)", f" {number}", said)
+        body = {"subject": "" if short else f"{text['subject']} {number}".strip(), "body": said}
         yield "POST", "/api/support/ticket", headers, json.dumps(body).encode()
 
 

@@ -150,8 +150,7 @@ async def _some_work(database: Database, org: Any) -> None:
                 body="Größe\t\n",
             )
             await tickets.insert(connection, row, session_id=session.id)
-            await sessions.insert(connection, session)
-            await sessions.add_first(
+            await sessions.begin(
                 connection, org.org_id, session, role="user", content="Größe\t\n", author=org.client.user_id
             )
             await facts.record(connection, org.engine, "ticket.opened", ticket_id=row.id)

@@ -20,8 +20,7 @@ async def open_one(database, principal, **more):
     session = sessions.new_session(row.id, assistant_type="ai", at=now)
     async with database.org_transaction(principal) as connection:
         ticket = await tickets.insert(connection, row, session_id=session.id)
-        await sessions.insert(connection, session)
-        await sessions.add_first(
+        await sessions.begin(
             connection, principal.org_id, session, role="user", content=row.body, author=principal.user_id
         )
         await facts.record(connection, principal, "ticket.opened", ticket_id=ticket.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +20,8 @@ from asoe.config import Settings
 from asoe.domain.errors import Invalid
 
 _DRAIN_SECONDS: Final = 15.0
+_MODEST: Final = 5
+"""How much a worker that shares a machine with the API gives way to it: who waits for an answer goes first."""
 _GRANIAN: Final[dict[str, Any]] = {
     "handlers": {},
     "loggers": {
@@ -159,6 +162,8 @@ async def _api(settings: Settings, *, child: bool) -> None:
 async def _work(settings: Settings, *, child: bool) -> None:
     from asoe.app import open_app
 
+    if child and hasattr(os, "nice"):
+        os.nice(_MODEST)
     async with processes.stop_on_signals(child=child) as stop, open_app(settings) as app:
         if not child:
             say("The worker is at work (Ctrl-C ends it).")

@@ -110,12 +110,13 @@ async def open_ticket(desk: Desk, principal: Principal, new: NewTicket, *, remem
         )
         session = sessions.new_session(row.id, assistant_type="ai", at=now)
         ticket = await tickets.insert(connection, row, session_id=session.id)
-        await sessions.insert(connection, session)
         text = "\n\n".join(part for part in (new.text[0] if not new.body else "", new.text[1]) if part) or new.subject
         if text:
-            await sessions.add_first(
+            await sessions.begin(
                 connection, principal.org_id, session, role="user", content=text, author=requester.user_id
             )
+        else:
+            await sessions.insert(connection, session)
         await facts.record(
             connection,
             principal,

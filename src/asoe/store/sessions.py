@@ -17,7 +17,7 @@ class SessionsSql(NamedQueries):
     find: str
     of_ticket: str
     add: str
-    add_first: str
+    begin: str
     messages: str
     messages_of_ticket: str
     messages_of_tickets: str
@@ -86,12 +86,21 @@ async def add(
     )
 
 
-async def add_first(
+async def begin(
     connection: Connection, org_id: UUID, session: Session, *, role: str, content: str, author: UUID | None
 ) -> None:
-    """The first message of a session made in this transaction."""
+    """Insert a session with its first message, in one round trip."""
     await connection.execute(
-        SessionsSql.add_first, org_id, uuid4(), session.id, session.ticket_id, role, content, author
+        SessionsSql.begin,
+        org_id,
+        uuid4(),
+        session.id,
+        session.ticket_id,
+        role,
+        content,
+        author,
+        session.assistant_type,
+        session.created_at,
     )
 
 

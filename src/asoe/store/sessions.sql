@@ -20,8 +20,11 @@ values ($1, $2, $3, $4, asoe.next_message_seq($3),
   $5, $6, $7, $8, $9)
 returning seq, created_at
 
--- name: add_first
--- a new session nobody else can know yet: no lock, no counting
+-- name: begin
+-- a new session and its first message; nobody else can know it yet: no lock, no counting
+with session as (
+  insert into public.support_sessions (id, ticket_id, assistant_type, created_at) values ($3, $4, $8, $9)
+)
 insert into asoe.session_messages (org_id, id, session_id, ticket_id, seq, role, content, author)
 values ($1, $2, $3, $4, 1, $5, $6, $7)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -376,14 +376,15 @@ async def update(connection: Connection, ticket: Ticket, changes: Mapping[str, A
         arguments.append(list(value) if isinstance(value, tuple) else value)
         assignments.append(f"{name} = ${len(arguments)}")
     sql = TicketsSql.update.replace("{assignments}", ", ".join(assignments))
-    row = await connection.fetchrow(with_columns(sql), *arguments)
+    row = await connection.fetchrow(sql, *arguments)
     if row is None:
         raise Conflict(
             f"Ticket {ticket.number} was changed by somebody else since version {ticket.version}. Read it again, then "
             "decide.",
             code="ticket_changed",
         )
-    return _ticket(row)
+    written = {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
+    return replace(ticket, **written, version=row["version"], updated_at=row["updated_at"])
 
 
 async def earlier_of_requester(connection: Connection, ticket: Ticket, *, limit: int = 5) -> list[Ticket]:

@@ -65,10 +65,11 @@ order by array_position(array['critical', 'high', 'medium', 'low'], t.severity),
 limit $2
 
 -- name: update
--- {assignments} are chosen from a fixed list in tickets.py; zero rows: somebody else was faster
+-- {assignments} are chosen from a fixed list in tickets.py; zero rows: somebody else was faster. What else the row holds
+-- is as it was read: its version says so
 update public.support_tickets t set {assignments}
 where t.org_id = $1 and t.id = $2 and t.version = $3
-returning {columns}
+returning t.version, t.updated_at
 
 -- name: earlier_of_requester
 -- what the same person came with before, newest first; each identity by its own index

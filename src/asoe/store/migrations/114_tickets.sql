@@ -114,6 +114,14 @@ begin
     and old.resolved_at is not distinct from new.resolved_at and old.created_at is not distinct from new.created_at then
     return null;
   end if;
+  if tg_op = 'UPDATE' and old.org_id = new.org_id then  -- one statement, since most of what happens to a ticket comes here
+    insert into asoe.ticket_tally (org_id, category, status, tickets, resolved_timed, resolved_seconds)
+    values (old.org_id, old.category, old.status, -1, case when old.resolved_at is null then 0 else -1 end,
+        -coalesce(extract(epoch from old.resolved_at - old.created_at), 0)),
+      (new.org_id, new.category, new.status, 1, case when new.resolved_at is null then 0 else 1 end,
+        coalesce(extract(epoch from new.resolved_at - new.created_at), 0));
+    return null;
+  end if;
   if tg_op <> 'INSERT' and exists (select 1 from public.organizations where id = old.org_id) then
     insert into asoe.ticket_tally (org_id, category, status, tickets, resolved_timed, resolved_seconds)
     values (old.org_id, old.category, old.status, -1, case when old.resolved_at is null then 0 else -1 end,

@@ -151,15 +151,30 @@ async def test_moves_that_the_design_does_not_list_are_refused(world):
         assert refused.value.code == "illegal_move"
 
 
-async def test_reopening_wakes_the_engine_and_forgets_how_it_ended(world):
+async def test_a_reopened_ticket_waits_for_a_person_until_it_is_handed_back(world):
     made = await world.answered()
     await ticket.close_ticket(world.desk, world.acme.agent, made.id)
     assert (await world.now(made)).resolution["verdict"] == "unverified"
     opened = await ticket.reopen_ticket(world.desk, world.acme.agent, made.id)
     assert (opened.status, opened.reopened, opened.resolution, opened.resolved_at) == ("open", 1, {}, None)
     assert not await world.one("select bool_or(resolved) from public.support_sessions where ticket_id = $1", made.id)
+    said = await world.said_by_engine(made)
     await world.drain()
-    assert (await world.now(made)).resolution["citations"][0]["slug"] == "export-csv"
+    await world.say(made, "still nothing")
+    await world.drain()
+    assert await world.said_by_engine(made) == said, "the engine answered a ticket that a person had reopened"
+    assert (await world.now(made)).waiting_for == "person"
+    await session.hand_back(world.desk, world.acme.agent, made.session_id)
+    await world.drain()
+    assert len(await world.said_by_engine(made)) == len(said) + 1
+
+
+async def test_moving_an_ended_ticket_to_open_is_reopening_it(world):
+    made = await world.answered()
+    await ticket.move_ticket(world.desk, world.acme.agent, made.id, "resolved")
+    opened = await ticket.move_ticket(world.desk, world.acme.agent, made.id, "open")
+    await world.drain()
+    assert (opened.status, (await world.now(made)).waiting_for) == ("open", "person")
 
 
 async def test_a_reopened_ticket_whose_conversation_a_person_has_waits_for_that_person(world):

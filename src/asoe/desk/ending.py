@@ -61,7 +61,7 @@ async def close(
 async def reopen(desk: Desk, connection: Connection, principal: Principal, ticket: Ticket) -> Ticket:
     """Open an ended ticket within the organization's window; raises `Conflict`.
 
-    The engine looks at it, unless a person has the conversation: then it waits for that person.
+    Whoever reopened it has seen how the engine left it: it waits for a person, until one hands it back.
     """
     if ticket.merged_into is not None:
         raise Conflict(
@@ -78,16 +78,25 @@ async def reopen(desk: Desk, connection: Connection, principal: Principal, ticke
             "link the two.",
             code="reopen_window_passed",
         )
-    changed = await begin_again(desk, connection, ticket, {"reopened": ticket.reopened + 1})
+    changed = await begin_again(desk, connection, ticket, {"reopened": ticket.reopened + 1}, for_person=True)
     await facts.record(connection, principal, "ticket.reopened", ticket_id=ticket.id)
     return changed
 
 
 async def begin_again(
-    desk: Desk, connection: Connection, ticket: Ticket, columns: Mapping[str, Any] | None = None
+    desk: Desk,
+    connection: Connection,
+    ticket: Ticket,
+    columns: Mapping[str, Any] | None = None,
+    *,
+    for_person: bool = False,
 ) -> Ticket:
-    """Put an ended ticket back to open, with nothing left of how it ended."""
-    is_quiet = any(found.is_ai_quiet for found in await sessions.of_ticket(connection, ticket.org_id, ticket.id))
+    """Put an ended ticket back to open, with nothing left of how it ended.
+
+    The engine looks at it, unless it is opened `for_person` or a person has the conversation.
+    """
+    found = await sessions.of_ticket(connection, ticket.org_id, ticket.id)
+    is_quiet = for_person or any(session.is_ai_quiet for session in found)
     changed = await walk(
         connection,
         ticket,

@@ -151,7 +151,7 @@ async def move_ticket(
     """Move a ticket along the legal moves; a person's `resolved` is recorded as such, not as verified by a check.
 
     `escalated` hands over with a dossier, `in_progress` keeps it with a person, `triaging` and `open` let the engine look
-    (unless a person has the conversation).
+    (unless a person has the conversation, or the ticket had ended: see `reopen_ticket`).
     """
     _staff_only(principal, "the status of a ticket")
     if status == "closed":
@@ -193,7 +193,7 @@ async def close_ticket(
 
 
 async def reopen_ticket(desk: Desk, principal: Principal, ticket_id: UUID) -> Ticket:
-    """Open a resolved or closed ticket again and let the engine look at it; raises `Conflict`."""
+    """Open a resolved or closed ticket again: it waits for a person until one hands it back; raises `Conflict`."""
     _staff_only(principal, "reopening a ticket")
     async with desk.database.org_transaction(principal) as connection:
         ticket = await _held(connection, principal, ticket_id, None)

@@ -21,9 +21,11 @@ from asoe.ai.client_intent import Reply, read_reply
 from asoe.ai.encoder import Encoder, OnnxEncoder, RememberingEncoder, Vectors
 from asoe.ai.language import detect_language
 from asoe.ai.redaction import redact
+from asoe.ai.slots import SlotText, read_slots
 from asoe.ai.triage_model import TriageInput, TriageModel
 from asoe.domain.answer import Answer
 from asoe.domain.knowledge import Passage
+from asoe.domain.runbook import Slot, SlotReading
 from asoe.domain.triage import Triage
 
 BUILT: Final = Path(__file__).resolve().parents[1] / "_built"
@@ -72,6 +74,12 @@ class Models:
         return compose_answer(
             asked, passages, language=language, encoder=self.encoder, articles=self.articles, threshold=threshold
         )
+
+    def read_slots(
+        self, slots: Sequence[Slot], passages: Sequence[SlotText], *, language: str
+    ) -> dict[str, SlotReading]:
+        """A reading for every slot of a runbook."""
+        return read_slots(slots, passages, encoder=self.encoder, language=language)
 
     def read_reply(self, text: str, language: str) -> Reply:
         """What a client's reply does to the conversation."""
@@ -122,6 +130,12 @@ class LocalAI:
     async def detect_language(self, text: str) -> tuple[str, float]:
         """The ISO code, or `und`, and how sure."""
         return await self._run(self.models.detect_language, text)
+
+    async def read_slots(
+        self, slots: Sequence[Slot], passages: Sequence[SlotText], *, language: str
+    ) -> dict[str, SlotReading]:
+        """A reading for every slot of a runbook."""
+        return await self._run(lambda: self.models.read_slots(slots, passages, language=language))
 
     async def read_reply(self, text: str, language: str) -> Reply:
         """What a client's reply does to the conversation."""

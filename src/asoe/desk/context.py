@@ -12,12 +12,14 @@ from uuid import UUID
 
 import numpy as np
 
+from asoe.ai.slots import SlotText
 from asoe.desk.connector import Connectors
 from asoe.domain.answer import Answer
 from asoe.domain.errors import FieldProblem, Missing
 from asoe.domain.knowledge import Passage
 from asoe.domain.organization import Principal
 from asoe.domain.policy import Policy, read_policy
+from asoe.domain.runbook import Slot, SlotReading
 from asoe.domain.triage import Triage
 from asoe.store import organizations
 from asoe.store.db import Connection, Database
@@ -60,6 +62,10 @@ class Judgement(Protocol):
     ) -> Answer | None: ...
 
     async def read_reply(self, text: str, language: str) -> str: ...
+
+    async def read_slots(
+        self, slots: Sequence[Slot], passages: Sequence[SlotText], *, language: str
+    ) -> dict[str, SlotReading]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,89 @@
+"""Reads a runbook's slots from what a client wrote: values with their source and how sure, `unsure` rather than guessed.
+
+The runbook gives types, questions and example phrasings as data; how they generalise is decided here. A later message
+overrides an earlier one. Vectors are made from redacted text; values and evidence are the client's own words.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from asoe.ai.encoder import Encoder
+from asoe.ai.redaction import redact
+from asoe.ai.slots.choice import read_choice
+from asoe.ai.slots.clauses import fragments_of, likened
+from asoe.ai.slots.consent import Heard, read_consents
+from asoe.ai.slots.plain import read_plain
+from asoe.ai.slots.topic import topic_of
+from asoe.domain.runbook import Slot, SlotReading
+
+
+@dataclass(frozen=True, slots=True)
+class SlotText:
+    """One piece of what was said, oldest first. Only what a client said (`role` client) is read.
+
+    What the engine asked (`role` engine) is heard for the slots it asks about: the client's next words may just be "yes".
+    """
+
+    source: str
+    text: str
+    role: str = "client"
+
+
+def read_slots(
+    slots: Sequence[Slot], passages: Sequence[SlotText], *, encoder: Encoder, language: str = "und"
+) -> dict[str, SlotReading]:
+    """A reading for every slot; `absent` where nothing was said about it."""
+    said = [passage for passage in passages if passage.role == "client" and passage.text.strip()]
+    answers = _asked_before(slots, passages)
+    readings: dict[str, SlotReading] = {}
+    by_meaning = [slot for slot in slots if slot.type in ("consent", "choice")]
+    if by_meaning and said:
+        heard = _hear(said, answers, encoder)
+        consents = [topic_of(slot, encoder) for slot in by_meaning if slot.type == "consent"]
+        readings |= read_consents(consents, heard, language)
+        fragments = [(passage.source, passage.fragments, passage.vectors) for passage in heard]
+        readings |= {
+            slot.name: read_choice(slot, fragments, encoder, language) for slot in by_meaning if slot.type == "choice"
+        }
+    for slot in slots:
+        if slot.name not in readings:
+            readings[slot.name] = _latest(slot, said, language)
+    return readings
+
+
+def _latest(slot: Slot, said: Sequence[SlotText], language: str) -> SlotReading:
+    """Free text is only ever an answer: the opening of a ticket is not taken for one."""
+    sources = [passage for passage in said if slot.type != "text" or passage.source.startswith("message:")]
+    for passage in reversed(sources):
+        reading = read_plain(slot, passage.source, passage.text, language)
+        if reading is not None:
+            return reading
+    return SlotReading(slot.name, "absent", confidence=0.9)
+
+
+def _hear(said: Sequence[SlotText], answers: Mapping[str, frozenset[str]], encoder: Encoder) -> list[Heard]:
+    """All fragments of all passages are embedded in one call."""
+    redacted = [redact(passage.text) for passage in said]
+    pieces = [fragments_of(text.text) for text in redacted]
+    vectors = encoder.embed([likened(fragment.text) for fragments in pieces for fragment in fragments])
+    ends = np.cumsum([len(fragments) for fragments in pieces])
+    return [
+        Heard(passage.source, fragments, rows, text, answers.get(passage.source, frozenset()))
+        for passage, fragments, rows, text in zip(said, pieces, np.split(vectors, ends[:-1]), redacted, strict=True)
+    ]
+
+
+def _asked_before(slots: Sequence[Slot], passages: Sequence[SlotText]) -> dict[str, frozenset[str]]:
+    """By source, the slots whose question the engine put right before the client wrote it."""
+    found: dict[str, frozenset[str]] = {}
+    asked: frozenset[str] = frozenset()
+    for passage in passages:
+        if passage.role == "client":
+            found[passage.source], asked = asked, frozenset()
+        else:
+            asked = frozenset(
+                slot.name for slot in slots if any(question in passage.text for question in slot.question.values())
+            )
+    return found

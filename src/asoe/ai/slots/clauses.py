@@ -1,0 +1,94 @@
+"""Cuts what a client wrote into sentences and fragments small enough that each says one thing.
+
+Decides only where to cut; what a fragment means is the readers'. Texts come in redacted: a fragment may be embedded.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Final
+
+MOST_FRAGMENTS: Final = 120
+_ABBREVIATIONS: Final = re.compile(
+    r"\b(max|min|no(?=\.\s*[\d[+])|nr|tel|mr|mrs|ms|dr|st|approx|ca|bzw|inkl|num|ref|acc|e\.g|i\.e|z\.b|p\.ej|sr|sra|mme|env)\.(?=\s)",
+    re.IGNORECASE,
+)
+_CONTACT_IN_BRACKETS: Final = re.compile(r"\s*\((?:\[[a-z]+-\d+\]|[+\d][\d ().-]{5,20})\)")
+_DOT: Final = "․"
+_SENTENCE: Final = re.compile(
+    r"(?<=[.!?…])[\"”')\]]*\s+|\s*\n+\s*|\s*[;|•·]\s*|\s/\s|\s[–—-]{1,2}\s|(?<=\w)/(?=[A-Za-z]{3,}\s*:)"
+)
+_JOINTS: Final = (
+    r"but|however|although|though|whereas|while|yet|except|and|or|nor|then|so"
+    r"|aber|sondern|jedoch|allerdings|und|oder"
+    r"|pero|sino|aunque|y|o|e"
+    r"|mais|cependant|et|ou|ni"
+)
+_KEPT_TOGETHER: Final = re.compile(
+    r"\b(go ahead and|feel free and|try and|one or two|1 or 2|more and more|again and again|now and then|he or she|ein oder zwei"
+    r"|eins oder zwei|uno o dos|un ou deux|unless and until|if and when|as and when)\b",
+    re.IGNORECASE,
+)
+_FRAGMENT: Final = re.compile(rf"\s*[,()\[\]]+\s*(?!\d{{3}}\b)|\s+(?=(?:{_JOINTS})\s)", re.IGNORECASE)
+_PLACE: Final = re.compile(
+    r"\b((?:[Ii]n|[Tt]hrough|[Vv]isiting|[Aa]cross|[Aa]round|nach|en|au|aux|por)\s+(?:the\s+)?)[A-ZÀ-Þ][\w'’-]+(?:\s[A-ZÀ-Þ][\w'’-]+)*"
+)
+_PERSON: Final = re.compile(r"\b(?:(?:Mr|Mrs|Ms|Dr)\.?\s)?(?:[A-ZÀ-Þ][a-zà-ÿ'’-]+\s){1,2}[A-ZÀ-Þ][a-zà-ÿ'’-]+\b")
+_WORD: Final = re.compile(r"[^\W_]+(?:\.\d+)?|[&$€£%]")
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """`words`: lower case, without accents and punctuation, joined and enclosed by single spaces.
+
+    `sentence` counts through the passage; `is_question` holds for all fragments of a sentence that ends in a question mark.
+    """
+
+    text: str
+    words: str
+    sentence: int
+    is_question: bool
+    begins: bool
+
+    @property
+    def length(self) -> int:
+        return len(self.words.split())
+
+
+def plain_words(text: str) -> str:
+    """Lower-cased words without accents, enclosed by spaces; an apostrophe parts words ("don t")."""
+    folded = unicodedata.normalize("NFKD", text.casefold())
+    bare = "".join(char for char in folded if not unicodedata.combining(char)) if not folded.isascii() else folded
+    return f" {' '.join(_WORD.findall(bare))} "
+
+
+def fragments_of(text: str) -> list[Fragment]:
+    """At most `MOST_FRAGMENTS` of them, in order."""
+    text = _CONTACT_IN_BRACKETS.sub(" ", text)
+    kept = _ABBREVIATIONS.sub(lambda match: match.group(1) + _DOT, text)
+    found: list[Fragment] = []
+    for number, sentence in enumerate(_sentences(kept)):
+        is_question = sentence.rstrip(" \"”')").endswith("?")
+        begins = True
+        for piece in _pieces(sentence):
+            words = plain_words(piece)
+            if words.strip():
+                found.append(Fragment(piece.replace(_DOT, "."), words, number, is_question, begins))
+                begins = False
+        if len(found) >= MOST_FRAGMENTS:
+            break
+    return found[:MOST_FRAGMENTS]
+
+
+def _sentences(text: str) -> list[str]:
+    return [part.strip() for part in _SENTENCE.split(text) if part and part.strip()]
+
+
+def _pieces(sentence: str) -> list[str]:
+    whole = _KEPT_TOGETHER.sub(lambda match: match.group().replace(" ", "\ue000"), sentence)
+    return [part.replace("\ue000", " ").strip(" .") for part in _FRAGMENT.split(whole) if part and part.strip(" .")]
+
+
+def likened(text: str) -> str:
+    """Every place a preposition leads to becomes the same one, and people "he": which one it is must not change the meaning."""
+    return _PERSON.sub("he", _PLACE.sub(r"\1Spain", text))

@@ -1,0 +1,172 @@
+"""What a consent is about, learned from its examples: which words name its matter, and which fragments speak of it.
+
+Words first (an example's content words, all of them, or an amount of its unit), meaning second (sentence vectors).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+
+from asoe.ai.encoder import Encoder, Vectors
+from asoe.ai.language import _FUNCTION_WORDS
+from asoe.ai.slots.amounts import NUMBER_WORDS, quantities, units_of
+from asoe.ai.slots.clauses import Fragment, likened, plain_words
+from asoe.ai.slots.permission import cue_of
+from asoe.domain.runbook import Slot
+
+_AMOUNT: Final = "#"
+ALIKE: Final = 0.62
+"""Cosine from which a fragment without any of the words is taken to be about the matter."""
+_SOMEWHAT_ALIKE: Final = 0.5
+_ENDINGS: Final = (
+    "ations",
+    "ation",
+    "ments",
+    "ment",
+    "ings",
+    "ing",
+    "ungen",
+    "ung",
+    "ied",
+    "ies",
+    "ed",
+    "es",
+    "en",
+    "er",
+    "s",
+    "e",
+)
+_EMPTY: Final = frozenset(
+    """yes no not ok okay fine sure agree agrees agreed accept accepts accepted consent consents given give gives refuse refuses refused decline declines declined
+    allow allowed allows permit permitted permission approve approved approves authorise authorised authorize authorized want wants wish wishes happy willing open may might can could would
+    will shall must need needs needed necessary required if then up to max most least maximum limit only also too more than as it is are be been being have has had i me my we our us you your he
+    his him she her they them their the a an this that these those any some all no nobody none nothing never neither nor without do does did don t doesn t didn t isn t won wouldn s d ll re m ve
+    please just go ahead feel free mind object objection problem permission customer client caller user person account holder subscriber agent support case when in on for of by with from at into and
+    or but so like likes would rather keep keeps leave stay remain current same existing ready good let us about put get gets one two three couple both against opposed under circumstances
+    ja nein nicht kein keine keinen bitte gerne darf durfen konnen sie ich mir wir einverstanden mochte will zu bis bei lehnt ab erlaubt
+    si acepto autorizo pueden puede quiero por favor oui non pas d accord veux souhaite vous pouvez autorise refuse""".split()
+) | frozenset(NUMBER_WORDS)
+COSTLY: Final = re.compile(
+    r"\b(?:costs?|charg\w*|pay|pays|paid|paying|payments?|spend\w*|fees?|money|buy|buying|purchas\w*|bill(?:ed|ing)?|kosten|kostet|gebuhr\w*|bezahl\w*|zahl\w*|kauf\w*|coste|costo|gasto\w*|cobr\w*|pagar|comprar"
+    r"|compra|frais|payer|acheter|achat|cout\w*)\b"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Relevance:
+    """By words (0, or 0.8 and more; `matched` are the telling ones) and by meaning (a cosine)."""
+
+    words: float
+    alike: float
+    matched: frozenset[str]
+    has_amount: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """Of one consent slot: the content words of each example, and the vectors of examples and question."""
+
+    slot: Slot
+    matters: frozenset[frozenset[str]]
+    givable: frozenset[frozenset[str]]
+    vectors: Vectors
+    is_costly: bool
+    orders: frozenset[str]
+
+    def relevance(self, fragment: Fragment, vector: np.ndarray, *, gives: bool = False) -> Relevance:
+        """How surely the fragment is about this matter. A permission must cover what a permission was shown to be like."""
+        own = terms_of(fragment.words, self.slot.unit)
+        has_amount = bool(self.slot.unit and quantities(fragment.text, self.slot.unit))
+        if has_amount:
+            own |= {_AMOUNT}
+        alike = float((self.vectors @ vector).max()) if len(self.vectors) else 0.0
+        known = self.givable if gives else self.matters
+        covered = max((matter for matter in known if matter <= own), key=len, default=frozenset[str]())
+        shared = max((matter & own for matter in known), key=len, default=frozenset[str]())
+        words, matched = 0.0, frozenset[str]()
+        if covered:
+            words, matched = 0.8 + 0.2 * min(len(covered), 3), covered
+        elif len(shared - {_AMOUNT}) >= 2 and alike >= _SOMEWHAT_ALIKE:
+            words, matched = 1.0, shared
+        if has_amount:
+            words += 0.2 if words else 0.8
+        return Relevance(words, alike, matched, has_amount)
+
+    def is_ordered_by(self, fragment: Fragment) -> bool:
+        """Whether the fragment begins like an order to do it ("add 1 GB")."""
+        words = plain_words(fragment.text.rpartition(":")[2]).split()
+        asks = bool(self.slot.unit and quantities(fragment.text, self.slot.unit))
+        return bool(words) and (words[0] in self.orders or (asks and words[0] in _ORDERS))
+
+
+def topic_of(slot: Slot, encoder: Encoder) -> Topic:
+    """Cached by the slot's texts: a runbook's slots are the same for all its tickets."""
+    texts = tuple(text for value in sorted(slot.examples) for text in slot.examples[value])
+    return _topic(slot.unit, texts, tuple(slot.question.values()), _Held(slot, encoder))
+
+
+def terms_of(words: str, unit: str | None = None) -> frozenset[str]:
+    """Stems of the words that carry meaning; an amount's unit is not one of them."""
+    spellings = units_of(unit) if unit else {}
+    return frozenset(
+        stem(word) for word in words.split() if word not in _IGNORED and word not in spellings and not word[0].isdigit()
+    )
+
+
+@lru_cache(maxsize=20_000)
+def stem(word: str) -> str:
+    """A crude stem, good enough to make "refuelling" and "refuel" one."""
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            bare = word[: -len(ending)]
+            return (
+                bare[:-1] if len(bare) > 3 and bare[-1] == bare[-2] and ending in ("ed", "ing", "ings", "er") else bare
+            )
+    return word
+
+
+_ORDERS: Final = frozenset("add put buy purchase get book charge load refill refuel give spend".split())
+_IGNORED: Final = _EMPTY | frozenset(word for words in _FUNCTION_WORDS.values() for word in words.split())
+
+
+class _Held:
+    """Carries what is not hashable past the cache; equal for the same slot's texts."""
+
+    def __init__(self, slot: Slot, encoder: Encoder) -> None:
+        self.slot, self.encoder = slot, encoder
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Held) and other.encoder is self.encoder
+
+    def __hash__(self) -> int:
+        return id(self.encoder)
+
+
+@lru_cache(maxsize=1_000)
+def _topic(unit: str | None, examples: Sequence[str], questions: Sequence[str], held: _Held) -> Topic:
+    texts = [*examples, *questions]
+    matters = _matters(examples, unit)
+    givable = _matters(held.slot.examples.get("given", ()), unit)
+    vectors = held.encoder.embed([likened(text) for text in texts]) if texts else np.zeros((0, 384), np.float32)
+    is_costly = any(COSTLY.search(plain_words(text)) for text in texts) or unit in ("USD", "EUR", "GBP")
+    given = (plain_words(text) for text in held.slot.examples.get("given", ()))
+    orders = frozenset(
+        bare.split()[0]
+        for words in given
+        if (bare := words.removeprefix(" please").strip()) and cue_of(f" {bare} ").polarity == "none"
+    )
+    return Topic(held.slot, matters, givable, vectors, is_costly, orders - _IGNORED)
+
+
+def _matters(examples: Sequence[str], unit: str | None) -> frozenset[frozenset[str]]:
+    found = set()
+    for text in examples:
+        terms = terms_of(plain_words(text), unit)
+        if unit and terms and quantities(text, unit):
+            terms |= {_AMOUNT}  # "add 1 GB" is not like "add it to my case"
+        found.add(terms)
+    return frozenset(found - {frozenset()})

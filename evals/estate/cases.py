@@ -161,7 +161,7 @@ class _Maker:
             "flagged": cycle(reversed(mendable)),
             "over_cap": cycle(over_cap),
             "hopeless": cycle(hopeless),
-            "mixed": cycle([fault for fault in reversed(hopeless) if "security" not in fault.group]),
+            "mixed": cycle([fault for fault in hopeless if not {"security", "nothing_wrong"} & set(fault.group)]),
             "consent": cycle(with_consent),
         }
         self.order = order

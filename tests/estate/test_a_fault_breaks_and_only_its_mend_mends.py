@@ -54,6 +54,23 @@ async def test_its_own_mend_mends_it_with_each_effect_once(
     assert changing == allowed_effects(breakage)
 
 
+@pytest.mark.parametrize(
+    "name", [name for name in MENDABLE if not any(OPERATIONS[one].needs_key for one, _ in FAULTS[name].mends)]
+)
+async def test_a_mend_that_needs_no_key_changes_nothing_the_second_time(
+    store: Store, operator: httpx.AsyncClient, name: str
+) -> None:
+    breakage = break_somewhere(store, name)
+    await mend(operator, breakage)
+    settle(store)
+    once = len(store.effects())
+    if "suppressions.remove" in dict(FAULTS[name].mends):
+        return  # what was removed is not there to be removed again
+    await mend(operator, breakage, key="operator-2")
+    assert [effect for effect in store.effects()[once:] if effect.changes] == []
+    assert is_mended(store, breakage)
+
+
 @pytest.mark.parametrize("name", NOT_MENDABLE)
 async def test_what_support_cannot_mend_is_never_mended(store: Store, name: str) -> None:
     breakage = break_somewhere(store, name)
@@ -105,7 +122,8 @@ async def test_a_rewind_to_another_place_loses_or_doubles_records(store: Store, 
     path = f"/v1/integrations/{breakage.items['integration']}"
     good = (await operator.get(path)).json()["last_good_cursor"]
     for cursor in (good + 100, good - 100):
-        await operator.post(f"{path}/rewind-cursor", json={"cursor": cursor})
+        headers = {"Idempotency-Key": f"rewind-{cursor}"}
+        assert (await operator.post(f"{path}/rewind-cursor", json={"cursor": cursor}, headers=headers)).is_success
         settle(store)
         assert not is_mended(store, breakage)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -13,6 +14,7 @@ from evals.estate.score import Score, report, score, stray_effects
 from starlette.types import ASGIApp
 
 from asoe.demo.estate.faults import FAULTS, SYMPTOMS
+from asoe.demo.estate.operations import OPERATIONS
 from asoe.demo.estate.store import Store, open_store
 
 SEED = 7
@@ -68,6 +70,9 @@ def test_every_symptom_has_many_wordings_and_none_names_an_operation() -> None:
     assert set(WORDINGS["symptoms"]) == set(SYMPTOMS)
     assert min(len(set(lines)) for lines in WORDINGS["symptoms"].values()) >= 8
     assert set(WORDINGS["consents"]) == {fault.consent for fault in FAULTS.values() if fault.consent}
+    said = " ".join(line for lines in WORDINGS["symptoms"].values() for line in lines)
+    paths = {operation.path.rpartition("/")[2] for operation in OPERATIONS.values()}
+    assert [word for word in (*OPERATIONS, *FAULTS, *paths) if re.search("[_.-]", word) and word in said] == []
     development = {case.body for case in iter_cases(5, 50, part="dev")}
     assert development.isdisjoint({case.body for case in iter_cases(5, 50, part="test")})
 

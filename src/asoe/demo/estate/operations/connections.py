@@ -53,6 +53,7 @@ def pause_sync(store: Store, item: Item, _: object) -> Item:
     "POST",
     "/v1/integrations/{id}/rewind-cursor",
     body=Cursor,
+    needs_key=True,
     about="Read again from a record on. Records before the last good one would be imported twice.",
 )
 def rewind_cursor(store: Store, item: Item, body: Cursor) -> Item:

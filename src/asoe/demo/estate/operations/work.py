@@ -100,9 +100,9 @@ def renew_link(store: Store, item: Item, _: object) -> Item:
     return store.change("exports", item["id"], link_expires_at=store.stamp(days=7), link_expired=False)
 
 
-@operation("search_indexes.rebuild", "POST", "/v1/search-indexes/{id}/rebuild", about="Index all documents again.")
+@operation("search_indexes.rebuild", "POST", "/v1/search-indexes/{id}/rebuild", about="Index what is missing.")
 def rebuild_index(store: Store, item: Item, _: object) -> Item:
-    if item["status"] == "rebuilding":
+    if item["status"] == "rebuilding" or item["indexed"] == item["documents"]:
         return item
     return store.change("search-indexes", item["id"], beats=BEATS, status="rebuilding", indexed=0)
 

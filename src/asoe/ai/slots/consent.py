@@ -223,7 +223,7 @@ class _Listener:
         earlier: Fragment | None = None,
     ) -> None:
         for topic, how in about:
-            if cue.polarity == "given" and cue.is_weak and how == "meaning":
+            if cue.polarity == "given" and cue.after and not topic.is_named(cue.after):
                 continue
             amount = _amount(fragment, topic)
             if amount is None and earlier is not None:

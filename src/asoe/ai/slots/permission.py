@@ -18,7 +18,8 @@ Polarity = Literal["given", "refused", "unsure", "none"]
 class Cue:
     """`is_answer`: says nothing but yes or no. `is_open`: somebody asked or offered, and the answer is to come.
 
-    `is_weak`: a wish or a polite request, which counts only for what it names itself.
+    `is_weak`: a wish or a polite request, which counts only
+    for what stands right `after` it.
     `holds`: ties what was or will be given to something else ("ask me first", "if it is free"). `withdraws`: takes back.
     """
 
@@ -28,8 +29,10 @@ class Cue:
     is_weak: bool = False
     holds: bool = False
     withdraws: bool = False
+    after: str = ""
 
 
+_NEAR: Final = 4
 _NUMBER: Final = rf"(?:\d+(?:\.\d+)?|{'|'.join(NUMBER_WORDS)})"
 # limits sound like refusals ("not more than two"); they are none
 _LIMIT: Final = re.compile(
@@ -106,7 +109,7 @@ _HOLDING: Final = re.compile(
 _OTHERS: Final = re.compile(
     r"\b(?:(?:plan|contract|tariff|subscription|package|phone|app|apps|settings?|system|website|which|that|it|bank|card|law|policy|vpn|wifi|router) (?:\w+ )?(?:allow|permit|grant|accept|approv)\w*"
     r"|i (?:have|had|got|need) (?:the |your |a )?permission|i (?:am|m|was) (?:not )?allowed|(?:allow(?:s|ed)?|permit(?:s|ted)?|lets?) (?:me|myself)"
-    r"|(?:am|is|are|m|s|re) (?:i|it|this|that) (?:ok|okay|fine)|i (?:am|m) (?:ok|okay|fine|happy|ready|pleased|glad)(?= $| with being| to (?:wait|answer|help|provide|talk|be ))|ok so|okay so|(?:works?|worked|was|is) fine)\b"
+    r"|(?:am|is|are|m|s|re) (?:i|it|this|that) (?:ok|okay|fine)|i (?:am|m) (?:ok|okay|fine|happy|ready|pleased|glad)(?= $| with being| to (?:wait|answer|help|provide|talk|be ))|ok so|okay so|(?:works?|worked|working) fine)\b"
 )
 _SOMEONE_ELSE: Final = re.compile(
     r"\b(?:husband|wife|son|daughter|boss|friend|colleague|mother|father|mum|mom|dad|brother|sister|neighbou?r|roommate|partner|someone|somebody|assistant|shop|store|salesman)"
@@ -126,7 +129,7 @@ _NO: Final = {
 _YES: Final = {
     "en": r"yes|yep|yeah|sure|ok|okay|okayed|oked|alright|all right|fine|absolutely|definitely|certainly|of course|gladly|agree(?:s|d|able|ment)?|accept(?:s|ed|able)?|consent\w*|approv\w*|authori[sz]\w*"
     r"|permit(?:s|ted|ting)?|permission|allow(?:s|ed|ing)?|grant(?:s|ed)?|willing\w*|happy|glad|pleased|content|comfortable|cool with|good with|open to|open for|ready|prepared|go ahead|feel free|green light"
-    r"|blessing|the nod|thumbs up|welcome to|at liberty|live with|on board|okays|signed off on|has cleared|gave us leave|be my guest|by all means|permissible|confirmed|confirms|endors\w*|in favou?r|sanction(?:s|ed)|up for|game for|keen|clear(?:s|ed) (?:us|you|to|for)|re cleared|goes? (?:for|along)|go(?:ing)? with|(?:will|ll|would|d) take|no qualms about|(?:he|she|they|i) (?:would|will)(?= $)"
+    r"|blessing|the nod|thumbs up|welcome to|at liberty|live with|on board|okays|signed off on|has cleared|gave us leave|be my guest|by all means|permissible|confirmed|confirms|endors\w*|in favou?r|sanction(?:s|ed)|up for|game for|keen|clear(?:s|ed) (?:us|you|to|for)|re cleared|(?:go|goes|going) (?:for|along|with)|(?:will|ll|would|d) take|no qualms about|(?:he|she|they|i) (?:would|will)(?= $)"
     r"|(?:you|we|us|agents?|support|company|operator|they|team|staff) (?:can|may|could)|(?:can|may) be (?!reached|seen|heard)\w+|given_",
     "de": r"ja|gern\w*|einverstanden|zustimm\w*|stimm\w*(?: \w+)* zu|zugestimmt|erlaub\w*|genehmig\w*|gestatte\w*|durft?(?:en|et|e|t)?|darf(?= man| der| die| support)|konnen sie|sie konnen|ihr konnt|konnt ihr|in ordnung|bitte|akzeptier\w*|bereit|freigegeben|freigabe",
     "es": r"acept\w*|autori[zc]\w*|permit\w*|permiso|de acuerdo|adelante|pued(?:e|en|es)|vale|conforme|dispuest\w*|esta bien|por favor",
@@ -136,7 +139,7 @@ _WISH: Final = re.compile(
     r"\b(?:please|pls|kindly|(?<!i )(?<!who )wants?|would like|d like|wish(?:es|ed)?|requests?|requested|(?:asks?|asked|instructs?|instructed|tells?|told|wants?|lets?|let|needs?) (?:us|you|that we)|asks? for|asked for|do it|just"
     r"|(?:can|could|would|will) you|opts? for|opted for|in for|chose|chooses|happily|should (?:just )?(?:be )?|(?:allows?|authori[sz]es?)|quiero|quisiera|mochte|wunscht|je (?:veux|souhaite)|souhaite)\b"
 )
-_LEADING: Final = re.compile(r"^ (?:(?:and|but|so|then|well|actually|oh|it is my \w+|und|aber|y|pero|et|mais) )+")
+_LEADING: Final = re.compile(r"^ (?:(?:and|but|so|then|well|actually|oh|it is my \w+|und|aber|y|pero|et|mais) )+(?=\S)")
 _ANSWER_YES: Final = re.compile(
     r" (?:(?:customer|client|caller|user|agent|answer|reply|he|she|they|i) )?(?:(?:said|says|say|answered|replied) )?(?:y|yes|yep|yeah|sure|ok|okay|fine|approved|granted|given|accepted|agreed|allowed|permitted|absolutely|definitely|of course|go ahead|gladly|ja|gern|gerne|si|oui|d accord|vale"
     r"|fine (?:by|with) (?:me|him|her|us|them)|yes please|yes for|yes of course|sure thing|no problem|given_|that s (?:fine|ok|okay|alright)|it s (?:fine|ok|okay|alright)|(?:is |are )?(?:fine|ok|okay|alright|good))(?: (?:upto_|by me|with me|please|thanks))* "
@@ -189,8 +192,10 @@ def cue_of(words: str, *, is_question: bool = False, language: str = "und") -> C
         r" (?:may|can) (?!i\b|we\b|he\b|she\b|you\b|they\b|not\b)", unconditional
     ):
         return Cue("unsure") if _STALE.search(text) else Cue("given", is_answer=bool(_ANSWER_YES.fullmatch(text)))
-    if _WISH.search(unconditional):
-        return Cue("none") if _STALE.search(text) else Cue("given", is_weak=True)
+    if wish := _last(_WISH, unconditional):
+        said = unconditional[wish.end() :].split() or unconditional[: wish.start()].split()[-_NEAR:]
+        after = f" {' '.join(said[:_NEAR])} "
+        return Cue("none") if _STALE.search(text) else Cue("given", is_weak=True, after=after)
     return Cue("none")
 
 
@@ -198,8 +203,13 @@ def _question(text: str) -> Cue:
     """A question gives nothing, except a request to do it ("could you please add …?")."""
     asks = re.search(r"\b(?:can|could|would|will) you(?: \w+)? (?!tell|explain|say|let|check|confirm|look)", text)
     if asks and not _OWN_QUESTION.search(text.replace(asks.group().strip(), " ")):
-        return Cue("given", is_weak=True)
+        after = f" {' '.join(text[asks.end() - 1 :].split()[:_NEAR])} "
+        return Cue("given", is_weak=True, after=after)
     return Cue("none", is_open=True)
+
+
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    return next(iter(reversed(list(pattern.finditer(text)))), None)
 
 
 def _says(patterns: dict[str, str], language: str, text: str) -> bool:

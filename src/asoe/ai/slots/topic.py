@@ -96,6 +96,12 @@ class Topic:
             words += 0.2 if words else 0.8
         return Relevance(words, alike, matched, has_amount)
 
+    def is_named(self, words: str) -> bool:
+        """Whether the words name anything of the matter: what a wish must have for its object."""
+        own = terms_of(words, self.slot.unit)
+        named = frozenset[str]().union(*self.givable)
+        return bool(own & named) or bool(self.slot.unit and quantities(words, self.slot.unit))
+
     def is_ordered_by(self, fragment: Fragment) -> bool:
         """Whether the fragment begins like an order to do it ("add 1 GB")."""
         words = plain_words(fragment.text.rpartition(":")[2]).split()

@@ -6,9 +6,10 @@ Nothing outside is touched. A call that nobody recorded fails its case, and so d
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final, Literal
@@ -20,6 +21,7 @@ from asoe.desk.runbook.language import problems_of
 from asoe.desk.runbook.source import read_source, refused
 from asoe.domain.runbook import (
     Call,
+    Consent,
     Effect,
     Ending,
     Inquire,
@@ -111,9 +113,15 @@ def read_cases(text: str) -> tuple[Case, ...]:
     return tuple(cases)
 
 
-def play(runbook: Runbook, case: Case, *, library: Mapping[str, Runbook] | None = None) -> Outcome:
+def play(
+    runbook: Runbook,
+    case: Case,
+    *,
+    library: Mapping[str, Runbook] | None = None,
+    interpreter: Callable[..., Generator[Effect, Told, Ending]] = interpret,
+) -> Outcome:
     """Run one case to its end, and compare."""
-    stage = _Stage(case, list(case.calls))
+    stage = _Stage(case, list(case.calls), interpreter)
     ending = stage.run(runbook, library or {})
     if ending is None:
         return Outcome(case.name, "", "", tuple(stage.differences), tuple(stage.acts))
@@ -180,6 +188,7 @@ def record(
 class _Stage:
     case: Case
     left: list[Recorded]
+    interpreter: Callable[..., Generator[Effect, Told, Ending]]
     used: list[int] = field(default_factory=list)
     acts: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -187,7 +196,7 @@ class _Stage:
 
     def run(self, runbook: Runbook, library: Mapping[str, Runbook]) -> Ending | None:
         """None when a call came that nobody recorded, or no end."""
-        going = interpret(runbook, environment=self.case.environment, library=library)
+        going = self.interpreter(runbook, environment=self.case.environment, library=library)
         told: Told | None = None
         for _ in range(MOST_EFFECTS):
             try:
@@ -348,10 +357,13 @@ def _identity(row: Mapping[str, Any]) -> dict[str, Any]:
 def _slot_json(reading: Any) -> Any:
     """A reading as a case writes it: its value, when it was read."""
     if isinstance(reading, SlotReading):
-        return reading.value if reading.status == "read" else None
+        reading = reading.value if reading.status == "read" else None
+    if isinstance(reading, Consent):
+        amount = None if reading.amount is None else float(reading.amount)
+        return {"status": reading.status, "amount": amount, "unit": reading.unit}
     if isinstance(reading, Mapping) and {"status", "value"} <= reading.keys():
         return reading["value"] if reading["status"] == "read" else None
-    return reading
+    return float(reading) if isinstance(reading, Decimal) else reading
 
 
 def _is_same(left: Any, right: Any) -> bool:

@@ -156,7 +156,7 @@ def _remedy(problem: str) -> str:
     if "mapping values are not allowed" in problem:
         return f"a second `:` stands in one line; {quote}"
     if "expected ',' or" in problem or "did not find expected" in problem:
-        return f"{problem}; {quote}"
+        return f"{problem}; mind the indentation, close every quote and bracket, and {quote}"
     if "cannot start any token" in problem:
         return f"{problem}; indent with spaces, and put a text that starts with a sign in quotes"
     return f"{problem}; mind the indentation and close every quote and bracket"

@@ -86,13 +86,17 @@ class Estate:
         row = self.db.execute("select status from accounts where id = ?", (arguments["id"],)).fetchone()
         if row is None:
             raise ConnectorError("There is no such account.", permanent=True, is_missing=True)
-        return {"id": arguments["id"], "status": row[0]}
+        counted = self.db.execute("select action, count(*) from effects group by action").fetchall()
+        return {"id": arguments["id"], "status": row[0], **dict.fromkeys(ACTIONS, 0), **dict(counted)}
 
     async def act(self, action, arguments, *, key, timeout):
         assert ACTIONS[action].risk != "read"
         self.calls.append((action, key))
         if action in self.hooks:
-            await self.hooks[action]()
+            try:
+                await self.hooks[action]()
+            except Exception as error:
+                raise Killed(f"the test's own hook failed: {error!r}") from error
         self._fail(action, "before")
         self._fail(action, "lost")
         known = self.db.execute("select 1 from effects where key = ? and action = ?", (key, action)).fetchone()
@@ -290,8 +294,25 @@ def connect(world: World, **systems: Any) -> World:
     return world
 
 
-def book(name: str, steps: str, *, goal: str = '=account.status == "done"', head: str = "") -> str:
-    """A runbook whose goal is never met by chance; `steps` in YAML."""
+def act(call: str, more: str = "") -> str:
+    """One act of a fix."""
+    return f"{{call: estate.{call}, with: {{id: a}}{more}}}"
+
+
+def fix(name: str, *acts: str, when: str = "=true", that: str, more: str = "") -> str:
+    """A fix with these acts, verified by a fresh read."""
+    listed = "".join(f"\n      - {each}" for each in acts)
+    return f"""
+  - fix: {name}
+    check: [{{call: estate.get, with: {{id: a}}, into: account}}]
+    when: {json.dumps(when)}
+    act:{listed}
+    verify: {{reads: [{{call: estate.get, with: {{id: a}}, into: account}}], that: {json.dumps(that)}}}
+    {more}"""
+
+
+def book(name: str, *steps: str, goal: str, head: str = "") -> str:
+    """A runbook over the estate; `goal` reads `account`, which counts the effects by action."""
     return f"""
 runbook: {name}
 title: {name}
@@ -301,18 +322,12 @@ connectors: {{estate: estate}}
 {head}
 goal:
   reads: [{{call: estate.get, with: {{id: a}}, into: account}}]
-  met: {goal}
-steps:
-{steps}
+  met: {json.dumps(goal)}
+steps:{"".join(steps)}
 """
 
 
-def fix(name: str, call: str, more: str = "", *, verify: str = '=account.status != "gone"') -> str:
-    """A fix that acts and verifies by a read that always holds, unless told otherwise."""
-    return f"""
-  - fix: {name}
-    check: [{{call: estate.get, with: {{id: a}}, into: account}}]
-    when: =account.status == "locked"
-    act: {{call: estate.{call}, with: {{id: a}}{more}}}
-    verify: {{reads: [{{call: estate.get, with: {{id: a}}, into: account}}], that: '{verify}'}}
-"""
+def one_act(call: str, more: str = "", *, name: str = "once", head: str = "") -> str:
+    """A runbook that does one thing and proves it by the count of effects."""
+    count = f"=account.{call} > 0"
+    return book(name, fix("only", act(call, more), that=count), goal=count, head=head)

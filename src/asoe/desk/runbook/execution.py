@@ -55,6 +55,7 @@ from asoe.domain.runbook import (
     When,
 )
 from asoe.domain.ticket import Ticket
+from asoe.queue.failures import kind_of, place_of
 from asoe.store import approvals, facts, runs
 from asoe.store.db import Connection
 from asoe.store.runs import Beginning, Claimed, Client, Run, StepRow
@@ -407,7 +408,7 @@ async def _fail(passing: Pass, error: Exception) -> RunAdvance:
     """Something nobody foresaw: the run goes to a person, and an act under way counts as in doubt."""
     passing.forget_kept()  # it may be what could not be written
     note = f"The engine failed while carrying it out ({type(error).__name__})."
-    _log.exception("run.failed", run_id=str(passing.run.id), error=type(error).__name__)
+    _log.error("run.failed", run_id=str(passing.run.id), error=kind_of(error), where=place_of(error))
     return await _end(passing, Stop("escalated", "stage_failed", note))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import re
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -20,6 +21,7 @@ from hypothesis.errors import Unsatisfiable
 from pydantic import TypeAdapter
 from starlette.types import ASGIApp
 
+from asoe.demo.estate import operations
 from asoe.demo.estate.api import Answer, EffectView, Page, build_api
 from asoe.demo.estate.background import settle
 from asoe.demo.estate.faults import FAULTS, SYMPTOMS
@@ -207,6 +209,9 @@ def test_the_handbook_names_everything() -> None:
         name for name in (*FAULTS, *SYMPTOMS, *OPERATIONS, *(f"/v1/{kind}`" for kind in KINDS)) if name not in text
     ]
     assert missing == []
+    for path in sorted(Path(operations.__file__).parent.glob("*.py")):
+        for code in re.findall(r'refuse\(\s*"([a-z_]+)"', path.read_text(encoding="utf-8")):
+            assert f"| `{code}` |" in text, (path.name, code)
     for consent in {fault.consent for fault in FAULTS.values() if fault.consent}:
         assert f"| `{consent}` |" in text
 

@@ -32,6 +32,7 @@ BUILT_IN: Final = frozenset(
 )
 REPLACED: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _LARGEST: Final = 2**63 - 1
+_DIGITS: Final = 16
 _ARITHMETIC: Final = frozenset({"_+_", "_-_", "_*_", "_/_"})
 _PLACE: Final = re.compile(r"<input>:(\d+):(\d+): (?:Syntax error: )?([^\n]*)")
 
@@ -67,12 +68,13 @@ def evaluate(expression: Expression, environment: Mapping[str, Any]) -> Any:
         raise ExpressionError(expression, f"nothing is named {unknown[0]!r} here.", is_absent=True)
     values = {name: _given(environment[name]) for name in compiled.names}
     try:
-        return _compute(compiled, compiled.program, values)
+        return _compute(compiled, compiled.program, FUNCTIONS, values)
     except TypeError as error:
         if compiled.loose is None:
             raise ExpressionError(expression, _types(error)) from None
         try:
-            return _compute(compiled, compiled.loose, {name: _doubled(value) for name, value in values.items()})
+            doubled = {name: _doubled(value) for name, value in values.items()}
+            return _compute(compiled, compiled.loose, _LOOSE, doubled)
         except TypeError:
             raise ExpressionError(expression, _types(error)) from None
 
@@ -189,9 +191,12 @@ class _Scope:
     depth: int
 
 
-def _compute(compiled: Compiled, program: cel.Program, values: dict[str, Any]) -> Any:
+def _compute(
+    compiled: Compiled, program: cel.Program, offered: Mapping[str, Callable[..., Any]], values: dict[str, Any]
+) -> Any:
     failures: list[str] = []
-    functions = {name: _heard(FUNCTIONS[name], name, failures) for name in compiled.functions & FUNCTIONS.keys()}
+    names = compiled.functions | {f"loose_{name}" for name in compiled.functions}
+    functions = {name: _heard(offered[name], name, failures) for name in names & offered.keys()}
     try:
         value = program.execute(cel.Context(values, functions))
     except (KeyError, IndexError) as error:
@@ -223,6 +228,20 @@ def _heard(function: Callable[..., Any], name: str, failures: list[str]) -> Call
         return None
 
     return call
+
+
+def _with_double(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        return _doubled(function(*arguments))
+
+    return call
+
+
+_LOOSE: Final[dict[str, Callable[..., Any]]] = {
+    **{name: _with_double(function) for name, function in FUNCTIONS.items()},
+    "loose_size": _with_double(len),
+    "loose_int": _with_double(int),
+}
 
 
 def _given(value: Any) -> Any:
@@ -261,16 +280,18 @@ def _doubled(value: Any) -> Any:
 
 
 def _loosened(expression: str, tokens: tuple[Token, ...]) -> str:
-    """The expression with its ints written as doubles; indices stay what they are."""
+    """The expression with its ints written as doubles, those of size() and int() too; indices stay what they are."""
     parts: list[str] = []
     end = 0
     for place, token in enumerate(tokens):
-        if token.kind != "int" or _is_index(tokens, place):
+        is_call = place + 1 < len(tokens) and tokens[place + 1].text == "("
+        if token.kind == "int" and not _is_index(tokens, place) and len(token.text) < _DIGITS:
+            written = repr(float(int(token.text, 0)))
+        elif token.text in {"size", "int"} and is_call:
+            written = f"loose_{token.text}"
+        else:
             continue
-        parts += [
-            expression[end : token.first],
-            f"{float(int(token.text, 0))!r}" if len(token.text) < 18 else token.text,
-        ]
+        parts += [expression[end : token.first], written]
         end = token.last
     return "".join([*parts, expression[end:]])
 

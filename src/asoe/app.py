@@ -20,6 +20,7 @@ from asoe.desk import housekeeping, journey
 from asoe.desk import knowledge as knowledge_desk
 from asoe.desk.connector import PURPOSE, Connectors, EngineOf
 from asoe.desk.context import Desk, Judgement, Thresholds
+from asoe.desk.ledger import credits_kind
 from asoe.domain.errors import Unavailable
 from asoe.queue import Queue
 from asoe.queue.worker import Cron, Worker
@@ -56,7 +57,11 @@ class App:
         listen_url = self.settings.database_queue_url or self.app_url
         await Worker(
             listen_url,
-            {"advance": self._advance, "index_article": self._index_article},
+            {
+                "advance": self._advance,
+                "advance_run": self._advance_run,
+                "index_article": self._index_article,
+            },
             self._crons(),
             concurrency=self.settings.worker_concurrency,
             statement_cache=self.settings.database_statement_cache,
@@ -66,6 +71,10 @@ class App:
         if await journey.carry_on(self.desk, ids["org_id"], ids["ticket_id"]) == "given_away":
             _log.error("journey.given_away", ticket_id=str(ids["ticket_id"]))
 
+    async def _advance_run(self, ids: dict[str, UUID]) -> None:
+        if await journey.carry_on_run(self.desk, ids["org_id"], ids["run_id"]) == "given_away":
+            _log.error("journey.given_away", run_id=str(ids["run_id"]))
+
     async def _index_article(self, ids: dict[str, UUID]) -> None:
         await knowledge_desk.index_article(self.desk, ids["org_id"], ids["article_id"])
 
@@ -73,6 +82,8 @@ class App:
         every = timedelta(seconds=max(1.0, self.settings.journey_poll_seconds))
         return [
             Cron("journey.timers", every, lambda: housekeeping.wake_due(self.desk)),
+            Cron("runs.due", every, lambda: housekeeping.wake_runs(self.desk)),
+            Cron("approvals.expire", _MINUTE, lambda: housekeeping.expire_approvals(self.desk)),
             Cron("journey.sweep", _MINUTE, lambda: housekeeping.wake_forgotten(self.desk)),
             Cron("tally.fold", _MINUTE, lambda: housekeeping.fold_tallies(self.desk)),
             Cron("partitions.ahead", timedelta(hours=6), lambda: housekeeping.prepare_partitions(self.desk)),
@@ -136,8 +147,9 @@ async def open_app(
 
 def open_connectors(database: Database, secret_key: SecretKey, engine_of: EngineOf) -> Connectors:
     """The directory of this process; secrets open with every key there ever was, the newest seals."""
+    kinds = (*KINDS, credits_kind(database, engine_of))
     return Connectors(
-        database, engine_of, keys=secret_key.derive_all(PURPOSE), kinds={kind.name: kind for kind in KINDS}
+        database, engine_of, keys=secret_key.derive_all(PURPOSE), kinds={kind.name: kind for kind in kinds}
     )
 
 

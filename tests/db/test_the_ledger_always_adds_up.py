@@ -162,7 +162,7 @@ async def test_the_ledger_is_only_added_to_and_by_its_own(desk, acme, globex):
 
 async def test_the_connector_refunds_once_and_can_be_probed(desk, acme):
     charge = await charged(desk, acme)
-    connector = CreditsConnector(OrgLedger(desk.database, acme.engine), acme.org_id)
+    connector = CreditsConnector(OrgLedger(desk.database, acme.org_id, desk.engine_of), acme.org_id)
     wanted = {"charge_id": str(charge.id), "amount": "10"}
     assert (await connector.probe("refund", wanted, key="k1", timeout=5)).status == "not_done"
     first = await connector.act("refund", wanted, key="k1", timeout=5)
@@ -185,7 +185,7 @@ async def test_the_connector_refunds_once_and_can_be_probed(desk, acme):
 
 async def test_a_refund_in_a_transaction_that_is_rolled_back_did_not_happen(desk, acme):
     charge = await charged(desk, acme)
-    connector = CreditsConnector(OrgLedger(desk.database, acme.engine), acme.org_id)
+    connector = CreditsConnector(OrgLedger(desk.database, acme.org_id, desk.engine_of), acme.org_id)
     wanted = {"charge_id": str(charge.id), "amount": "10"}
 
     async def cut_short() -> None:

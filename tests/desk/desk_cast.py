@@ -23,6 +23,7 @@ from asoe.domain.answer import Answer
 from asoe.domain.knowledge import Passage
 from asoe.domain.organization import Principal
 from asoe.domain.resolution import Citation
+from asoe.domain.runbook import Consent, SlotReading
 from asoe.domain.ticket import MOVES
 from asoe.domain.triage import CATEGORIES, INTENTS, NEEDS, SEVERITIES, Estimate, Evidence, Triage
 from asoe.store.db import Database
@@ -115,6 +116,24 @@ class Judgement:
         assert all(isinstance(text, str) and text.strip() for text in texts)
         await self._think("embed")
         return np.ones((len(texts), 384), np.float32)
+
+    async def read_slots(self, slots, passages, *, language: str):
+        """Consents are given as `#slot:NAME:given` or refused, other slots as `#slot:NAME:VALUE`; the last word counts."""
+        assert passages, "there is nothing to read"
+        await self._think("read_slots")
+        found = {}
+        for slot in slots:
+            said = [
+                (passage.source, value)
+                for passage in passages
+                for name, value in re.findall(r"#slot:(\w+):([\w.@-]+)", passage.text)
+                if name == slot.name
+            ]
+            if said:
+                source, value = said[-1]
+                read = Consent(value) if slot.type == "consent" else value
+                found[slot.name] = SlotReading(slot.name, "read", read, source, value, 0.9)
+        return found
 
     async def answer(
         self, question: str, passages: Sequence[Passage], *, language: str, threshold: float
@@ -231,7 +250,10 @@ class World:
             if row is None:
                 return
             ids = json.loads(row["payload"])
-            await journey.carry_on(self.desk, UUID(ids["org_id"]), UUID(ids["ticket_id"]))
+            if "run_id" in ids:
+                await journey.carry_on_run(self.desk, UUID(ids["org_id"]), UUID(ids["run_id"]))
+            else:
+                await journey.carry_on(self.desk, UUID(ids["org_id"]), UUID(ids["ticket_id"]))
         raise AssertionError("the queue does not come to rest")
 
     async def set_settings(self, **settings: Any) -> None:

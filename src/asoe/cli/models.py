@@ -8,9 +8,11 @@ from datetime import timedelta
 
 import numpy as np
 
+from asoe.ai.slots import SlotText
 from asoe.desk.context import Judgement
 from asoe.domain.answer import Answer
 from asoe.domain.knowledge import Passage
+from asoe.domain.runbook import Slot, SlotReading
 from asoe.domain.triage import Triage
 
 
@@ -38,6 +40,11 @@ class ModelsOnDemand:
 
     async def read_reply(self, text: str, language: str) -> str:
         return await (await self._models()).read_reply(text, language)
+
+    async def read_slots(
+        self, slots: Sequence[Slot], passages: Sequence[SlotText], *, language: str
+    ) -> dict[str, SlotReading]:
+        return await (await self._models()).read_slots(slots, passages, language=language)
 
     async def _models(self) -> Judgement:
         from asoe.ai.local import LocalAI

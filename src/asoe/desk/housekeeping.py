@@ -10,11 +10,13 @@ from uuid import UUID
 
 import structlog
 
+from asoe.desk import approval, knowledge
 from asoe.desk.context import Desk
+from asoe.desk.runbook import execution
 from asoe.domain.errors import Missing
 from asoe.domain.organization import Principal
 from asoe.queue.failures import kind_of, place_of
-from asoe.store import facts, journeys, organizations, retention, tickets
+from asoe.store import facts, journeys, organizations, retention, sessions, tickets
 from asoe.store.db import Connection
 
 FORGOTTEN_AFTER: Final = 120.0
@@ -37,12 +39,27 @@ async def wake_due(desk: Desk) -> None:
 
 
 async def wake_forgotten(desk: Desk) -> None:
-    """Enqueue open tickets whose job was lost."""
+    """Enqueue open tickets and published articles whose job was lost, or that came past the service as bare rows."""
     for engine in await _engines(desk):
         with _apart("wake_forgotten", engine.org_id):
             async with desk.database.org_transaction(engine) as connection:
                 found = await journeys.forgotten(connection, engine.org_id, idle_seconds=FORGOTTEN_AFTER)
+                for ticket_id in found:
+                    await _complete(desk, connection, engine, ticket_id)
                 await _wake(desk, connection, engine.org_id, found, why="forgotten")
+            await knowledge.enqueue_unindexed(desk, engine.org_id, idle_seconds=FORGOTTEN_AFTER)
+
+
+async def wake_runs(desk: Desk) -> None:
+    """Enqueue runs whose time has come, or whose worker is gone."""
+    await execution.wake_due(desk)
+
+
+async def expire_approvals(desk: Desk) -> None:
+    """Let runs go on whose approval nobody decided in time."""
+    for engine in await _engines(desk):
+        with _apart("expire_approvals", engine.org_id):
+            await approval.expire(desk, engine)
 
 
 async def fold_tallies(desk: Desk) -> None:
@@ -73,6 +90,30 @@ async def apply_retention(desk: Desk) -> None:
                         removed[noun] = count
                 if removed:
                     await facts.record(connection, engine, "retention.applied", removed=removed)
+
+
+async def _complete(desk: Desk, connection: Connection, engine: Principal, ticket_id: UUID) -> None:
+    """A ticket inserted in plain SQL gets what intake would have given it: a session that begins with its words."""
+    if await sessions.of_ticket(connection, engine.org_id, ticket_id):
+        return
+    ticket = await tickets.find(connection, engine.org_id, ticket_id)
+    session = sessions.new_session(ticket_id, assistant_type="ai", at=desk.clock())
+    if not ticket.text:
+        await sessions.insert(connection, session)
+        return
+    await sessions.begin(
+        connection, engine.org_id, session, role="user", content=ticket.text, author=ticket.user_id
+    )
+    await facts.record(
+        connection,
+        engine,
+        "ticket.opened",
+        ticket_id=ticket_id,
+        session_id=session.id,
+        channel=ticket.channel,
+        category=ticket.category,
+        severity=ticket.severity,
+    )
 
 
 async def _wake(desk: Desk, connection: Connection, org_id: UUID, ticket_ids: list[UUID], *, why: str) -> None:

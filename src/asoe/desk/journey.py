@@ -2,6 +2,8 @@
 
     triage ─► resolve ─┬─► await_client ─┬─► resolve (new words, or the answer did not help)
                        │                 └─► ended (the client confirmed, or stayed silent)
+                       ├─► run (a runbook) ─┬─► ended (verified), or resolve (nothing was broken)
+                       │                    └─► with_person
                        ├─► with_person (the engine is quiet until handed back)
                        └─► ended ─► with_person (the client came back)
 
@@ -19,8 +21,11 @@ from uuid import UUID
 
 from asoe.desk import outcome, resolution, triage
 from asoe.desk.context import Desk
+from asoe.desk.escalation import reasons_to_escalate
 from asoe.desk.outcome import Step
 from asoe.desk.resolution import Case, HandOver
+from asoe.desk.runbook import execution, shelf, treatment
+from asoe.desk.runbook.treatment import Report, Treatment
 from asoe.desk.trail import Trail
 from asoe.domain.errors import Invalid, Missing
 from asoe.domain.organization import Principal
@@ -28,7 +33,7 @@ from asoe.domain.policy import Policy, read_policy
 from asoe.domain.session import Message, Session
 from asoe.domain.ticket import SEVERITY_RANK, Ticket
 from asoe.domain.triage import Triage
-from asoe.store import facts, journeys, sessions, tickets
+from asoe.store import autonomy, facts, journeys, runs, sessions, tickets
 from asoe.store.db import Connection
 from asoe.store.journeys import Journey
 from asoe.store.transient import is_transient
@@ -82,6 +87,12 @@ class Standing:
         )
 
     @property
+    def run_id(self) -> UUID | None:
+        """The run under way for this ticket."""
+        stored = self.journey.data.get("run")
+        return None if stored is None else UUID(stored)
+
+    @property
     def is_ended(self) -> bool:
         return self.ticket.status in {"resolved", "closed"}
 
@@ -96,6 +107,57 @@ async def carry_on(desk: Desk, org_id: UUID, ticket_id: UUID) -> Advance | Liter
         if not is_transient(error) and await fail(desk, org_id, ticket_id, cause=type(error).__name__):
             return "given_away"
         raise
+
+
+async def carry_on_run(desk: Desk, org_id: UUID, run_id: UUID) -> Advance | Literal["gone", "given_away"]:
+    """Bring a run on: through its ticket's journey, which tells the client what came of it, or by itself."""
+    try:
+        engine = await desk.engine_of(org_id)
+        async with desk.database.org_reading(engine) as connection:
+            run = await runs.find(connection, org_id, run_id)
+        if run.ticket_id is not None and run.mode == "live":
+            return await carry_on(desk, org_id, run.ticket_id)
+        if run.ended_at is not None:
+            return "ended"
+        done = await execution.advance_run(desk, engine, run_id)
+        if done == "ended" and run.mode == "shadow":
+            await _suggest(desk, engine, run_id)
+    except Missing:
+        return "gone"
+    return done
+
+
+async def begin_run(
+    desk: Desk, principal: Principal, ticket_id: UUID, name: str, *, mode: Literal["live", "shadow", "dry_run"] = "live"
+) -> UUID:
+    """Start a published runbook for a ticket by a person's hand; raises `Conflict(run_under_way)`, `Missing`."""
+    engine = await desk.engine_of(principal.org_id)
+    async with desk.database.org_reading(principal) as connection:
+        standing = await _read(connection, principal, ticket_id)
+        runbook_id, version = await shelf.find_published(connection, principal.org_id, name)
+        runbook = await shelf.load(connection, principal.org_id, runbook_id, version)
+        client = await treatment.client_of(connection, principal.org_id, ticket_id)
+    slots = await treatment.read_slots(
+        desk, runbook, standing.ticket, messages=standing.messages, client=client, policy=standing.policy
+    )
+    async with desk.database.org_transaction(principal) as connection:
+        run_id = await execution.start(
+            desk,
+            connection,
+            engine,
+            runbook_id=runbook_id,
+            version=version,
+            ticket=standing.ticket,
+            slots=slots,
+            mode=mode,
+            initiator=principal.user_id,
+        )
+        if mode == "live":
+            now = await journeys.find(connection, principal.org_id, ticket_id)
+            await journeys.save(
+                connection, principal.org_id, ticket_id, replace(now, data={**now.data, "run": str(run_id)})
+            )
+        return run_id
 
 
 async def advance(desk: Desk, org_id: UUID, ticket_id: UUID, *, initiator: str = "worker") -> Advance:
@@ -117,6 +179,8 @@ async def advance(desk: Desk, org_id: UUID, ticket_id: UUID, *, initiator: str =
         if version != standing.ticket.version or stands != standing.journey or is_said:
             await desk.queue.advance(connection, org_id, ticket_id)
             return "stale"
+        if step.treatment is not None:
+            step = await _begin(desk, connection, engine, standing.ticket, step)
         await outcome.write(desk, connection, engine, standing.ticket, step, session=standing.session)
         await trail.save(connection, engine.org_id, ticket_id, step.name)
     return "waiting" if step.waiting_for else "ended"
@@ -157,6 +221,8 @@ async def _think(desk: Desk, engine: Principal, standing: Standing, trail: Trail
         return None
     if standing.is_ended:
         return await _after_resolution(desk, standing, trail)
+    if standing.run_id is not None:
+        return await _carry_run(desk, engine, standing, standing.run_id, trail)
     if standing.is_persons:
         if ticket.waiting_for == "person" or not standing.news:
             return None
@@ -177,6 +243,10 @@ async def _resolve(
 ) -> Step:
     standing, judged, changed = await _judge(desk, engine, standing, trail)
     ticket = standing.ticket
+    found = await _find_treatment(desk, engine, standing, judged, trail)
+    if found is not None and found.is_live and ticket.severity != "critical":
+        step = outcome.treated(standing.journey, ticket)
+        return replace(step, triage=changed, treatment=found).seen(standing.positions)
     case = Case(
         ticket=ticket,
         triage=judged,
@@ -205,7 +275,145 @@ async def _resolve(
         step = outcome.noted(desk.clock(), standing.journey, ticket, policy=standing.policy)
     else:
         step = _hand_over(standing, plan, trail)
-    return replace(step, triage=changed).seen(standing.positions)
+    return replace(step, triage=changed, treatment=found).seen(standing.positions)
+
+
+async def _find_treatment(
+    desk: Desk, engine: Principal, standing: Standing, judged: Triage | None, trail: Trail
+) -> Treatment | None:
+    """A runbook for the ticket, unless something speaks for a person first; a critical one may be mended all the same."""
+    reasons = reasons_to_escalate(standing.ticket, judged, standing.policy, earlier=standing.earlier)
+    if set(reasons) - {"critical_severity"} or standing.journey.data.get("cited"):
+        return None
+    with trail.agent("ops-fixer", looking_for="runbook") as noted:
+        found = await treatment.find(
+            desk,
+            engine,
+            standing.ticket,
+            triage=judged,
+            question=_question(standing),
+            messages=standing.messages,
+            policy=standing.policy,
+            tried=standing.journey.data.get("treated", ()),
+        )
+        noted(runbook=found.runbook.name if found else None)
+    return found
+
+
+async def _begin(desk: Desk, connection: Connection, engine: Principal, ticket: Ticket, step: Step) -> Step:
+    """Start the step's runbook: as the ticket's one live run, or as a rehearsal beside what happens to the ticket."""
+    begun = step.treatment
+    assert begun is not None
+    run_id = await execution.start(
+        desk,
+        connection,
+        engine,
+        runbook_id=begun.runbook_id,
+        version=begun.runbook.version,
+        ticket=ticket,
+        slots=begun.slots,
+        mode="live" if begun.is_live else "shadow",
+    )
+    data = {**step.journey.data, "treated": [*step.journey.data.get("treated", ()), str(begun.runbook_id)]}
+    if begun.is_live:
+        data["run"] = str(run_id)
+    return replace(step, journey=replace(step.journey, data=data))
+
+
+async def _suggest(desk: Desk, engine: Principal, run_id: UUID) -> None:
+    """Tell staff in a note what a runbook at `suggest` would have done."""
+    async with desk.database.org_reading(engine) as connection:
+        report = await treatment.report(connection, engine.org_id, run_id)
+        level = (await autonomy.standing(connection, engine.org_id, report.run.runbook_id)).level
+    if level != "suggest" or report.run.ticket_id is None or not report.not_done:
+        return
+    lines = "\n".join(f"- {line}" for line in report.not_done)
+    async with desk.database.org_transaction(engine) as connection:
+        found = await sessions.of_ticket(connection, engine.org_id, report.run.ticket_id)
+        if found:
+            await sessions.add(
+                connection,
+                engine.org_id,
+                found[-1],
+                role="system",
+                content=f"Runbook {report.runbook.name} suggests:\n{lines}",
+                author=engine.user_id,
+                is_internal=True,
+            )
+
+
+async def _carry_run(desk: Desk, engine: Principal, standing: Standing, run_id: UUID, trail: Trail) -> Step | None:
+    """Bring the ticket's run as far as it goes now, and tell what came of it."""
+    wants_person = False
+    if standing.news:
+        wants_person = await _read_replies(desk, standing, trail) == "wants_person"
+        if wants_person:
+            await execution.cancel(desk, engine, run_id)
+        else:
+            await _hear(desk, engine, standing, run_id)
+    with trail.agent("ops-fixer", run_id=str(run_id)) as noted:
+        await execution.advance_run(desk, engine, run_id)
+        async with desk.database.org_reading(engine) as connection:
+            report = await treatment.report(connection, engine.org_id, run_id)
+        noted(status=report.run.status, waiting_for=report.run.waiting_for, reason=report.run.reason)
+    if report.run.ended_at is None:
+        return _while_it_runs(standing, report)
+    data = {name: value for name, value in standing.journey.data.items() if name not in {"run", "held"}}
+    standing = replace(standing, journey=replace(standing.journey, data=data))
+    step = await _after_run(desk, engine, standing, report, trail, wants_person=wants_person)
+    return step.seen(standing.positions)
+
+
+async def _hear(desk: Desk, engine: Principal, standing: Standing, run_id: UUID) -> None:
+    """Read the slots again, with the client's new words."""
+    async with desk.database.org_reading(engine) as connection:
+        runbook = await treatment.runbook_of(connection, engine.org_id, run_id)
+        client = await treatment.client_of(connection, engine.org_id, standing.ticket.id)
+    slots = await treatment.read_slots(
+        desk, runbook, standing.ticket, messages=standing.messages, client=client, policy=standing.policy
+    )
+    async with desk.database.org_transaction(engine) as connection:
+        await treatment.keep_slots(connection, engine.org_id, run_id, slots)
+
+
+def _while_it_runs(standing: Standing, report: Report) -> Step | None:
+    """What the run waits for, said to the client once."""
+    run, journey = report.run, standing.journey
+    key = f"{run.waiting_for}:{report.pending}"
+    if run.waiting_for is None or (journey.data.get("held") == key and not standing.news):
+        return None
+    language = resolution.answer_language(standing.ticket, standing.policy)
+    reply = None if journey.data.get("held") == key else treatment.say_waiting(report, language)
+    return outcome.held(journey, standing.ticket, run, reply=reply, key=key).seen(standing.positions)
+
+
+async def _after_run(
+    desk: Desk, engine: Principal, standing: Standing, report: Report, trail: Trail, *, wants_person: bool
+) -> Step:
+    run, ticket = report.run, standing.ticket
+    is_quiet = any(session.is_ai_quiet for session in standing.sessions)
+    if run.status == "verified" and not is_quiet:
+        return outcome.fixed(
+            desk.clock(),
+            standing.journey,
+            ticket,
+            run,
+            kind=report.runbook.resolution_type,
+            reply=treatment.say_fixed(report, resolution.answer_language(ticket, standing.policy)),
+            effects=report.effects,
+            policy=standing.policy,
+        )
+    if is_quiet or ticket.status == "escalated":
+        return outcome.dropped(standing.journey, ticket, "\n".join((*report.tried, *report.not_done)))
+    if run.reason == "already_met" and not wants_person:
+        step = await _resolve(desk, engine, standing, trail)
+        return step if step.dossier is None else _hand_over(standing, _given_up(report), trail)
+    reasons = ("client_asked",) if wants_person else (run.reason or "stage_failed",)
+    return _hand_over(standing, replace(_given_up(report), reasons=reasons), trail)
+
+
+def _given_up(report: Report) -> HandOver:
+    return HandOver((report.run.reason or "stage_failed",), tried=report.tried, not_done=report.not_done)
 
 
 async def _judge(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from asoe.connectors.credits import LedgerRefusal
+from asoe.connectors.credits import CreditsConnector, LedgerRefusal
+from asoe.connectors.kinds import Kind, Opening, refused
 from asoe.desk.context import Desk
 from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid, Missing
 from asoe.domain.organization import ROLE_RANK, Principal
@@ -21,23 +22,24 @@ from asoe.store.db import Connection, Database
 class OrgLedger:
     """The port of `connectors.credits` for one organization, acting as its engine."""
 
-    def __init__(self, database: Database, engine: Principal) -> None:
+    def __init__(self, database: Database, org_id: UUID, engine_of: Callable[[UUID], Awaitable[Principal]]) -> None:
         self._database = database
-        self._engine = engine
+        self._org_id = org_id
+        self._engine_of = engine_of
 
     async def balance(self, client: str) -> Any:
-        async with self._database.org_reading(self._engine) as connection:
-            found = await rows.balance(connection, self._engine.org_id, client)
+        async with self._database.org_reading(await self._engine()) as connection:
+            found = await rows.balance(connection, self._org_id, client)
         return {"client": client, "available": str(found.available), "held": str(found.held)}
 
     async def charges(self, client: str, work: str | None) -> list[Any]:
-        async with self._database.org_reading(self._engine) as connection:
-            found = await rows.charges(connection, self._engine.org_id, client=client, work=work)
+        async with self._database.org_reading(await self._engine()) as connection:
+            found = await rows.charges(connection, self._org_id, client=client, work=work)
         return [_charge(each) for each in found]
 
     async def charge(self, charge_id: UUID) -> Any:
-        async with self._database.org_reading(self._engine) as connection:
-            found = await rows.charges(connection, self._engine.org_id, charge_id=charge_id, limit=1)
+        async with self._database.org_reading(await self._engine()) as connection:
+            found = await rows.charges(connection, self._org_id, charge_id=charge_id, limit=1)
         if not found:
             raise LedgerRefusal(f"There is no charge {charge_id}.", is_missing=True)
         return _charge(found[0])
@@ -49,26 +51,44 @@ class OrgLedger:
         try:
             if connection is not None:
                 return await self._refund(connection, charge_id, amount, key=key, memo=memo)
-            async with self._database.org_transaction(self._engine) as own:
+            async with self._database.org_transaction(await self._engine()) as own:
                 return await self._refund(own, charge_id, amount, key=key, memo=memo)
         except (Conflict, Missing) as refusal:
             raise LedgerRefusal(refusal.message, is_missing=isinstance(refusal, Missing)) from refusal
 
     async def posted(self, key: str) -> Any | None:
-        async with self._database.org_reading(self._engine) as connection:
-            found = await rows.by_key(connection, self._engine.org_id, key)
+        async with self._database.org_reading(await self._engine()) as connection:
+            found = await rows.by_key(connection, self._org_id, key)
         return None if found is None else _posting(found)
 
+    async def _engine(self) -> Principal:
+        return await self._engine_of(self._org_id)
+
     async def _refund(self, connection: Connection, charge_id: UUID, amount: Decimal, *, key: str, memo: str) -> Any:
-        org_id = self._engine.org_id
+        org_id = self._org_id
         charged = await rows.charges(connection, org_id, charge_id=charge_id, limit=1)
         if not charged:
             raise Missing(f"There is no charge {charge_id}.", code="posting_missing")
         new = NewPosting("refund", key, charged[0].client, amount, charged[0].work, charge_id, memo)
-        posting, is_new = await rows.post(connection, org_id, new, by=self._engine.user_id)
+        engine = await self._engine()
+        posting, is_new = await rows.post(connection, org_id, new, by=engine.user_id)
         if is_new:
-            await facts.record(connection, self._engine, "credits.posted", posting_id=posting.id, kind="refund")
+            await facts.record(connection, engine, "credits.posted", posting_id=posting.id, kind="refund")
         return _posting(posting)
+
+
+def credits_kind(database: Database, engine_of: Callable[[UUID], Awaitable[Principal]]) -> Kind:
+    """The kind `credits` of connectors: this installation's own ledger, which has nothing to configure."""
+
+    async def prepare(opening: Opening, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        if given or opening.secrets:
+            raise refused([FieldProblem("config", "must be empty: the ledger is part of this installation")])
+        return {}
+
+    def opened(opening: Opening) -> CreditsConnector:
+        return CreditsConnector(OrgLedger(database, opening.org_id, engine_of), opening.org_id)
+
+    return Kind("credits", "the organization's own credit ledger", opened, prepare)
 
 
 async def post(desk: Desk, principal: Principal, new: NewPosting) -> tuple[Posting, bool]:

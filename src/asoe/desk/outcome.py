@@ -11,6 +11,7 @@ from asoe.desk.context import Desk
 from asoe.desk.escalation import build_dossier, team_of
 from asoe.desk.moves import path_to, walk
 from asoe.desk.resolution import HandOver, answer_language
+from asoe.desk.runbook.treatment import Treatment
 from asoe.desk.wording import say, spoken, team_name
 from asoe.domain.answer import Answer
 from asoe.domain.escalation import Dossier
@@ -24,6 +25,7 @@ from asoe.store import escalations, facts, journeys, sessions
 from asoe.store.db import Connection
 from asoe.store.facts import NewFact
 from asoe.store.journeys import Journey
+from asoe.store.runs import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Step:
     resolves: bool = False
     reopens: bool = False
     is_notice: bool = False
+    treatment: Treatment | None = None
+    note: str | None = None
 
     def seen(self, positions: Mapping[str, int]) -> Step:
         """The same step, having taken every message up to these (the last seq by session) into account."""
@@ -179,6 +183,64 @@ def closed(journey: Journey, ticket: Ticket) -> Step:
     )
 
 
+def treated(journey: Journey, ticket: Ticket) -> Step:
+    """A runbook begins; what it does is told once it is done."""
+    return Step(
+        name="treated",
+        journey=replace(journey, stage="run", failures=0, due_at=None),
+        path=path_to(ticket.status, "in_progress"),
+        waiting_for=None,
+    )
+
+
+def held(journey: Journey, ticket: Ticket, run: Run, *, reply: str | None, key: str) -> Step:
+    """A run waits for the client, an approval or a timer; `key` names what was said about it, which is said once."""
+    return Step(
+        name=f"waits_for_{run.waiting_for}",
+        journey=replace(journey, failures=0, due_at=run.due_at, data={**journey.data, "held": key}),
+        path=() if ticket.status == "escalated" else path_to(ticket.status, "in_progress"),
+        fact="ticket.asked" if run.waiting_for == "client" else None,
+        waiting_for="person" if ticket.status == "escalated" else run.waiting_for,
+        reply=reply,
+    )
+
+
+def fixed(
+    now: datetime,
+    journey: Journey,
+    ticket: Ticket,
+    run: Run,
+    *,
+    kind: str,
+    reply: str,
+    effects: Sequence[str],
+    policy: Policy,
+) -> Step:
+    """A run was verified in the system of record: that, and only that, resolves by itself."""
+    return Step(
+        name="fixed",
+        journey=replace(journey, stage="ended", failures=0, due_at=now + timedelta(days=policy.reopen_window_days)),
+        path=path_to(ticket.status, "resolved"),
+        fact="ticket.resolved",
+        reply=reply,
+        resolution=Resolution(
+            type=kind,
+            verdict="verified",
+            summary=f"Fixed by a runbook: {', '.join(effects) or 'in order when it was checked again'}.",
+            decided_at=now,
+            run_id=str(run.id),
+            evidence=run.evidence or None,
+        ),
+        data={"verdict": "verified", "run_id": str(run.id)},
+        resolves=True,
+    )
+
+
+def dropped(journey: Journey, ticket: Ticket, note: str) -> Step:
+    """A run ended while a person has the ticket: they get its report as a note, the client hears from them."""
+    return Step(name="run_reported", journey=replace(journey, failures=0), waiting_for=ticket.waiting_for, note=note)
+
+
 def handed_over(
     journey: Journey,
     ticket: Ticket,
@@ -245,8 +307,20 @@ async def write(
             author=actor.user_id,
             data=step.reply_data,
         )
+    if step.note is not None and session is not None:
+        await sessions.add(
+            connection,
+            actor.org_id,
+            session,
+            role="system",
+            content=step.note,
+            author=actor.user_id,
+            is_internal=True,
+        )
     if step.resolves or step.reopens:
         await sessions.set_resolved_of_ticket(connection, ticket.id, resolved=step.resolves)
+    if step.resolves and ticket.status == "escalated":
+        await escalations.end(connection, actor.org_id, ticket.id)
     if step.dossier is not None:
         await escalations.open_escalation(
             connection,

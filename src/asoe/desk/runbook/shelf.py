@@ -9,9 +9,8 @@ from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
-from asoe.desk.runbook.language import read_runbook
-
 from asoe.desk.context import Desk
+from asoe.desk.runbook.language import read_runbook
 from asoe.domain.errors import Denied, Missing
 from asoe.domain.organization import ROLE_RANK, Principal
 from asoe.domain.runbook import Runbook

@@ -71,12 +71,13 @@ grant select, insert, update (plan, status, error, started_at, ended_at) on asoe
 grant select, insert, update (output_summary, tokens_in, tokens_out, cost_usd, status, error, ended_at)
   on asoe.agent_invocations to asoe_app;
 
--- Due timers: ids and times only.
+-- Due timers: ids and times only. Those of a suspended organization wait until it is open again.
 create function asoe.system_due_timers(max_rows integer)
 returns table (org_id uuid, ticket_id uuid, due_at timestamptz)
 language sql stable security definer set search_path = '' as $$
-  select j.org_id, j.ticket_id, j.due_at from asoe.journeys j
-  where j.due_at <= now() order by j.due_at limit max_rows
+  select j.org_id, j.ticket_id, j.due_at
+  from asoe.journeys j join asoe.organization_profiles p on p.org_id = j.org_id
+  where j.due_at <= now() and p.suspended_at is null order by j.due_at limit max_rows
 $$;
 revoke all on function asoe.system_due_timers(integer) from public;
 grant execute on function asoe.system_due_timers(integer) to asoe_system;

@@ -1,0 +1,212 @@
+"""A ticket's treatment by runbooks: which one is for it, what the client has told, and what its run comes to.
+
+Carrying a run out is `execution.py`'s; what the ticket does next is the journey's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from asoe.ai.slots import SlotText
+from asoe.desk.context import Desk
+from asoe.desk.runbook import matching, shelf
+from asoe.desk.runbook.shelf import Shelved
+from asoe.desk.wording import say
+from asoe.domain.organization import Principal
+from asoe.domain.policy import Policy
+from asoe.domain.runbook import Consent, Runbook, Slot, SlotReading
+from asoe.domain.session import Message
+from asoe.domain.ticket import Ticket
+from asoe.domain.triage import Triage
+from asoe.store import runs
+from asoe.store.db import Connection
+from asoe.store.runs import ActionRow, Client, Run, StepRow
+
+ACTS: Final = frozenset({"approve", "auto"})
+REHEARSES: Final = frozenset({"shadow", "suggest"})
+_FROM_CONTACT: Final = {"email": "email", "phone": "phone", "name": "name"}
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """A runbook that fits a ticket, and what is known of its slots. `is_live`: it may act, not only rehearse."""
+
+    runbook_id: UUID
+    runbook: Runbook
+    score: float
+    slots: Mapping[str, SlotReading]
+    is_live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run did and did not do, in lines for the dossier and the resolution's evidence.
+
+    `pending`: the place it waits at; `question`: what it asks the client there, by language.
+    """
+
+    run: Run
+    runbook: Runbook
+    pending: str
+    question: Mapping[str, str]
+    tried: tuple[str, ...]
+    not_done: tuple[str, ...]
+    effects: tuple[str, ...]
+
+
+async def find(
+    desk: Desk,
+    engine: Principal,
+    ticket: Ticket,
+    *,
+    triage: Triage | None,
+    question: str,
+    messages: Sequence[Message],
+    policy: Policy,
+    tried: Sequence[str] = (),
+) -> Treatment | None:
+    """The published runbook that is for this ticket and was not `tried` (ids) on it, or None."""
+    async with desk.database.org_reading(engine) as connection:
+        shelved = [
+            each
+            for each in await shelf.published(connection, engine.org_id)
+            if each.level in ACTS | REHEARSES and str(each.runbook_id) not in tried
+        ]
+        if not shelved or not question.strip():
+            return None
+        client = await runs.client_of(connection, engine.org_id, ticket.id)
+    matched = await matching.best(desk, shelved, ticket=ticket, triage=triage, question=question, client=client)
+    if matched is None:
+        return None
+    chosen: Shelved = next(each for each in shelved if each.runbook_id == matched.runbook_id)
+    slots = await read_slots(desk, chosen.runbook, ticket, messages=messages, client=client, policy=policy)
+    return Treatment(chosen.runbook_id, chosen.runbook, matched.score, slots, chosen.level in ACTS)
+
+
+async def read_slots(
+    desk: Desk,
+    runbook: Runbook,
+    ticket: Ticket,
+    *,
+    messages: Sequence[Message],
+    client: Client,
+    policy: Policy,
+) -> dict[str, SlotReading]:
+    """Every slot from the client's words, oldest first; then from who the client is, and the organization's policy."""
+    if not runbook.slots:
+        return {}
+    read = await desk.ai.read_slots(runbook.slots, _passages(ticket, messages), language=ticket.language)
+    found = {}
+    for slot in runbook.slots:
+        reading = read.get(slot.name) or SlotReading(slot.name, "absent")
+        if reading.status != "read":
+            reading = _standing_consent(slot, policy) or _of_client(slot, client, reading)
+        found[slot.name] = reading
+    return found
+
+
+async def runbook_of(connection: Connection, org_id: UUID, run_id: UUID) -> Runbook:
+    """The version a run goes by; raises `Missing(run_missing)`."""
+    run = await runs.find(connection, org_id, run_id)
+    return await shelf.load(connection, org_id, run.runbook_id, run.version)
+
+
+async def client_of(connection: Connection, org_id: UUID, ticket_id: UUID) -> Client:
+    return await runs.client_of(connection, org_id, ticket_id)
+
+
+async def keep_slots(connection: Connection, org_id: UUID, run_id: UUID, slots: Mapping[str, SlotReading]) -> None:
+    """Keep what was read anew; the run sees it at its next question."""
+    await runs.answer(connection, org_id, run_id, slots)
+
+
+async def report(connection: Connection, org_id: UUID, run_id: UUID) -> Report:
+    """What came of a run so far; raises `Missing(run_missing)`."""
+    run = await runs.find(connection, org_id, run_id)
+    runbook = await shelf.load(connection, org_id, run.runbook_id, run.version)
+    steps = await runs.steps(connection, org_id, run_id)
+    waits = [step for step in steps if step.told is None and step.kind == "inquire"]
+    pending = waits[-1].path if waits else ""
+    asked = next((slot for slot in runbook.slots if waits and slot.name == _slot_at(waits[-1])), None)
+    actions = await runs.actions(connection, org_id, run_id)
+    done = [action for action in actions if action.status == "done" and not action.is_undo]
+    undone = [action for action in actions if action.status == "undone"]
+    others = [action for action in actions if action.status not in {"done", "undone"} and not action.is_undo]
+    tried = [f"Runbook run {run.id} ended {run.status}: {run.reason or 'no reason'}{_at(run)}."]
+    if run.note:
+        tried.append(run.note)
+    tried += [f"Did {_named(action)}." for action in done]
+    tried += [f"Did {_named(action)} and took it back." for action in undone]
+    tried += [_checked(check) for check in run.evidence.get("checks", ())]
+    not_done = [f"Not done: {_named(action)} ({action.status}{_why(action)})." for action in others]
+    effects = tuple(_named(action) for action in done)
+    question = asked.question if asked else {}
+    return Report(run, runbook, pending, question, tuple(tried), tuple(not_done), effects)
+
+
+def say_waiting(found: Report, language: str) -> str | None:
+    """What the client is told while a run waits: the question, or that somebody is asked; nothing for a short pause."""
+    match found.run.waiting_for:
+        case "client":
+            return found.question.get(language) or found.question.get("en")
+        case "approval":
+            return say("awaits_approval", language)
+        case _:
+            return None
+
+
+def say_fixed(found: Report, language: str) -> str:
+    """The runbook's own words for a verified run, else ours."""
+    own = found.runbook.replies.get("verified", {})
+    return own.get(language) or own.get("en") or say("fixed", language, title=found.runbook.title)
+
+
+def _slot_at(step: StepRow) -> str:
+    """The slot a question is about: the executor keeps its name with the question."""
+    return str((step.arguments or {}).get("slot", ""))
+
+
+def _passages(ticket: Ticket, messages: Sequence[Message]) -> list[SlotText]:
+    said = [message for message in messages if message.role == "user"]
+    opening = [SlotText("ticket.subject", ticket.subject), SlotText("ticket.body", ticket.body or ticket.text)]
+    later = [SlotText(f"message:{message.seq}", message.content) for message in said if message.content != ticket.body]
+    return [passage for passage in (*opening, *later) if passage.text and passage.text.strip()]
+
+
+def _standing_consent(slot: Slot, policy: Policy) -> SlotReading | None:
+    """What the organization has agreed with all its clients beforehand; a client's own words go before it."""
+    if slot.type != "consent" or slot.name not in policy.standing_consents:
+        return None
+    amount = policy.standing_consents[slot.name]
+    consent = Consent("given", None if amount is None else Decimal(str(amount)), slot.unit)
+    return SlotReading(slot.name, "read", consent, source="policy", evidence="standing consent", confidence=1.0)
+
+
+def _of_client(slot: Slot, client: Client, reading: SlotReading) -> SlotReading:
+    known = getattr(client, _FROM_CONTACT[slot.type]) if slot.type in _FROM_CONTACT else None
+    if not known:
+        return reading
+    return replace(reading, status="read", value=known, source="contact", evidence=known, confidence=1.0)
+
+
+def _named(action: ActionRow) -> str:
+    arguments = ", ".join(f"{name}={value!r}" for name, value in dict(action.arguments).items())
+    return f"{action.connector}.{action.action}({arguments})"
+
+
+def _checked(check: Mapping[str, Any]) -> str:
+    held = "holds" if check.get("holds", check.get("is_met")) else "does not hold"
+    return f"Checked {check.get('path', 'a condition')}: {held}."
+
+
+def _why(action: ActionRow) -> str:
+    why = action.reason or action.error
+    return f": {why}" if why else ""
+
+
+def _at(run: Run) -> str:
+    return f", at {run.ended_at_step}" if run.ended_at_step else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -30,7 +31,7 @@ from asoe.connectors.contract import (
     TransactionalConnector,
 )
 from asoe.connectors.kinds import Kind, Opening
-from asoe.desk.breaker import Breaker
+from asoe.desk.breaker import OPENS_AFTER, Breaker
 from asoe.domain.connector import ConnectorRecord
 from asoe.domain.errors import AsoeError
 from asoe.domain.organization import Principal
@@ -221,15 +222,17 @@ class Connectors:
         self._now = now
         self._entries: dict[tuple[UUID, str], _Entry] = {}
         self._fixed: Mapping[str, Connector] = {}
+        self._opens_after = OPENS_AFTER
 
     def __repr__(self) -> str:
         return f"Connectors({len(self._entries)} open)"
 
     @classmethod
-    def fixed(cls, mapping: Mapping[str, Connector]) -> Connectors:
-        """The same connectors for every organization, by name: for tests and rehearsals."""
+    def fixed(cls, mapping: Mapping[str, Connector], *, opens_after: int = sys.maxsize) -> Connectors:
+        """The same connectors for every organization, by name, never left alone: for tests and rehearsals."""
         made = cls(None, None)
         made._fixed = mapping
+        made._opens_after = opens_after
         return made
 
     async def use(self, org_id: UUID, name: str) -> Hand:
@@ -315,7 +318,8 @@ class Connectors:
         self, org_id: UUID, name: str, connector: Connector, *, stamp: tuple[UUID, datetime] | None, most: int
     ) -> _Entry:
         before = self._entries.get((org_id, name))
-        entry = _Entry(connector, name, org_id, stamp, Breaker(self._now), asyncio.Semaphore(most), used_at=self._now())
+        breaker = Breaker(self._now, opens_after=self._opens_after)
+        entry = _Entry(connector, name, org_id, stamp, breaker, asyncio.Semaphore(most), used_at=self._now())
         self._entries[org_id, name] = entry
         if before is not None:
             await _retire(before)

@@ -23,7 +23,7 @@ def seal(keys: Sequence[bytes], text: bytes, about: bytes) -> bytes:
 
 def unseal(keys: Sequence[bytes], sealed: bytes, about: bytes) -> bytes:
     """Decrypt with whichever key fits; raises `Unavailable(secrets_sealed)` when none does."""
-    if sealed[:1] == _FORM:
+    if sealed[:1] == _FORM and len(sealed) > 1 + _NONCE:
         nonce, text = sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :]
         for key in keys:
             try:

@@ -585,6 +585,20 @@ def test_an_end_ends(verdict):
     assert (ending.verdict, ending.reason, ending.note, ending.step) == (verdict, "policy", "so", "steps/end")
 
 
+def test_a_reply_says_what_was_read_or_nothing():
+    replies = {"verified": {"en": "It is {{account.status}} now, {{ contact.name }}.", "de": "{{account.nothing}}"}}
+    assert play(book(replies=replies), World()).evidence["reply"] == {"en": "It is active now, Ana."}
+    assert play(book(replies=replies), World({"status": "frozen"})).evidence["reply"] == {}
+    rehearsal = World(answers={"unlock": Performed("simulated")})
+    assert play(book(replies={"unverified": {"en": "x"}}), rehearsal).evidence["reply"] == {}
+
+
+def test_long_values_stay_out_of_the_evidence():
+    world = World({"status": "active", "log": "x" * 20_000})
+    [check] = play(book(), world).evidence["checks"]
+    assert "longer than" in check["values"]["account"]
+
+
 def test_the_environment_given_is_left_as_it_was():
     from asoe.desk.runbook.interpreter import interpret
 

@@ -25,6 +25,10 @@ from asoe.desk.runbook.expressions import (
 )
 from asoe.domain.runbook import Consent
 
+DEEP: list = []
+for _ in range(50_000):
+    DEEP = [DEEP]
+MONSTERS = {"long": list(range(1_001)), "big": "x" * 600_000, "deep": DEEP, "odd": object()}
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -41,6 +45,8 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
         ('number("1,250.50")', 1250.5),
         ('number("1.250,50 EUR")', 1250.5),
         ('number("-3")', -3),
+        ('number("1 250 000 EUR")', 1250000),
+        ('"a-b".replace("-", "+") + join(["x", "y"], ", ")', "a+bx, y"),
         ('number("15.1 GB") - number("15 GB") > 0.0', True),
         ("size(items) * 1.5", 3.0),
         ("items.size() + 0.5", 2.5),
@@ -97,11 +103,19 @@ def test_values_are_plain_and_numbers_fit_together(expression, value):
         ("items.map(i, items.map(j, items.map(k, 1)))", "at most 2 deep"),
         ("x" * 3000, "longer than 2000"),
         ("9223372036854775807 + 1", "overflow"),
+        ("long.map(i, long.filter(j, j == i))", "too long for macros in one another"),
+        ('big.replace("x", big)', "longer than 1000000"),
+        ('big.replace("", big)', "not empty"),
+        ("join([big, big])", "longer than 1000000"),
+        ("big + big", "longer than 1000000"),
+        ("deep", "nested too deeply"),
+        ("odd", "object is no value"),
+        ('number("12 34")', "does not name one number"),
     ],
 )
 def test_an_error_names_the_expression_and_the_mistake(expression, words):
     with pytest.raises(ExpressionError) as caught:
-        evaluate(expression, {"a": {"b": {}, "none": None, "word": "secret words"}, "items": [1]})
+        evaluate(expression, {"a": {"b": {}, "none": None, "word": "secret words"}, "items": [1], **MONSTERS})
     assert words in caught.value.message
     assert expression[:20] in caught.value.message
     assert "secret" not in caught.value.message, "values of clients stay out of messages"

@@ -18,13 +18,14 @@ from uuid import UUID
 
 import cel
 
-from asoe.desk.runbook.functions import FUNCTIONS, FunctionError, kind_of
+from asoe.desk.runbook.functions import FUNCTIONS, LONGEST_TEXT, FunctionError, kind_of
 from asoe.desk.runbook.tokens import Token, tokens_of
 from asoe.domain.errors import Invalid
 from asoe.domain.runbook import Consent, Expression, Template
 
 LONGEST: Final = 2_000
 DEEPEST_MACROS: Final = 2
+MOST_ROUNDS: Final = 1_000_000
 MACROS: Final = frozenset({"all", "exists", "exists_one", "map", "filter"})
 BUILT_IN: Final = frozenset(
     "size has contains startsWith endsWith matches int uint double string bytes timestamp duration type dyn "
@@ -58,6 +59,7 @@ class Compiled:
     names: frozenset[str]
     functions: frozenset[str]
     loose: cel.Program | None
+    depth: int
 
 
 def evaluate(expression: Expression, environment: Mapping[str, Any]) -> Any:
@@ -66,7 +68,7 @@ def evaluate(expression: Expression, environment: Mapping[str, Any]) -> Any:
     unknown = sorted(compiled.names - environment.keys())
     if unknown:
         raise ExpressionError(expression, f"nothing is named {unknown[0]!r} here.", is_absent=True)
-    values = {name: _given(environment[name]) for name in compiled.names}
+    values = _taken(compiled, environment)
     try:
         return _compute(compiled, compiled.program, FUNCTIONS, values)
     except TypeError as error:
@@ -159,7 +161,8 @@ def compile_expression(expression: Expression) -> Compiled:
         )
     functions = frozenset(program.functions())
     loose = cel.compile(_loosened(expression, tokens)) if functions & _ARITHMETIC else None
-    return Compiled(expression, program, _free(program, tokens, scopes), functions, loose)
+    depth = max((scope.depth for scope in scopes), default=0)
+    return Compiled(expression, program, _free(program, tokens, scopes), functions, loose, depth)
 
 
 def unknown_names(expression: Expression, declared: Iterable[str]) -> tuple[str, ...]:
@@ -191,6 +194,26 @@ class _Scope:
     depth: int
 
 
+def _taken(compiled: Compiled, environment: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of the names it uses. Nobody can interrupt CEL: lists too long for macros in one another are refused before."""
+    try:
+        values = {name: _given(environment[name]) for name in compiled.names}
+    except TypeError as error:
+        raise ExpressionError(compiled.source, f"{error}.") from None
+    except RecursionError:
+        raise ExpressionError(compiled.source, "a value is nested too deeply.") from None
+    if compiled.depth > 1 and _longest(values) ** compiled.depth > MOST_ROUNDS:
+        raise ExpressionError(compiled.source, "the lists are too long for macros in one another; filter them first.")
+    return values
+
+
+def _longest(value: Any) -> int:
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return max(len(value), max(map(_longest, inner), default=0))
+    return 0
+
+
 def _compute(
     compiled: Compiled, program: cel.Program, offered: Mapping[str, Callable[..., Any]], values: dict[str, Any]
 ) -> Any:
@@ -212,6 +235,8 @@ def _compute(
         raise ExpressionError(compiled.source, failures[0] if failures else _sentence(error)) from None
     if failures:
         raise ExpressionError(compiled.source, failures[0])
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        raise ExpressionError(compiled.source, f"the text is longer than {LONGEST_TEXT} characters.")
     return value.value() if isinstance(value, cel.OptionalValue) and value.has_value() else value
 
 

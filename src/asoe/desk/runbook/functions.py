@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from cel.stdlib import STDLIB_FUNCTIONS
 
-_NUMBER: Final = re.compile(r"[-+]?\d[\d\s_'’]*(?:[.,]\d+)*")
-_FROM_LIBRARY: Final = ("trim", "split", "join", "replace", "substring", "indexOf", "first", "last", "sort", "distinct")
+LONGEST_TEXT: Final = 1_000_000
+_NUMBER: Final = re.compile(r"[-+]?(?:\d{1,3}(?:[\s_'’]\d{3})+(?!\d)|\d+)(?:[.,]\d+)*")
+_FROM_LIBRARY: Final = ("trim", "split", "substring", "indexOf", "first", "last", "sort", "distinct")
 
 
 class FunctionError(Exception):
@@ -102,6 +103,22 @@ def _text(value: Any) -> str:
     raise FunctionError(f"{kind_of(value)} has no text.")
 
 
+def _replaced(text: Any, old: Any, new: Any) -> str:
+    if not all(isinstance(one, str) for one in (text, old, new)) or not old:
+        raise FunctionError("it takes three texts, the second not empty.")
+    if len(text) + text.count(old) * len(new) > LONGEST_TEXT:
+        raise FunctionError(f"the text would be longer than {LONGEST_TEXT} characters.")
+    return str(text.replace(old, new))
+
+
+def _joined(values: Any, between: Any = "") -> str:
+    if not isinstance(values, list) or not isinstance(between, str) or not all(isinstance(one, str) for one in values):
+        raise FunctionError("it takes a list of texts, and a text to put between them.")
+    if sum(map(len, values)) + len(values) * len(between) > LONGEST_TEXT:
+        raise FunctionError(f"the text would be longer than {LONGEST_TEXT} characters.")
+    return between.join(values)
+
+
 FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "number": _number,
     "date": _date,
@@ -111,5 +128,7 @@ FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "max": _extreme(max),
     "round": _rounded,
     "text": _text,
+    "replace": _replaced,
+    "join": _joined,
     **{name: STDLIB_FUNCTIONS[name] for name in _FROM_LIBRARY},
 }

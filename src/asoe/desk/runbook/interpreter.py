@@ -50,6 +50,8 @@ from asoe.domain.runbook import (
 )
 
 DEEPEST_CALLS: Final = 8
+LONGEST_EVIDENCE: Final = 8_000
+MOST_EVIDENCE: Final = 200
 _AT_ONCE: Final = Patience()
 _ABSENT: Final = {"status": "absent", "amount": None, "unit": None}
 
@@ -127,7 +129,7 @@ class _Run:
             undone, left = yield from self._undo()
             note = " ".join(part for part in (ending.note, *left) if part)
             ending = replace(ending, note=note)
-        evidence = {"checks": self.checks, "acts": self.acts, "reply": self._reply(ending)}
+        evidence = {"checks": self.checks[-MOST_EVIDENCE:], "acts": self.acts, "reply": self._reply(ending)}
         return replace(ending, evidence=evidence, undone=undone)
 
     def _reply(self, ending: Ending) -> dict[str, str]:
@@ -392,7 +394,7 @@ class _Run:
         try:
             for read in condition.reads:
                 yield from self._bind(read, f"{path}/{read.into}", names, frame, is_final=True)
-                values[read.into] = to_json(names[read.into])
+                values[read.into] = _evident(names[read.into])
             holds = decide(condition.that, names)
         except _Ended:
             if not may_fail:
@@ -573,6 +575,12 @@ def _bound(act: Act, outcome: Performed) -> Names:
 
 def _failure(observed: Observed) -> str:
     return observed.error or "it does not exist."
+
+
+def _evident(value: Any) -> Any:
+    """A value as evidence keeps it; the whole of a long one is in the step that read it."""
+    kept = to_json(value)
+    return kept if len(repr(kept)) <= LONGEST_EVIDENCE else f"(longer than {LONGEST_EVIDENCE} characters: see the step)"
 
 
 def _ordered(value: Any) -> Any:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from stage import ACTIVE, LOCKED, READ, World, act, book, environment, fix, guard, play, seconds
+from runbook_stage import ACTIVE, LOCKED, READ, World, act, book, environment, fix, guard, play, seconds
 
 from asoe.domain.runbook import (
     ApprovalRule,

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from text import WHOLE
+from runbook_text import WHOLE
 
 from asoe.desk.runbook.language import parse, read_runbook, schema
 from asoe.desk.runbook.source import read_source

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from text import WHOLE
+from runbook_text import WHOLE
 
 from asoe.connectors.contract import Action
 from asoe.desk.runbook.language import read_runbook

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stage import ACTIVE, READ, act, book, environment, fix, guard, seconds
+from runbook_stage import ACTIVE, READ, act, book, environment, fix, guard, seconds
 
 from asoe.desk.runbook.interpreter import interpret
 from asoe.domain.runbook import (
@@ -194,7 +194,7 @@ def play_again(told: list[tuple[Effect, Told]], slots: dict[str, Any]) -> tuple[
 
 def test_the_runbook_of_this_proof_uses_every_way():
     """With friendly answers it is verified, so that the properties above are not true of nothing."""
-    from stage import World, play
+    from runbook_stage import World, play
 
     state = {"status": "locked", "fraud": False, "price": 3}
     world = World(

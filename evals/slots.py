@@ -243,6 +243,12 @@ class Score:
         }
 
 
+def read_rows(half: str) -> list[dict[str, Any]]:
+    """The texts of one half, or `all`."""
+    rows = [json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()]
+    return [row for row in rows if half in ("all", row["half"])]
+
+
 def score(rows: Sequence[Mapping[str, Any]], encoder: Encoder, *, languages: bool = True) -> Score:
     """Read every row's slots and compare."""
     total = Score()
@@ -272,9 +278,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("-v", "--verbose", action="store_true")
     arguments = parser.parse_args()
-    rows = [json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()]
-    chosen = [row for row in rows if arguments.half in ("all", row["half"])]
-    result = score(chosen, Models.load().encoder)
+    result = score(read_rows(arguments.half), Models.load().encoder)
     if arguments.verbose:
         print("\n".join(result.misread))
     report = {"half": arguments.half} | result.report()

@@ -10,7 +10,7 @@ from typing import Final
 
 MOST_FRAGMENTS: Final = 120
 _ABBREVIATIONS: Final = re.compile(
-    r"\b(max|min|no(?=\.\s*[\d[+])|nr|tel|mr|mrs|ms|dr|st|approx|ca|bzw|inkl|num|ref|acc|e\.g|i\.e|z\.b|p\.ej|sr|sra|mme|env)\.(?=\s)",
+    r"\b((?:max|min|approx|ca)(?=\.\s*(?-i:[\da-z]))|no(?=\.\s*[\d[+])|nr|tel|mr|mrs|ms|dr|st|bzw|inkl|num|ref|acc|e\.g|i\.e|z\.b|p\.ej|sr|sra|mme|env)\.(?=\s)",
     re.IGNORECASE,
 )
 _CONTACT_IN_BRACKETS: Final = re.compile(r"\s*\((?:\[[a-z]+-\d+\]|[+\d][\d ().-]{5,20})\)")
@@ -29,7 +29,7 @@ _KEPT_TOGETHER: Final = re.compile(
     r"|eins oder zwei|uno o dos|un ou deux|unless and until|if and when|as and when)\b",
     re.IGNORECASE,
 )
-_FRAGMENT: Final = re.compile(rf"\s*[,()\[\]]+\s*(?!\d{{3}}\b)|\s+(?=(?:{_JOINTS})\s)", re.IGNORECASE)
+_FRAGMENT: Final = re.compile(rf"\s*(?:[()\[\]]|,(?!\d))+\s*|\s+(?=(?:{_JOINTS})\s)", re.IGNORECASE)
 _PLACE: Final = re.compile(
     r"\b((?:[Ii]n|[Tt]hrough|[Vv]isiting|[Aa]cross|[Aa]round|nach|en|au|aux|por)\s+(?:the\s+)?)[A-ZÀ-Þ][\w'’-]+(?:\s[A-ZÀ-Þ][\w'’-]+)*"
 )

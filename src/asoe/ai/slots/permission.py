@@ -74,10 +74,10 @@ _REFUSING: Final = re.compile(
     r"\b(?:rather not|prefers? not|no thanks|no thank you|thanks but no|forget (?:it|that|about)|out of (?:the )?question|under no circumstances|no way|not happening"
     r"|auf keinen fall|keinesfalls|en ningun caso|ni hablar|en aucun cas|hors de question|absolutely not|certainly not|definitely not|of course not"
     r"|not (?:be )?(?:ok|okay|fine|allowed|permitted|approved|acceptable|accepted|authori[sz]ed|agreed|wanted|wished|welcome|interested|happy|willing|ready|comfortable|open|prepared|keen)"
-    r"|big problem|hands off|off the table|not on the table|no chance|not an option|no appetite|not interested|no interest)\b"
+    r"|big problem|hands off|off the table|not on the table|no chance|not an option|no appetite|no go|not what (?:he|she|they|i) \w+|spare (?:me|him|her|them|us)|not interested|no interest)\b"
 )
 _KEEPING: Final = re.compile(
-    r"\b(?:keep|keeps|keeping|kept|stay|stays|staying|remain\w*|stick\w*|(?:leave|left|leaving|have|like)(?: \w+){0,4} (?:left )?(?:alone|as|unchanged|untouched)|leaves? (?:my|the|his|her|their)|unchanged|untouched"
+    r"\b(?:keep|keeps|keeping|kept|stay|stays|staying|remain\w*|stick\w*|insist\w* on|(?:leave|left|leaving|have|like)(?: \w+){0,4} (?:left )?(?:alone|as|unchanged|untouched)|leaves? (?:my|the|his|her|their)|unchanged|untouched"
     r"|as (?:it|they) (?:is|are)|behalt\w*|bleib\w*|mantener|conservar|quedarme|quedarse|garder|conserver|rester)\b"
 )
 _WITHDRAWING: Final = re.compile(
@@ -94,7 +94,7 @@ _HESITATING: Final = re.compile(
     r"|(?:not|never)(?: yet| been| ever)* (?:asked|discussed|obtained|answered|decided|confirmed|known|mentioned|specified|clear|clarified|recorded|given|provided|stated|received|covered|addressed|brought up|on file|available|applicable)"
     r"|(?:hasn t|has not|haven t|have not|didn t|did not|doesn t|does not|don t|do not|could not|couldn t)(?: yet| even)* (?:answer\w*|decide\w*|say|said|mention\w*|respond\w*|repl\w*|specif\w*|comment\w*|state\w*|confirm\w*|have (?:his|her|their|the)|know|ask\w*|discuss\w*|obtain\w*|reach\w*|get (?:his|her|their|the))"
     r"|(?:said|says|mentioned|stated) nothing|nothing (?:was )?(?:said|mentioned|stated)|no (?:answer|decision|word|information|reply|response|statement|mention|record)(?= |$)"
-    r"|can ?not be (?:reached|asked|contacted)|depend\w*|later|another time|next time|himself|herself|themselves|myself|(?:will|ll) (?:pay|do|buy|add|change|handle|settle) "
+    r"|can ?not be (?:reached|asked|contacted)|depend\w*|later|another time|next time|(?:will|ll) (?:pay|do|buy|add|change|handle|settle) "
     r"|only (?:change|add|pay|buy|do|act|proceed) \w+ \w*\b(?= ?if)|only if|only when"
     r"|nicht sicher|vielleicht|eventuell|uberleg\w*|quizas?|tal vez|no se si|no estoy segur\w*|peut etre|pas sur|reflech\w*)\b"
 )
@@ -103,7 +103,7 @@ _HOLDING: Final = re.compile(
     r"only after|not (?:before|until|unless)|before (?:i|he|she|they|we|any|knowing|doing|that)|until (?:i|he|she|they|we|after|then|told)"
     r"|(?:ask|call|ring|contact|tell|phone|check with|consult|inform|speak to|talk to)(?:s|ing)? (?:me|him|her|them|my \w+|his \w+|her \w+|us) (?:first|before|beforehand|up front)|first (?:find|check|ask|tell|call|talk|see)"
     r"|(?:needs?|requires?|awaiting|waiting for|wait for|subject to|pending) (?:the |an? |his |her |their |some )*(?:approval|permission|consent|confirmation|authori[sz]ation|to (?:ask|check|talk|discuss|think|confirm))|has to (?:sign|ask|check|agree|approve|confirm|decide)|(?:let|lets) (?:you|us|me) know|call\w* (?:\w+ )?back"
-    r"|hold off|hold on|wait with|not now|not yet|for now|nicht sofort|erst nach|despues de|apres avoir)\b"
+    r"|hold off|hold on|wait with|no wait|wait|not now|not yet|not today|not right now|not this time|for now|nicht sofort|erst nach|despues de|apres avoir)\b"
 )
 # what a plan, a phone or somebody else allows is no permission of the client's
 _OTHERS: Final = re.compile(
@@ -116,7 +116,7 @@ _SOMEONE_ELSE: Final = re.compile(
     r"(?: \w+)? (?:said|says|told|tells|thinks?|thought|claims?|suggest\w*|mentioned|offered|promised|agreed|agrees|allow\w*)\b"
 )
 _STALE: Final = re.compile(
-    r"\b(?:last (?:week|month|year|time|summer|winter|bill)|yesterday|ago|previously|back then|letzte[nrs]? (?:woche|monat|jahr)|gestern|ayer|el (?:mes|ano) pasado|hier|le mois dernier)\b"
+    r"\b(?:last (?:week|month|year|time|quarter|summer|winter|bill)|yesterday|ago|previously|back then|letzte[nrs]? (?:woche|monat|jahr)|gestern|ayer|el (?:mes|ano) pasado|hier|le mois dernier)\b"
 )
 _NO: Final = {
     "en": r"not|[a-z]+n t|no|never|nobody|no one|none|neither|nor|without|refus\w*|declin\w*|den(?:y|ies|ied|ying)|reject\w*|against|oppos\w*|object\w*|forbid\w*|forbade|prohibit\w*"
@@ -129,14 +129,14 @@ _NO: Final = {
 _YES: Final = {
     "en": r"yes|yep|yeah|sure|ok|okay|okayed|oked|alright|all right|fine|absolutely|definitely|certainly|of course|gladly|agree(?:s|d|able|ment)?|accept(?:s|ed|able)?|consent\w*|approv\w*|authori[sz]\w*"
     r"|permit(?:s|ted|ting)?|permission|allow(?:s|ed|ing)?|grant(?:s|ed)?|willing\w*|happy|glad|pleased|content|comfortable|cool with|good with|open to|open for|ready|prepared|go ahead|feel free|green light"
-    r"|blessing|the nod|thumbs up|welcome to|at liberty|live with|on board|okays|signed off on|has cleared|gave us leave|be my guest|by all means|permissible|confirmed|confirms|endors\w*|in favou?r|sanction(?:s|ed)|up for|game for|keen|clear(?:s|ed) (?:us|you|to|for)|re cleared|(?:go|goes|going) (?:for|along|with)|(?:will|ll|would|d) take|no qualms about|(?:he|she|they|i) (?:would|will)(?= $)"
+    r"|blessing|the nod|thumbs up|welcome to|at liberty|live with|on board|okays|signed off on|has cleared|gave us leave|be my guest|by all means|permissible|confirmed|confirms|endors\w*|in favou?r|sanction(?:s|ed)|up for|game for|keen|clear(?:s|ed) (?:us|you|to|for)|re cleared|(?:go|goes|going) (?:for|along|with)|(?:will|ll|would|d) (?:take|buy|pay|purchase|accept|be (?:ok|okay|fine|happy|willing|glad))|no qualms about|(?:he|she|they|i) (?:would|will)(?= $)"
     r"|(?:you|we|us|agents?|support|company|operator|they|team|staff) (?:can|may|could)|(?:can|may) be (?!reached|seen|heard)\w+|given_",
     "de": r"ja|gern\w*|einverstanden|zustimm\w*|stimm\w*(?: \w+)* zu|zugestimmt|erlaub\w*|genehmig\w*|gestatte\w*|durft?(?:en|et|e|t)?|darf(?= man| der| die| support)|konnen sie|sie konnen|ihr konnt|konnt ihr|in ordnung|bitte|akzeptier\w*|bereit|freigegeben|freigabe",
     "es": r"acept\w*|autori[zc]\w*|permit\w*|permiso|de acuerdo|adelante|pued(?:e|en|es)|vale|conforme|dispuest\w*|esta bien|por favor",
     "fr": r"oui|d accord|accept\w*|autoris\w*|permet\w*|permis\w*|pouvez|peuvent|volontiers|allez y|pret\w*|consen\w*|svp|s il vous plait|veuillez",
 }
 _WISH: Final = re.compile(
-    r"\b(?:please|pls|kindly|(?<!i )(?<!who )wants?|would like|d like|wish(?:es|ed)?|requests?|requested|(?:asks?|asked|instructs?|instructed|tells?|told|wants?|lets?|let|needs?) (?:us|you|that we)|asks? for|asked for|do it|just"
+    r"\b(?:please|pls|kindly|(?<!i )(?<!who )wants?|would like|d like|wish(?:es|ed)?|requests?|requested|(?:would|d) (?:appreciate|welcome|love|prefer)|(?:asks?|asked|instructs?|instructed|tells?|told|wants?|lets?|let|needs?) (?:us|you|that we)|asks? for|asked for|do it|just"
     r"|(?:can|could|would|will) you|opts? for|opted for|in for|chose|chooses|happily|should (?:just )?(?:be )?|(?:allows?|authori[sz]es?)|quiero|quisiera|mochte|wunscht|je (?:veux|souhaite)|souhaite)\b"
 )
 _LEADING: Final = re.compile(r"^ (?:(?:and|but|so|then|well|actually|oh|it is my \w+|und|aber|y|pero|et|mais) )+(?=\S)")

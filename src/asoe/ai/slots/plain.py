@@ -127,12 +127,16 @@ def _emails(_: Slot, text: str, __: str) -> Iterator[Candidate]:
 
 def _phones(_: Slot, text: str, __: str) -> Iterator[Candidate]:
     """Numbers in international form by the numbering plans; others by their shape, as written."""
+    from phonenumbers import Leniency, PhoneNumberMatcher
+
+    for number in PhoneNumberMatcher(text, None, leniency=Leniency.VALID) if "+" in text else ():
+        yield Candidate(number.raw_string.strip(), number.raw_string, 2)
     for match in _LOCAL_PHONE.finditer(text):
         digits = re.sub(r"\D", "", match.group())
         before = text[max(0, match.start() - 30) : match.start()]
         if not 7 <= len(digits) <= 15 or _DATE_LIKE.fullmatch(match.group()) or _NOT_PHONE_WORD.search(before):
             continue
-        if not match.group().startswith("+") and len(digits) > 12:
+        if "+" in match.group() or len(digits) > 12:
             continue
         yield Candidate(match.group().strip(), match.group(), 2 if _PHONE_WORD.search(before) else 1)
 

@@ -92,6 +92,10 @@ class Topic:
             words, matched = 0.8 + 0.2 * min(len(covered), 3), covered
         elif len(shared - {_AMOUNT}) >= 2 and alike >= _SOMEWHAT_ALIKE:
             words, matched = 1.0, shared
+        elif gives and alike >= _SOMEWHAT_ALIKE - (0.05 if any(matter <= own for matter in self.matters) else 0.0):
+            # the act is named as in a refusal, or by one word of it, and the sense is near
+            matched = max((matter & own for matter in self.matters), key=len, default=frozenset[str]()) - {_AMOUNT}
+            words = 0.8 if matched else 0.0
         if has_amount:
             words += 0.2 if words else 0.8
         return Relevance(words, alike, matched, has_amount)

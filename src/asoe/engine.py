@@ -1,7 +1,7 @@
 """The library face: `SupportOpsEngine` and `AIResolutionEngine` over the desk, without any server.
 
 async with asoe.connect() as connection:
-    engine = connection.engine(org_id)
+    engine = connection.engine("acme")
     ticket = await engine.create_ticket(subject="…", body="…")
 """
 
@@ -49,7 +49,7 @@ class Connection:
     app: App
 
     def engine(self, org_id: UUID | str, acting_as: Principal | None = None) -> SupportOpsEngine:
-        """The engine of one organization, acting as a principal or as the organization's own account."""
+        """The engine of one organization (its id or slug), acting as a principal or as the organization's own account."""
         return SupportOpsEngine(org_id, acting_as=acting_as, app=self.app)
 
     def resolution_engine(self, org_id: UUID | str) -> AIResolutionEngine:
@@ -57,7 +57,7 @@ class Connection:
 
     async def principal(self, org_id: UUID | str, email: str) -> Principal:
         """A member of the organization by e-mail address, to act as; raises `Denied(not_a_member)`."""
-        engine = await self.app.desk.engine_of(_uuid(org_id))
+        engine = await self.app.desk.engine_of(_named(org_id))
         async with self.app.database.org_reading(engine) as reading:
             member = await organizations.find_member_by_email(reading, engine.org_id, email)
         if member is None or member.disabled_at is not None:
@@ -90,7 +90,7 @@ class SupportOpsEngine:
     """One organization's support desk. Every method acts as one principal; row-level security binds it."""
 
     def __init__(self, org_id: UUID | str, *, acting_as: Principal | None = None, app: App | None = None) -> None:
-        self.org_id = _uuid(org_id)
+        self.org = _named(org_id)
         self._acting_as = acting_as
         self._app = app
 
@@ -142,7 +142,7 @@ class SupportOpsEngine:
         """
         seen = await self.get_ticket(ticket_id)
         for _ in range(_TRIES):
-            done = await journey.advance(self._desk, self.org_id, seen.id, initiator="library")
+            done = await journey.advance(self._desk, seen.org_id, seen.id, initiator="library")
             if done not in {"busy", "stale"}:
                 break
         return (await self.get_ticket(ticket_id)).resolution
@@ -152,7 +152,7 @@ class SupportOpsEngine:
         found = await self.get_ticket(ticket_id)
         async with self._desk.database.org_reading(await self._engine()) as reading:
             earlier = await tickets.earlier_of_requester(reading, found)
-            policy = await policy_of(reading, self.org_id)
+            policy = await policy_of(reading, found.org_id)
         return escalation.reasons_to_escalate(found, triage.stored(found), policy, earlier=earlier)
 
     async def create_session(self, ticket_id: UUID | str, assistant_type: str = "ai") -> Session:
@@ -192,12 +192,13 @@ class SupportOpsEngine:
         return _app(self._app).desk
 
     async def _engine(self) -> Principal:
-        return await _app(self._app).desk.engine_of(self.org_id)
+        return await _app(self._app).desk.engine_of(self.org)
 
     async def _principal(self) -> Principal:
         if self._acting_as is None:
             return await self._engine()
-        if self._acting_as.org_id != self.org_id:
+        org_id = self.org if isinstance(self.org, UUID) else (await self._engine()).org_id
+        if self._acting_as.org_id != org_id:
             raise Denied("acting_as: this principal belongs to another organization.", code="wrong_organization")
         return self._acting_as
 
@@ -206,7 +207,7 @@ class AIResolutionEngine:
     """Judgement without effects: triage a text, look for an answer, choose a type, explain. Stores nothing."""
 
     def __init__(self, org_id: UUID | str, *, app: App | None = None) -> None:
-        self.org_id = _uuid(org_id)
+        self.org = _named(org_id)
         self._app = app
 
     async def triage(self, subject: str, body: str = "") -> Triage:
@@ -215,7 +216,7 @@ class AIResolutionEngine:
     async def answer(self, question: str, *, language: str = "en") -> Answer | None:
         """A cited answer from the organization's published articles, or None: not in the knowledge base."""
         app = _app(self._app)
-        engine = await app.desk.engine_of(self.org_id)
+        engine = await app.desk.engine_of(self.org)
         return await resolution.answer_question(app.desk, engine, question, language=language)
 
     async def select(self, subject: str, body: str = "") -> str:
@@ -228,9 +229,10 @@ class AIResolutionEngine:
         app = _app(self._app)
         judged = await self.triage(subject, body)
         now: datetime = app.desk.clock()
+        engine = await app.desk.engine_of(self.org)
         draft = Ticket(
             id=UUID(int=0),
-            org_id=self.org_id,
+            org_id=engine.org_id,
             number=0,
             category=judged.category.value,
             severity=judged.severity.value,
@@ -243,9 +245,8 @@ class AIResolutionEngine:
             language=judged.language,
             intent=judged.intent.value,
         )
-        engine = await app.desk.engine_of(self.org_id)
         async with app.database.org_reading(engine) as reading:
-            policy: Policy = await policy_of(reading, self.org_id)
+            policy: Policy = await policy_of(reading, engine.org_id)
         return {
             "triage": judged.to_json(),
             "resolution_type": await self.select(subject, body),
@@ -262,6 +263,18 @@ def _app(given: App | None) -> App:
             permanent=True,
         )
     return found
+
+
+def _named(org: UUID | str) -> UUID | str:
+    """An id, or a slug as it stands; raises `Invalid(bad_id)` for what can be neither."""
+    if isinstance(org, UUID):
+        return org
+    try:
+        return UUID(org)
+    except ValueError:
+        if org:
+            return org
+        raise Invalid("An organization is named by its id or its slug.", code="bad_id") from None
 
 
 def _uuid(value: UUID | str) -> UUID:

@@ -45,7 +45,7 @@ class Desk:
     def clock(self):
         return datetime.now(UTC)
 
-    async def enqueue(self, connection, job, ids):
+    async def enqueue(self, connection, job, ids, *, dedupe_key=None):
         self.jobs.append((job, ids))
 
     async def engine_of(self, org_id):

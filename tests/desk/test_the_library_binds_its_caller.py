@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 
 from asoe.app import App
@@ -45,6 +47,34 @@ async def test_a_ticket_is_made_triaged_and_resolved_through_the_library(world, 
     assert (await engine.get_stats()).resolved_rate == 50
 
 
+async def test_an_organization_is_named_by_its_slug_as_well_as_by_its_id(world, connection, globex):
+    engine = connection.engine("acme")
+    made = await engine.create_ticket(body="How?")
+    assert made.org_id == world.acme.org_id
+    assert (await engine.attempt_auto_resolution(made.id))["verdict"] == "answered"
+    assert (await connection.engine("acme", acting_as=world.acme.agent).get_ticket(made.id)).id == made.id
+    with pytest.raises(Denied):
+        await connection.engine("acme", acting_as=globex.agent).get_stats()
+
+
+async def test_the_resolution_engine_judges_answers_chooses_and_explains_without_effects(world, connection):
+    engine = connection.resolution_engine("acme")
+    before = await world.one("select count(*) from asoe.facts")
+    judged = await engine.triage("Export", "How? #category:billing #intent:invoice_question")
+    assert (judged.category.value, judged.intent.value) == ("billing", "invoice_question")
+    answer = await engine.answer("How do I export to CSV?")
+    assert answer is not None
+    assert answer.citations[0].slug == "export-data"
+    assert await engine.select("", "x #category:billing #intent:invoice_question") == "billing_sync"
+    told = await engine.explain("", "lost #severity:critical")
+    assert told["triage"]["severity"]["value"] == "critical"
+    assert "critical_severity" in told["reasons_for_a_person"]
+    assert await world.one("select count(*) from public.support_tickets") == 0
+    assert await world.one("select count(*) from asoe.facts") == before
+    with pytest.raises(Missing):
+        await connection.resolution_engine(UUID(int=1)).answer("How?")
+
+
 async def test_open_tickets_are_most_severe_first_and_then_oldest(world, connection):
     made = []
     for severity in ("low", "critical", "high", "critical", "medium"):
@@ -56,7 +86,11 @@ async def test_open_tickets_are_most_severe_first_and_then_oldest(world, connect
 
 async def test_an_id_that_is_none_and_a_connection_that_is_none_are_said_in_words(world, connection, globex):
     with pytest.raises(Invalid):
-        connection.engine("acme")
+        connection.engine("")
+    with pytest.raises(Missing, match="nobody-here"):
+        await connection.engine("nobody-here").get_stats()
+    with pytest.raises(Invalid):
+        await connection.engine("acme").get_ticket("17")
     with pytest.raises(Unavailable):
         await SupportOpsEngine(world.acme.org_id).get_stats()
     with pytest.raises(Denied):

@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from asoe.desk import housekeeping, insight, intake, journey, privacy, session, ticket
+from asoe.desk import context, housekeeping, insight, intake, journey, privacy, session, ticket
 from asoe.desk.intake import NewContact, NewTicket
 from asoe.domain.errors import Denied, Missing
-from asoe.store import attachments, idempotency
+from asoe.store import attachments, idempotency, journeys
 
 MARK = "quetzalcoatl"
 
@@ -198,12 +198,25 @@ async def test_a_suspended_organizations_timers_keep_no_other_waiting(world, glo
     await world.owner.execute(
         "update asoe.organization_profiles set suspended_at = now() where org_id = $1", world.acme.org_id
     )
-    world.desk.engines.clear()
     world.clock.move(hours=49)
+    async with world.desk.database.system_transaction("due_timers") as connection:
+        assert [org_id for org_id, _ in await journeys.due(connection)] == [globex.org_id], "it would fill every batch"
     await housekeeping.wake_due(world.desk)
     assert await world.jobs() == 1
     await world.drain()
     assert (await ticket.read_ticket(world.desk, globex.agent, theirs.id)).status == "resolved"
+
+
+async def test_a_suspension_is_noticed_by_processes_that_know_the_organization(world, monkeypatch):
+    made = await world.answered()
+    assert (await world.desk.engine_of(world.acme.org_id)).org_id == world.acme.org_id
+    await world.owner.execute("update asoe.organization_profiles set suspended_at = now()")
+    monkeypatch.setattr(context, "ENGINES_KEPT", 0.0)
+    with pytest.raises(Missing):
+        await world.desk.engine_of(world.acme.org_id)
+    assert await journey.carry_on(world.desk, world.acme.org_id, made.id) == "gone"
+    await world.owner.execute("update asoe.organization_profiles set suspended_at = null")
+    assert (await world.desk.engine_of("acme")).org_id == world.acme.org_id
 
 
 async def test_a_timer_wakes_its_ticket_once_and_never_again_for_nothing(world):

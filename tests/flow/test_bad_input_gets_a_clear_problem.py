@@ -51,6 +51,23 @@ async def test_a_bad_ticket_is_refused_whole(agent: httpx.AsyncClient, body: byt
     assert (await agent.get("/api/support/stats")).json()["total_tickets"] == 0
 
 
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({}, ["subject", "body"]),
+        ({"subject": "", "body": ""}, ["subject", "body"]),
+        ({"severity": "high"}, ["subject", "body"]),
+        ({"body": " \n\t"}, ["body"]),
+        ({"subject": "  ", "body": "\u00a0", "category": "billing"}, ["subject", "body"]),
+        ({"metadata": {"description": " "}}, ["metadata"]),
+    ],
+)
+async def test_a_ticket_that_says_nothing_is_refused_by_field(agent, body, named) -> None:
+    refused = problem(await agent.post(TICKET, json=body), 422, "invalid_ticket")
+    assert [item["field"] for item in refused["errors"]] == named
+    assert (await agent.get("/api/support/stats")).json()["total_tickets"] == 0
+
+
 async def test_a_wrong_field_is_named(agent: httpx.AsyncClient) -> None:
     refused = await agent.post(TICKET, json={"contact": {"email": 3}, "category": "x"})
     named = [item["field"] for item in problem(refused, 422, "invalid_request")["errors"]]

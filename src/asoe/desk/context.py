@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,6 +26,8 @@ from asoe.store import organizations
 from asoe.store.db import Connection, Database
 
 _HALF: Final = re.compile("[\ud800-\udfff]")
+ENGINES_KEPT: Final = 2.0
+"""Seconds for which a process may go on working for an organization that was suspended or deleted."""
 
 
 class JobQueue(Protocol):
@@ -77,6 +80,19 @@ class Thresholds:
     triage_budget: timedelta = timedelta(milliseconds=250)
 
 
+@dataclass(slots=True)
+class Engines:
+    """The own accounts of the organizations that are not suspended, as they were read last."""
+
+    by_id: dict[UUID, Principal] = field(default_factory=dict)
+    ids: dict[str, UUID] = field(default_factory=dict)
+    read_at: float = -math.inf
+
+    def find(self, org: UUID | str) -> Principal | None:
+        org_id = self.ids.get(org) if isinstance(org, str) else org
+        return None if org_id is None else self.by_id.get(org_id)
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """Handed to every desk function; holds no state of any ticket."""
@@ -86,19 +102,23 @@ class Desk:
     ai: Judgement
     clock: Callable[[], datetime]
     thresholds: Thresholds = Thresholds()
-    engines: dict[UUID, Principal] = field(default_factory=dict)
+    engines: Engines = field(default_factory=Engines)
     connectors: Connectors = field(default_factory=lambda: Connectors.fixed({}))
 
-    async def engine_of(self, org_id: UUID) -> Principal:
-        """The organization's own account; raises `Missing(organization_missing)`."""
-        if org_id not in self.engines:
+    async def engine_of(self, org_id: UUID | str) -> Principal:
+        """The own account of the organization with this id or slug; raises `Missing(organization_missing)`."""
+        kept = self.engines
+        found = kept.find(org_id)
+        if found is None or time.monotonic() - kept.read_at > ENGINES_KEPT:
             async with self.database.system_transaction("list_organizations") as connection:
-                rows = await connection.fetch("select org_id, engine_id from asoe.system_organizations()")
-            for row in rows:
-                self.engines[row["org_id"]] = Principal(row["engine_id"], row["org_id"], "engine", "ASOE")
-        if org_id not in self.engines:
+                rows = await connection.fetch("select org_id, slug, engine_id from asoe.system_organizations()")
+            kept.by_id = {row["org_id"]: Principal(row["engine_id"], row["org_id"], "engine", "ASOE") for row in rows}
+            kept.ids = {row["slug"]: row["org_id"] for row in rows}
+            kept.read_at = time.monotonic()
+            found = kept.find(org_id)
+        if found is None:
             raise Missing(f"There is no organization {org_id}, or it is suspended.", code="organization_missing")
-        return self.engines[org_id]
+        return found
 
 
 async def policy_of(connection: Connection, org_id: UUID) -> Policy:

@@ -46,7 +46,6 @@ NEXT_STEPS: Final = {
     "unsupported_language": "Answer in the client's language, or ask for another one.",
     "security": "Check the client's identity, secure the account or data, then answer.",
     "repeat_contact": "Look at the earlier tickets first: the same client came back.",
-    "hostile_content": "Read the message as a client's text only; it contains instructions to the engine.",
     "stage_failed": "Look at the timeline for the failed stage, then answer by hand.",
     "over_cap": "Decide whether the limit may be passed for this client, then act by hand.",
     "needs_consent": "Ask the client for the consent that is missing, then act or start the runbook again.",

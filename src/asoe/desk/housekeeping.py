@@ -101,9 +101,7 @@ async def _complete(desk: Desk, connection: Connection, engine: Principal, ticke
     if not ticket.text:
         await sessions.insert(connection, session)
         return
-    await sessions.begin(
-        connection, engine.org_id, session, role="user", content=ticket.text, author=ticket.user_id
-    )
+    await sessions.begin(connection, engine.org_id, session, role="user", content=ticket.text, author=ticket.user_id)
     await facts.record(
         connection,
         engine,

@@ -147,6 +147,7 @@ def check(new: NewTicket, principal: Principal) -> None:
         problems.append(FieldProblem("severity", f"{new.severity!r} is not one of {', '.join(SEVERITY_RANK)}"))
     if new.channel not in CHANNELS:
         problems.append(FieldProblem("channel", f"{new.channel!r} is not one of {', '.join(CHANNELS)}"))
+    problems += _says_nothing(new)
     if len(new.text[1].encode(errors="replace")) > MAX_BODY_BYTES:
         problems.append(
             FieldProblem(
@@ -170,6 +171,19 @@ def check(new: NewTicket, principal: Principal) -> None:
         raise Denied(
             "user_id, contact: a client opens tickets for itself only; leave both away.", code="client_sets_requester"
         )
+
+
+def _says_nothing(new: NewTicket) -> list[FieldProblem]:
+    """Only white space is a mistake; no words at all are one when nothing else is said either."""
+    if any(part.strip() for part in new.text):
+        return []
+    if any(new.text):
+        return [FieldProblem(name, "holds only white space") for name in ("subject", "body") if getattr(new, name)] or [
+            FieldProblem("metadata", "subject and description hold only white space")
+        ]
+    if new.category is None and not new.metadata and not new.custom_fields:
+        return [FieldProblem(name, "say in subject or body what the client needs") for name in ("subject", "body")]
+    return []
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from asoe.ai.glossary import with_english
 from asoe.desk.article import check_article, cut, read_article_file
-from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid
+from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid, Missing
 from asoe.domain.knowledge import (
     Article,
     ArticleText,
@@ -45,7 +45,9 @@ class Embedding(Protocol):
 class Enqueuing(Protocol):
     """The queue, as far as it is needed here."""
 
-    async def enqueue(self, connection: Connection, job: str, ids: Mapping[str, UUID | str]) -> None: ...
+    async def enqueue(
+        self, connection: Connection, job: str, ids: Mapping[str, UUID | str], *, dedupe_key: str | None = None
+    ) -> None: ...
 
 
 class KnowledgeDesk(Protocol):
@@ -169,10 +171,16 @@ async def import_folder(
 
 
 async def index_article(desk: KnowledgeDesk, org_id: UUID, article_id: UUID) -> bool:
-    """Cut, embed and swap in the published version; False when there is nothing (new) to index. Safe to repeat."""
-    engine = await desk.engine_of(org_id)
-    async with desk.database.org_reading(engine) as connection:
-        article = await knowledge.find(connection, org_id, article_id, published=True)
+    """Cut, embed and swap in the published version; False when there is nothing (new) to index. Safe to repeat.
+
+    An article or organization that is gone since the job was enqueued has nothing to index.
+    """
+    try:
+        engine = await desk.engine_of(org_id)
+        async with desk.database.org_reading(engine) as connection:
+            article = await knowledge.find(connection, org_id, article_id, published=True)
+    except Missing:
+        return False
     if article.published_version is None or article.is_indexed:
         return False
     chunks = cut(article.text.body)
@@ -190,13 +198,14 @@ async def index_article(desk: KnowledgeDesk, org_id: UUID, article_id: UUID) -> 
         )
 
 
-async def enqueue_unindexed(desk: KnowledgeDesk, org_id: UUID) -> int:
-    """Enqueue what a lost job left unindexed; for the sweeper."""
+async def enqueue_unindexed(desk: KnowledgeDesk, org_id: UUID, *, idle_seconds: float = 0.0) -> int:
+    """Enqueue what a lost job left unindexed for that long; for the sweeper."""
     engine = await desk.engine_of(org_id)
     async with desk.database.org_transaction(engine) as connection:
-        waiting = await knowledge.unindexed(connection, org_id)
+        waiting = await knowledge.unindexed(connection, org_id, idle_seconds=idle_seconds)
         for article_id in waiting:
-            await desk.queue.enqueue(connection, JOB, {"org_id": org_id, "article_id": article_id})
+            ids = {"org_id": org_id, "article_id": article_id}
+            await desk.queue.enqueue(connection, JOB, ids, dedupe_key=f"forgotten:{article_id}")
     return len(waiting)
 
 

@@ -15,7 +15,6 @@ REASONS: Final[dict[str, str]] = {
     "unsupported_language": "The ticket is in a language the engine does not answer in.",
     "security": "It concerns security, privacy or law.",
     "repeat_contact": "The same client came back about the same thing.",
-    "hostile_content": "The text tries to instruct the engine.",
     "stage_failed": "A stage failed repeatedly; the cause is in the timeline.",
     "over_cap": "The act would pass a limit of the organization.",
     "needs_consent": "The client has not agreed to what the fix needs.",

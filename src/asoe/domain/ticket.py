@@ -83,7 +83,8 @@ class Ticket:
         """What triage and search read: subject and body, else what a caller put into the metadata."""
         if self.subject or self.body:
             return f"{self.subject}\n\n{self.body}".strip()
-        return f"{self.metadata.get('subject', '')}\n\n{self.metadata.get('description', '')}".strip()
+        said = (self.metadata.get("subject"), self.metadata.get("description"))
+        return "\n\n".join(part for part in said if isinstance(part, str)).strip()
 
     @property
     def is_open(self) -> bool:

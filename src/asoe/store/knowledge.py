@@ -212,9 +212,11 @@ async def progress(connection: Connection, org_id: UUID) -> IndexProgress:
     return IndexProgress(indexed=row["indexed"], total=row["total"])
 
 
-async def unindexed(connection: Connection, org_id: UUID, *, limit: int = 1000) -> list[UUID]:
-    """Published articles that cannot be found as published yet."""
-    return [row["id"] for row in await connection.fetch(KnowledgeSql.unindexed, org_id, limit)]
+async def unindexed(
+    connection: Connection, org_id: UUID, *, idle_seconds: float = 0.0, limit: int = 1000
+) -> list[UUID]:
+    """Published articles that cannot be found as published, unchanged for `idle_seconds`."""
+    return [row["id"] for row in await connection.fetch(KnowledgeSql.unindexed, org_id, limit, idle_seconds)]
 
 
 async def search(

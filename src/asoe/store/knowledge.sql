@@ -75,6 +75,7 @@ from asoe.articles where org_id = $1 and status = 'published'
 -- published, but not findable as published: what a lost job left behind
 select id from asoe.articles
 where org_id = $1 and status = 'published' and indexed_version is distinct from published_version
+  and updated_at <= now() - make_interval(secs => $3)
 order by updated_at limit $2
 
 -- name: find_chunks

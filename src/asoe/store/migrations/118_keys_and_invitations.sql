@@ -38,6 +38,8 @@ begin
   if not was_there then
     return false;
   end if;
+  -- what waits to be done for it; a job that runs at this moment finds nothing and ends
+  delete from queue.pgqueuer where convert_from(payload, 'UTF8') like '{"org_id":"' || org || '"%';
   if exists (select 1 from asoe.foundations where name = 'public.organizations') then
     delete from public.organizations where id = org;
   else

@@ -14,7 +14,18 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from asoe.api import articles, attachments, connectors, operations, people, permissions, sessions, tickets
+from asoe.api import (
+    articles,
+    attachments,
+    connectors,
+    operations,
+    people,
+    permissions,
+    runbooks,
+    runs,
+    sessions,
+    tickets,
+)
 from asoe.api.auth import Authenticator
 from asoe.api.document import document
 from asoe.api.door import Gate, refuse
@@ -32,6 +43,8 @@ _ROUTERS = (
     people.router,
     operations.router,
     connectors.router,
+    runbooks.router,
+    runs.router,
 )
 
 

@@ -11,17 +11,20 @@ from typing import Final
 
 from asoe.domain.errors import Denied
 from asoe.domain.organization import Principal
-from asoe.domain.people import scope_allows
+from asoe.domain.people import APPROVE, scope_allows
 
 PUBLIC: Final = frozenset[str]()
 ALL: Final = frozenset({"owner", "admin", "agent", "client"})
 STAFF: Final = frozenset({"owner", "admin", "agent"})
 ADMINS: Final = frozenset({"owner", "admin"})
+OWNERS: Final = frozenset({"owner"})
 
 _TICKET: Final = "/api/support/ticket/{ticket_id}"
 _SESSION: Final = "/api/support/session/{session_id}"
 _READ, _WRITE = "tickets:read", "tickets:write"
 _KNOW, _TEACH = "knowledge:read", "knowledge:write"
+_RUNBOOK: Final = "/api/support/runbooks/{name}"
+_SHELF, _RULE = "runbooks:read", "runbooks:write"
 _SEE, _HIRE = "people:read", "people:write"
 
 # fmt: off
@@ -67,6 +70,28 @@ TABLE: Final[tuple[tuple[str, str, str, frozenset[str], str | None], ...]] = (
     ("POST",   _SESSION + "/resolve",                  "session.resolve",      ALL,    _WRITE),
     ("POST",   _SESSION + "/take-over",                "session.take_over",    STAFF,  _WRITE),
     ("POST",   _SESSION + "/hand-back",                "session.hand_back",    STAFF,  _WRITE),
+    ("GET",    "/api/support/runbooks",                "runbook.list",         STAFF,  _SHELF),
+    ("POST",   "/api/support/runbooks",                "runbook.write",        ADMINS, _RULE),
+    ("GET",    _RUNBOOK,                               "runbook.read",         STAFF,  _SHELF),
+    ("GET",    _RUNBOOK + "/versions",                 "runbook.read",         STAFF,  _SHELF),
+    ("POST",   _RUNBOOK + "/publish",                  "runbook.publish",      ADMINS, _RULE),
+    ("POST",   _RUNBOOK + "/retire",                   "runbook.retire",       ADMINS, _RULE),
+    ("GET",    _RUNBOOK + "/autonomy",                 "autonomy.read",        STAFF,  _SHELF),
+    ("PATCH",  _RUNBOOK + "/autonomy",                 "autonomy.change",      ADMINS, _RULE),
+    ("POST",   _RUNBOOK + "/lend",                     "autonomy.lend",        OWNERS, _RULE),
+    ("POST",   _RUNBOOK + "/end-loan",                 "autonomy.change",      ADMINS, _RULE),
+    ("GET",    "/api/support/runs",                    "runbook_run.list",     STAFF,  _SHELF),
+    ("POST",   "/api/support/runs",                    "runbook_run.start",    STAFF,  _RULE),
+    ("GET",    "/api/support/runs/{run_id}",           "runbook_run.read",     STAFF,  _SHELF),
+    ("POST",   "/api/support/runs/{run_id}/cancel",    "runbook_run.cancel",   STAFF,  _RULE),
+    ("POST",   "/api/support/runs/{run_id}/judge",     "runbook_run.judge",    STAFF,  _RULE),
+    ("GET",    "/api/support/audit-sample",            "runbook_run.judge",    STAFF,  _SHELF),
+    ("GET",    "/api/support/approvals",               "approval.list",        STAFF,  _SHELF),
+    ("GET",    "/api/support/approvals/{approval_id}", "approval.read",        STAFF,  _SHELF),
+    ("POST",   "/api/support/approvals/{approval_id}/decide", "approval.decide", STAFF, APPROVE),
+    ("GET",    "/api/support/emergency-stop",          "acts.read_stop",       STAFF,  _SHELF),
+    ("POST",   "/api/support/emergency-stop",          "acts.stop",            STAFF,  _RULE),
+    ("POST",   "/api/support/emergency-stop/release",  "acts.release",         ADMINS, _RULE),
     ("GET",    "/api/articles",                        "article.list",         ALL,    _KNOW),
     ("POST",   "/api/articles",                        "article.write",        STAFF,  _TEACH),
     ("POST",   "/api/articles/search",                 "article.search",       ALL,    _KNOW),

@@ -14,10 +14,12 @@ from pydantic import Field
 from asoe.api.answers import Answer
 from asoe.api.schemas import Body, JsonObject, Moment, Version
 from asoe.desk.autonomy import describe
+from asoe.desk.runbook.record import Record
 from asoe.domain.autonomy import Standing, cases_needed
 from asoe.store.approvals import Approval
 from asoe.store.autonomy import ToAudit
 from asoe.store.runbooks import RunbookRow, VersionRow
+from asoe.store.runs import Run
 
 Level = Literal["off", "shadow", "suggest", "approve", "auto"]
 ApprovalStatus = Literal["pending", "approved", "refused", "expired", "dead", "used"]
@@ -214,3 +216,99 @@ def plain(value: Any) -> Any:
             return [plain(item) for item in value]
         case _:
             return value
+
+
+class RunStartIn(Body):
+    """Start a published runbook; `dry_run` and `shadow` act on nothing."""
+
+    runbook: Annotated[str, Field(min_length=1, max_length=64)]
+    ticket_id: UUID
+    mode: Literal["live", "shadow", "dry_run"] = "live"
+
+
+class RunOut(Answer):
+    id: UUID
+    runbook_id: UUID
+    version: int
+    ticket_id: UUID | None
+    mode: str
+    status: str
+    waiting_for: str | None
+    slots: dict[str, Any]
+    reason: str | None
+    note: str | None
+    ended_at_step: str | None
+    evidence: dict[str, Any]
+    initiator: UUID | None
+    due_at: datetime | None
+    cancel_requested_at: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class RunbookRunPage(Answer):
+    items: list[RunOut]
+    next_cursor: str | None
+
+
+class StepOut(Answer):
+    """One thing that was read, asked or waited for; `told` null: not answered yet."""
+
+    seq: int
+    path: str
+    kind: str
+    connector: str | None
+    action: str | None
+    arguments: Any
+    told: Any
+    is_final: bool
+    at: datetime | None
+
+
+class ActOut(Answer):
+    """One intent and what became of it."""
+
+    id: UUID
+    seq: int
+    path: str
+    connector: str
+    action: str
+    risk: str
+    arguments: Any
+    idempotency_key: str
+    business_key: str | None
+    amount: str | None
+    unit: str | None
+    is_undo: bool
+    status: str
+    attempts: int
+    value: Any
+    reason: str | None
+    error: str | None
+    approval_id: UUID | None
+    intended_at: datetime
+    ended_at: datetime | None
+
+
+class RunRecordOut(RunOut):
+    runbook: str
+    steps: list[StepOut]
+    actions: list[ActOut]
+
+
+_HIDDEN_OF_RUN = frozenset({"org_id", "environment", "held_until", "client_key"})
+
+
+def run(value: Run) -> dict[str, Any]:
+    shown: dict[str, Any] = plain({name: item for name, item in asdict(value).items() if name not in _HIDDEN_OF_RUN})
+    return shown
+
+
+def run_record(value: Record) -> dict[str, Any]:
+    steps = [plain(asdict(step)) for step in value.steps]
+    actions = [
+        {name: item for name, item in plain(asdict(action)).items() if name != "claimed_until"}
+        for action in value.actions
+    ]
+    return {**run(value.run), "runbook": value.runbook, "steps": steps, "actions": actions}

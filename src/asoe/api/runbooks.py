@@ -162,13 +162,3 @@ async def list_audit_sample(request: Request, *, limit: _Limit = 50) -> Response
     call = call_of(request)
     found = await autonomy.to_audit(call.desk, call.principal, limit=limit)
     return reply(page([shapes.to_audit(each) for each in found], None))
-
-
-@router.post("/api/support/runs/{run_id}/judge", tags=["runs"], status_code=204)
-async def judge_run(request: Request, run_id: UUID, body: shapes.JudgementIn) -> Response:
-    """Say whether the run did right; certificates rest on this."""
-    call = call_of(request)
-    await autonomy.judge(
-        call.acting, call.principal, run_id, is_right=body.is_right, source=body.source, note=body.note
-    )
-    return Response(status_code=204)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from asoe.cli import (
+    approval,
     backup,
     connector,
     demo,
@@ -21,6 +22,8 @@ from asoe.cli import (
     org,
     replay,
     runbook,
+    runbook_runs,
+    runbook_shelf,
     serve,
     ticket,
     triage,
@@ -48,6 +51,9 @@ app.add_typer(key.app, name="key")
 app.add_typer(ticket.app, name="ticket")
 app.add_typer(connector.app, name="connector")
 app.add_typer(knowledge.app, name="knowledge")
+approval.add_to(app)
+runbook_shelf.add_to(runbook.app)
+runbook_runs.add_to(runbook.app)
 app.add_typer(runbook.app, name="runbook")
 
 

@@ -107,18 +107,24 @@ def open_ticket(
     show_one(made if as_json else {name: getattr(made, name) for name in names}, as_json=as_json)
 
 
+async def find_ticket(desk: Any, owner: Any, named: str) -> Any:
+    """The ticket with this number or id; raises `Missing(ticket_missing)`, `Invalid(bad_id)`."""
+    from asoe.desk import ticket as desk_ticket
+
+    if named.lstrip("#").isdigit():
+        return await desk_ticket.read_by_number(desk, owner, int(named.lstrip("#")))
+    try:
+        return await desk_ticket.read_ticket(desk, owner, UUID(named))
+    except ValueError:
+        raise Invalid(f"{named!r} is neither a number nor an id of a ticket.", code="bad_id") from None
+
+
 async def _read(desk: Any, owner: Any, named: str) -> dict[str, Any]:
     from asoe.desk import session as desk_session
     from asoe.desk import ticket as desk_ticket
     from asoe.domain.errors import Missing
 
-    if named.lstrip("#").isdigit():
-        found = await desk_ticket.read_by_number(desk, owner, int(named.lstrip("#")))
-    else:
-        try:
-            found = await desk_ticket.read_ticket(desk, owner, UUID(named))
-        except ValueError:
-            raise Invalid(f"{named!r} is neither a number nor an id of a ticket.", code="bad_id") from None
+    found = await find_ticket(desk, owner, named)
     messages: list[Any] = []
     if found.session_id is not None:
         _, messages = await desk_session.read_session(desk, owner, found.session_id)

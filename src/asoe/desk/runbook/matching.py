@@ -45,7 +45,7 @@ async def best(
     client: Client,
 ) -> Matched | None:
     """The one runbook that fits; None when none fits well enough, or two fit alike."""
-    names = {"ticket": _of_ticket(ticket), "contact": _of_client(client)}
+    names = {"ticket": names_of_ticket(ticket), "contact": names_of_client(client)}
     open_to_it = [each for each in shelved if _applies(each.runbook.match, names)]
     if not open_to_it:
         return None
@@ -109,7 +109,8 @@ def _share(estimate: Estimate, value: str) -> float:
     return next((share for other, share in estimate.alternatives if other == value), 0.0)
 
 
-def _of_ticket(ticket: Ticket) -> dict[str, Any]:
+def names_of_ticket(ticket: Ticket) -> dict[str, Any]:
+    """What expressions see as `ticket`."""
     return {
         "number": ticket.number,
         "subject": ticket.subject,
@@ -123,5 +124,6 @@ def _of_ticket(ticket: Ticket) -> dict[str, Any]:
     }
 
 
-def _of_client(client: Client) -> dict[str, str]:
+def names_of_client(client: Client) -> dict[str, str]:
+    """What expressions see as `contact`."""
     return {name: value or "" for name, value in asdict(client).items() if name != "key"}

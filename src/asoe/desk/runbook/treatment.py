@@ -161,7 +161,7 @@ def say_waiting(found: Report, language: str) -> str | None:
 
 def say_fixed(found: Report, language: str) -> str:
     """The runbook's own words for a verified run, else ours."""
-    own = found.runbook.replies.get("verified", {})
+    own = found.run.evidence.get("reply") or {}
     return own.get(language) or own.get("en") or say("fixed", language, title=found.runbook.title)
 
 

@@ -117,6 +117,8 @@ def _in_words(error: ValidationError) -> Iterable[tuple[Path, str]]:
             for name in sorted(set(given) - set(known)):
                 near = get_close_matches(name, known, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"here stand: {', '.join(known)}"
+                if not name.replace("-", "_").isidentifier():
+                    hint = "if an expression was cut here, put the whole of it in single quotes"
                 yield (*path, name), f"nobody knows {name!r}; {hint}"
         case "pattern":
             yield (

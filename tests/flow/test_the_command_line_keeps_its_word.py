@@ -119,6 +119,31 @@ def test_triage_judges_without_an_installation(asoe: CommandLine, tmp_path: Path
     assert (refused.code, "line 1" in refused.err) == (2, True)
 
 
+def test_connectors_are_kept_and_their_secrets_never_shown(asoe: CommandLine, tmp_path: Path) -> None:
+    secret = "s3cr3t-never-shown-4711"
+    with_secret = {**asoe.environment, "CRM_TOKEN": secret}
+    document = {"openapi": "3.0.0", "info": {"title": "CRM"}, "paths": {"/a": {"post": {"operationId": "mend"}}}}
+    (tmp_path / "crm.json").write_text(json.dumps(document), encoding="utf-8")
+    (tmp_path / "crm.yaml").write_text("base_url: http://127.0.0.1:9\nallow_http: true\nauth: {type: bearer}\n")
+    added = asoe(
+        "connector", "add", "crm", "--config", tmp_path / "crm.yaml", "--openapi", tmp_path / "crm.json",
+        "--set", "risks={mend: reversible}", "--secret-env", "token=CRM_TOKEN", "--allow-private", "--json",
+        environment=with_secret,
+    )  # fmt: skip
+    assert added.code == 0, added.err
+    assert added.json["config"]["openapi"] == {"title": "CRM", "paths": 1}
+    checked = asoe("connector", "check", "crm", "--json")
+    assert (checked.code, checked.json["is_up"]) == (1, False)
+    shown = asoe("connector", "show", "crm", "--json")
+    assert (shown.json["secrets"], shown.json["actions"]) == (["token"], {"mend": "reversible"})
+    assert asoe("connector", "disable", "crm", "--why", "audit").code == 0
+    listed = asoe("connector", "list", "--json")
+    assert [each["disabled_why"] for each in listed.json] == ["audit"]
+    assert asoe("connector", "remove", "crm", "--yes").code == 0
+    for each in (added, checked, shown, listed):
+        assert secret not in each.out + each.err
+
+
 @pytest.mark.parametrize(
     ("command", "code", "words"),
     [
@@ -129,6 +154,8 @@ def test_triage_judges_without_an_installation(asoe: CommandLine, tmp_path: Path
         (("org", "delete", "acme"), 2, "not_confirmed"),
         (("import", "csv", "/nowhere.csv"), 2, "unreadable_file"),
         (("replay", "/nowhere.jsonl"), 2, "unreadable_file"),
+        (("connector", "add", "crm", "--secret-env", "token=NO_SUCH_VARIABLE"), 2, "bad_connector"),
+        (("connector", "show", "crm"), 4, "no_connector"),
     ],
 )
 def test_errors_are_words_with_an_exit_code(asoe: CommandLine, command: tuple[str, ...], code: int, words: str) -> None:

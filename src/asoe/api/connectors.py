@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -18,7 +17,6 @@ from asoe.api.door import Door, call_of
 from asoe.api.encoding import page, reply
 from asoe.api.schemas import Body
 from asoe.desk import connector_settings
-from asoe.domain.connector import ConnectorRecord
 from asoe.domain.runbook import Risk
 
 router = APIRouter(route_class=Door, tags=["connectors"])
@@ -105,7 +103,7 @@ async def list_connectors(request: Request) -> Response:
     """By name, the disabled ones too."""
     call = call_of(request)
     found = await connector_settings.list_connectors(call.desk, call.principal)
-    return reply(page([shown(each) for each in found], None))
+    return reply(page([connector_settings.shown(each) for each in found], None))
 
 
 @router.post(_ALL, status_code=201, response_model=ConnectorOut)
@@ -122,13 +120,13 @@ async def add_connector(request: Request, body: ConnectorIn) -> Response:
         allow_private=body.allow_private,
         may_be_private=call.gate.settings.connector_private,
     )
-    return reply(shown(added), 201)
+    return reply(connector_settings.shown(added), 201)
 
 
 @router.get(_ONE, response_model=ConnectorOut)
 async def get_connector(request: Request, name: str) -> Response:
     call = call_of(request)
-    return reply(shown(await connector_settings.read_connector(call.desk, call.principal, name)))
+    return reply(connector_settings.shown(await connector_settings.read_connector(call.desk, call.principal, name)))
 
 
 @router.patch(_ONE, response_model=ConnectorOut)
@@ -140,7 +138,7 @@ async def change_connector(request: Request, name: str, body: ConnectorChange) -
             changed = await connector_settings.disable_connector(call.desk, call.principal, name, why=body.why)
         else:
             changed = await connector_settings.enable_connector(call.desk, call.principal, name)
-        return reply(shown(changed))
+        return reply(connector_settings.shown(changed))
     secrets = None
     if body.secrets is not None:
         secrets = {name: None if one is None else one.get_secret_value() for name, one in body.secrets.items()}
@@ -153,7 +151,7 @@ async def change_connector(request: Request, name: str, body: ConnectorChange) -
         allow_private=body.allow_private,
         may_be_private=call.gate.settings.connector_private,
     )
-    return reply(shown(changed))
+    return reply(connector_settings.shown(changed))
 
 
 @router.delete(_ONE, status_code=204, response_class=Response)
@@ -177,12 +175,3 @@ async def list_actions(request: Request, name: str) -> Response:
     call = call_of(request)
     offered = await connector_settings.read_actions(call.desk, call.principal, name)
     return reply({"items": [asdict(each) for each in offered.actions.values()], "unclassified": offered.unclassified})
-
-
-def shown(record: ConnectorRecord) -> dict[str, Any]:
-    """A connector as callers see it: a whole OpenAPI document is of no use to them."""
-    config = dict(record.config)
-    document = config.get("openapi")
-    if isinstance(document, Mapping):
-        config["openapi"] = {**document.get("info", {}), "paths": len(document.get("paths", ()))}
-    return {**asdict(record), "config": config}

@@ -249,7 +249,7 @@ def _secrets(from_environment: list[str] | None, from_stdin: str | None) -> dict
 
 
 def _shown(record: Any) -> dict[str, Any]:
-    from asoe.api.connectors import shown
+    from asoe.desk.connector_settings import shown
 
     return shown(record)
 

@@ -70,9 +70,15 @@ def refused(problems: list[FieldProblem]) -> Invalid:
 def problems_of(error: ValidationError, *, under: str = "config") -> list[FieldProblem]:
     """Each wrong field with the remedy; values are left out, they may be secrets put into the wrong place."""
     return [
-        FieldProblem(".".join((under, *(str(part) for part in each["loc"]))), each["msg"])
-        for each in error.errors(include_input=False, include_url=False, include_context=False)
+        FieldProblem(".".join((under, *(str(part) for part in each["loc"]))), _problem(each))
+        for each in error.errors(include_input=False, include_url=False)
     ]
+
+
+def _problem(error: Any) -> str:
+    if error["type"] == "union_tag_invalid":  # its message quotes the value
+        return f"type must be one of {error['ctx']['expected_tags']}"
+    return str(error["msg"])
 
 
 _MOST: Final = 50

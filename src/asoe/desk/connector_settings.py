@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from asoe.connectors.contract import Action, ConnectorError, Health
@@ -173,6 +173,15 @@ async def secret_names(desk: Desk, principal: Principal, name: str) -> list[str]
         _there(await connectors.read(connection, principal.org_id, name))
         sealed = await connectors.read_sealed(connection, principal.org_id, name)
     return sorted(desk.connectors.unseal(principal.org_id, name, sealed))
+
+
+def shown(record: ConnectorRecord) -> dict[str, Any]:
+    """A connector as people see it: of an OpenAPI document its title, version and number of paths."""
+    config = dict(record.config)
+    document = config.get("openapi")
+    if isinstance(document, Mapping):
+        config["openapi"] = {**document.get("info", {}), "paths": len(document.get("paths", ()))}
+    return {**asdict(record), "config": config}
 
 
 async def _set_disabled(desk: Desk, principal: Principal, name: str, *, why: str | None) -> ConnectorRecord:

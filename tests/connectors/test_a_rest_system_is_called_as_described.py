@@ -6,9 +6,11 @@ import base64
 import hashlib
 import hmac
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+import yaml
 from connector_cast import ORG, SECRET, Stub, answer, http, opening, served
 from fastapi import FastAPI, Header, HTTPException
 from pydantic import BaseModel, Field
@@ -16,6 +18,7 @@ from pydantic import BaseModel, Field
 from asoe.connectors.contract import ConnectorError
 from asoe.connectors.http import open_http, prepare_http
 from asoe.connectors.kinds import Opening
+from asoe.connectors.mcp import open_mcp
 from asoe.connectors.openapi import check_document, operations_of, read_document
 from asoe.domain.errors import Invalid
 
@@ -390,6 +393,22 @@ async def test_health_says_what_is_wrong(system: Stub):
     plain = http(system.url)
     assert (await plain.health()).is_up, "a 404 is an answer"
     await plain.close()
+
+
+@pytest.mark.parametrize("kind", ["http", "mcp"])
+def test_the_examples_of_the_handbook_can_be_used(kind: str):
+    text = (Path(__file__).parents[2] / "docs" / "connectors.md").read_text(encoding="utf-8")
+    section = text.split(f"## Kind `{kind}`", 1)[1]
+    config = yaml.safe_load(section.split("```yaml\n", 1)[1].split("```", 1)[0])
+    if kind == "mcp":
+        open_mcp(opening(config))
+        return
+    operations = {
+        "unlockAccount": {"method": "POST", "path": "/unlock"},
+        "cancel_refund": {"method": "DELETE", "path": "/refund", "risk": "reversible"},
+        "find_refunds": {"method": "GET", "path": "/refunds", "parameters": {"key": {"in": "query"}}},
+    }  # what the document it names would describe
+    open_http(opening({**config, "openapi": None, "operations": {**operations, **config["operations"]}}))
 
 
 # --- documents ---

@@ -115,12 +115,7 @@ def test_equal_steps_have_ids_of_their_own():
         ("title: Unlock an account", "title: 'x", "line", "close every quote"),
         ("  categories: [account]", "\tcategories: [account]", "line 6", "indent with spaces"),
         ("title: Unlock an account", "? [a]\n: 1", "line 2", "a key must be a word"),
-        (
-            "select: '=result.items[0]'",
-            "expect: {that: =l.all(x, x > 1), reason: a}",
-            "steps.0.expect.x > 1)",
-            "single quotes",
-        ),
+        ("{within: 30s, every: 5s}", "{within: 30s, every: 5s, x > 1)}", "goal.patience.x > 1)", "single quotes"),
         (
             "{id: =customer.id}, into: account}]",
             "{id: =l.map(x, x)}, into: account}]",

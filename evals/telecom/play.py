@@ -144,14 +144,21 @@ async def _play_one(house: House, world: World, started: Started) -> Played:
 
 
 async def _at_rest(house: House, ticket: Ticket) -> Ticket:
-    """The ticket once nobody but a person or the client can bring it on."""
+    """The ticket once nobody but a person or the client can bring it on: a person may have a critical one while a run mends it."""
     until = time.monotonic() + TASK_SECONDS
     while time.monotonic() < until:
         found = await house.engine.get_ticket(ticket.id)
-        if found.status in {"resolved", "closed", "escalated"} or found.waiting_for in {"client", "approval", "person"}:
+        is_waiting = found.waiting_for in {"client", "approval"}
+        if is_waiting or (found.status in {"resolved", "closed", "escalated"} and await _has_no_run(house, found)):
             return found
         await asyncio.sleep(_LOOK_EVERY)
     return await house.engine.get_ticket(ticket.id)
+
+
+async def _has_no_run(house: House, ticket: Ticket) -> bool:
+    desk, engine = house.connection.app.desk, await house.connection.app.desk.engine_of(ticket.org_id)
+    async with desk.database.org_reading(engine) as connection:
+        return await runs.going(connection, ticket.org_id, ticket.id) is None
 
 
 async def _account(house: House, ticket: Ticket) -> dict[str, Any]:

@@ -12,16 +12,20 @@ from typing import Final
 import numpy as np
 
 from asoe.ai.encoder import Encoder, Vectors
-from asoe.ai.slots.clauses import Fragment, likened, plain_words
+from asoe.ai.slots.clauses import COUNTRY, Fragment, likened, plain_words
 from asoe.ai.slots.topic import terms_of
 from asoe.domain.runbook import Slot, SlotReading
 
 NEAR_ENOUGH: Final = 0.5
 NEAR_ENOUGH_ELSEWHERE: Final = 0.62
 MARGIN: Final = 0.06
-_SAID, _WORDS_SAID = 0.85, 0.7
+_SAID, _WORDS_SAID, _COUNTRY_NAMED = 0.85, 0.7, 0.6
+_OUTSIDE: Final = re.compile(r" (?:outside|out of|away from|beyond|left|leaving|ausserhalb|fuera|hors|foreign) ")
+_TO_A_COUNTRY: Final = re.compile(
+    rf"\b(?:in|to|through|around|across|visiting|touring|nach|en|au|aux|por)\s+(?:the\s+)?{COUNTRY}\b", re.IGNORECASE
+)
 _NOT_NOW: Final = re.compile(
-    r" (?:tomorrow|next|soon|last (?:week|month|year|summer|winter)|yesterday|ago|used to|usually|normally|came back|come back|returned|returning|before|will|once|had|was|were|live|lives"
+    r" (?:tomorrow|next|soon|last (?:week|month|year|summer|winter)|yesterday|ago|used to|usually|normally|came back|come back|returned|returning|before|will|once|had|was|were|live|lives|reside|resides|based"
     r"|morgen|gestern|letzte\w*|manana|ayer|demain|hier) "
 )
 _NOW: Final = re.compile(
@@ -40,6 +44,9 @@ class Values:
     words: tuple[str, ...]
     phrases: tuple[frozenset[str], ...]
     negated: np.ndarray
+    departing: np.ndarray
+    has_departing: tuple[bool, ...]
+    with_country: int | None
     common: frozenset[str]
 
 
@@ -85,20 +92,20 @@ def _read_one(
 def _scores(values: Values, fragment: Fragment, vector: np.ndarray) -> np.ndarray:
     """For each value, how near its nearest example is; a negation points at the other one of two."""
     alike = values.vectors @ vector
-    own = terms_of(fragment.words)
+    own, said = terms_of(fragment.words), _within(fragment.words)
     for row, phrase in enumerate(values.phrases):
-        if values.words[row] in fragment.words:
+        if values.words[row] in said:
             alike[row] = max(alike[row], _SAID)
         elif phrase <= own and phrase - values.common:
             alike[row] = max(alike[row], _WORDS_SAID)
-    denies = bool(_NOT.search(fragment.words))
-    if len(values.names) == 2:
-        result = np.array([_best(values, alike, value, denies=denies) for value in (0, 1)])
-    else:
-        same = values.negated == denies
-        result = np.array(
-            [alike[(values.of_row == value) & same].max(initial=0.0) for value in range(len(values.names))]
-        )
+    if values.with_country is not None and _TO_A_COUNTRY.search(likened(fragment.text)):
+        first = int(np.flatnonzero(values.of_row == values.with_country)[0])
+        alike[first] = max(alike[first], _COUNTRY_NAMED)
+    result = np.zeros(len(values.names))
+    for row, target in enumerate(_targets(values, fragment.words, own)):
+        if target is not None:
+            turned = 0.03 if target != values.of_row[row] else 0.0
+            result[target] = max(result[target], alike[row] - turned)
     if _NOT_NOW.search(fragment.words) and not _NOW.search(fragment.words):
         result *= 0.8
     elif _NOW.search(fragment.words):
@@ -106,11 +113,35 @@ def _scores(values: Values, fragment: Fragment, vector: np.ndarray) -> np.ndarra
     return result
 
 
-def _best(values: Values, alike: np.ndarray, value: int, *, denies: bool) -> float:
-    """Examples of the same polarity speak for their value, those of the other polarity for the other value."""
-    own = alike[(values.of_row == value) & (values.negated == denies)].max(initial=0.0)
-    turned = alike[(values.of_row == 1 - value) & (values.negated != denies)].max(initial=0.0)
-    return float(max(own, turned - 0.03))
+def _targets(values: Values, words: str, own: frozenset[str]) -> list[int | None]:
+    """Which value each example speaks for, seen from the fragment: a "not" or an "outside" in one of them turns it.
+
+    Of two values the example then speaks for the other one, of more for none.
+    """
+    denies, departs = _is_odd(_NOT, words), bool(_OUTSIDE.search(words))
+    targets: list[int | None] = []
+    for row, value in enumerate(values.of_row):
+        turns = bool(values.negated[row]) != denies
+        is_other = departs != bool(values.departing[row]) and not (departs and values.has_departing[value])
+        if is_other and not values.negated[row]:
+            if departs or values.phrases[row] & own:
+                turns = not turns
+            if not values.phrases[row] & own:
+                targets.append(None if departs else int(value))
+                continue
+        if not turns:
+            targets.append(int(value))
+        else:
+            targets.append(1 - int(value) if len(values.names) == 2 else None)
+    return targets
+
+
+def _within(words: str) -> str:
+    return words.replace(" within ", " in ").replace(" inside ", " in ")
+
+
+def _is_odd(pattern: re.Pattern[str], words: str) -> bool:
+    return len(pattern.findall(words)) % 2 == 1
 
 
 @dataclass(frozen=True)
@@ -130,7 +161,13 @@ def _values(examples: tuple[tuple[str, tuple[str, ...]], ...], held: _Held) -> V
     of_row = np.array([index for index, (_, phrases) in enumerate(examples) for _ in phrases])
     plain = [plain_words(text) for text in texts]
     phrases = tuple(terms_of(words) for words in plain)
-    negated = np.array([bool(_NOT.search(words)) for words in plain])
+    negated = np.array([_is_odd(_NOT, words) for words in plain])
+    departing = np.array([bool(_OUTSIDE.search(words)) for words in plain])
+    abroad = [
+        value
+        for value in range(len(examples))
+        if any(_TO_A_COUNTRY.search(likened(texts[row])) for row in range(len(texts)) if of_row[row] == value)
+    ]
     by_value = [
         frozenset().union(
             *(phrases[row] for row in range(len(texts)) if of_row[row] == value and not negated[row]), frozenset()
@@ -142,8 +179,11 @@ def _values(examples: tuple[tuple[str, tuple[str, ...]], ...], held: _Held) -> V
         tuple(value for value, _ in examples),
         of_row,
         held.encoder.embed([likened(text) for text in texts]),
-        tuple(plain),
+        tuple(map(_within, plain)),
         phrases,
         negated,
+        departing,
+        tuple(bool(departing[of_row == value].any()) for value in range(len(examples))),
+        abroad[0] if len(abroad) == 1 else None,
         common,
     )

@@ -6,6 +6,8 @@ Decides only where to cut; what a fragment means is the readers'. Texts come in 
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Final
 
 MOST_FRAGMENTS: Final = 120
@@ -30,10 +32,12 @@ _KEPT_TOGETHER: Final = re.compile(
     re.IGNORECASE,
 )
 _FRAGMENT: Final = re.compile(rf"\s*(?:[()\[\]]|,(?!\d))+\s*|\s+(?=(?:{_JOINTS})\s)", re.IGNORECASE)
-_PLACE: Final = re.compile(
-    r"\b((?:[Ii]n|[Tt]hrough|[Vv]isiting|[Aa]cross|[Aa]round|nach|en|au|aux|por)\s+(?:the\s+)?)[A-ZÀ-Þ][\w'’-]+(?:\s[A-ZÀ-Þ][\w'’-]+)*"
+_COUNTRIES_FILE: Final = Path(__file__).with_name("countries.txt")
+COUNTRY: Final = "spain"
+_PERSON: Final = re.compile(
+    r"\b(?:(?:Mr|Mrs|Ms|Dr)\.?\s)?(?:[A-ZÀ-Þ][a-zà-ÿ'’-]+\s){1,2}[A-ZÀ-Þ][a-zà-ÿ'’-]+\b"
+    r"|\b(?:[Tt]he )?(?:customer|client|caller|user|subscriber|account holder)\b"
 )
-_PERSON: Final = re.compile(r"\b(?:(?:Mr|Mrs|Ms|Dr)\.?\s)?(?:[A-ZÀ-Þ][a-zà-ÿ'’-]+\s){1,2}[A-ZÀ-Þ][a-zà-ÿ'’-]+\b")
 _WORD: Final = re.compile(r"[^\W_]+(?:\.\d+)?|[&$€£%]")
 
 
@@ -90,5 +94,12 @@ def _pieces(sentence: str) -> list[str]:
 
 
 def likened(text: str) -> str:
-    """Every place a preposition leads to becomes the same one, and people "he": which one it is must not change the meaning."""
-    return _PERSON.sub("he", _PLACE.sub(r"\1Spain", text))
+    """Every country becomes the same one, and people "he": which one it is must not change the meaning."""
+    return _PERSON.sub("he", _countries().sub(COUNTRY, text))
+
+
+@cache
+def _countries() -> re.Pattern[str]:
+    lines = _COUNTRIES_FILE.read_text(encoding="utf-8").splitlines()
+    names = {name.strip() for line in lines if not line.startswith("#") for name in line.split(",")}
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(names, key=len, reverse=True)))})\b")

@@ -58,7 +58,9 @@ class Settings(BaseSettings):
     jwt_audience: str | None = Field(None, description="Required `aud` of accepted JWTs.")
     cors_origins: str = Field("", description="Comma-separated origins that may call the API from a browser.")
     metrics_token: str | None = Field(None, description="Bearer token for /metrics; empty: only from loopback.")
-    log_format: Literal["json", "console"] = Field("json", description="Structured JSON lines, or lines for people.")
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="Structured JSON lines, or lines for people; auto: for people in a terminal."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
 
     @field_validator("jwt_secret")

@@ -16,6 +16,7 @@ from asoe.store import facts, sessions, tickets
 from asoe.store.backup import back_up, restore
 from asoe.store.db import Database
 from asoe.store.embedded import EmbeddedServer
+from asoe.store.facts import FactsSql
 from asoe.store.tickets import NewRow
 
 _TABLES = """
@@ -81,6 +82,31 @@ async def test_rows_policies_and_grants_are_the_same_afterwards(
         after = await _everything(target)
     for what, found in before.items():
         assert after[what] == found, what
+
+
+async def test_facts_of_a_cluster_that_was_further_on_are_read_and_followed_by_new_ones(
+    database: Database, owner_dsn: str, acme: Any, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    await _some_work(database, acme)
+    await database.close()
+    ahead = await asyncpg.connect(owner_dsn)
+    await ahead.execute(
+        "set role asoe_owner; update asoe.facts set xid = (xid::text::bigint + 10^12)::bigint::text::xid8"
+    )
+    kinds = [row["kind"] for row in await ahead.fetch("select kind from asoe.facts order by id")]
+    await ahead.close()
+    await back_up(owner_dsn, tmp_path / "ahead", progress=lambda _: None)
+    async with _database(server) as target:
+        await restore(target, tmp_path / "ahead", data_dir=tmp_path / "data", progress=lambda _: None)
+        connection = await asyncpg.connect(target)
+        await connection.execute("set role asoe_owner")
+        old = [dict(row) for row in await connection.fetch(FactsSql.read_after, acme.org_id, "0", 0, 100)]
+        assert [row["kind"] for row in old] == kinds, "a reader that starts anew reads all of them, in order"
+        await connection.execute("insert into asoe.facts (org_id, kind) values ($1, 'ticket.opened')", acme.org_id)
+        at = (str(old[-1]["xid"]), old[-1]["id"])
+        new = await connection.fetch(FactsSql.read_after, acme.org_id, *at, 100)
+        await connection.close()
+    assert [row["kind"] for row in new] == ["ticket.opened"]
 
 
 async def test_a_secret_key_travels_only_when_asked_for(

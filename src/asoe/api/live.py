@@ -190,8 +190,9 @@ class Hub:
                 at = found[-1].id
         missed.sort(key=lambda fact: (fact.xid, fact.id))
         early = [viewer.waiting.get_nowait() for _ in range(viewer.waiting.qsize())]
-        viewer.last = after
-        if viewer.ticket_id is None or len(missed) > _MAX_WAITING:
+        is_foreign = after[0] >= horizon  # handed out before a restore, by a cluster that was further on
+        viewer.last = (0, 0) if is_foreign else after
+        if viewer.ticket_id is None or is_foreign or len(missed) > _MAX_WAITING:
             viewer.tell(Change((horizon - 1, _LAST_ID), "resync"))
         else:
             for fact in missed:

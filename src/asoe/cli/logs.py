@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -14,6 +16,7 @@ from asoe.config import Settings
 _SECRET: Final = ("token", "secret", "password", "authorization", "api_key", "dsn", "_url")
 _TEXT: Final = frozenset({"body", "content", "subject", "message", "text", "question"})
 _QUIET: Final = ("httpx", "httpcore", "asyncio")
+_MOST_PLACES: Final = 8
 
 
 def configure(settings: Settings) -> None:
@@ -26,7 +29,7 @@ def configure(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         withhold,
     ]
-    is_json = settings.log_format == "json"
+    is_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
     renderer: Any = structlog.processors.JSONRenderer() if is_json else structlog.dev.ConsoleRenderer()
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -40,7 +43,7 @@ def configure(settings: Settings) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *([structlog.processors.dict_tracebacks] if is_json else []),
+                place_errors,
                 renderer,
             ],
         )
@@ -53,6 +56,34 @@ def configure(settings: Settings) -> None:
     for name in ("_granian", "granian.access"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
+
+
+def place_errors(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """An error is told by its kinds and places: its message, source lines and local values may quote clients or secrets."""
+    given = event.pop("exc_info", None)
+    event.pop("exception", None)
+    if given is True:
+        given = sys.exc_info()
+    error = given[1] if isinstance(given, tuple) else given
+    if isinstance(error, BaseException):
+        event["error"] = event.get("error") or type(error).__name__
+        event["where"] = [
+            f"{type(at).__name__}: "
+            + " < ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(places))
+            for at in chain_of(error)
+            if (places := traceback.extract_tb(at.__traceback__)[-_MOST_PLACES:])
+        ]
+    return event
+
+
+def chain_of(error: BaseException) -> list[BaseException]:
+    """The error and what it came from, outermost first."""
+    found: list[BaseException] = []
+    at: BaseException | None = error
+    while at is not None and at not in found:
+        found.append(at)
+        at = at.__cause__ or (None if at.__suppress_context__ else at.__context__)
+    return found
 
 
 def withhold(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

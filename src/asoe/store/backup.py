@@ -1,7 +1,7 @@
 """Backup and restore of a whole installation in one file: schema, rows, policies and grants, as pg_dump sees them.
 
 The file is a tar: `manifest.json` (versions, migrations, rows per table), `database.dump`, and `secret.key` when asked for.
-Both directions act as asoe_owner, so that nothing is left out and nothing changes hands.
+Both directions act as the owner of the schema, so that nothing is left out and nothing changes hands.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from asoe.store.db import Connection
 from asoe.store.embedded import bin_folder
 from asoe.store.migrate import all_migrations, migrate
 from asoe.store.queries import NamedQueries
+from asoe.store.roles import owner_of_schema
 
 FORMAT: Final = 1
 _MANIFEST, _DUMP, _KEY = "manifest.json", "database.dump", "secret.key"
@@ -39,6 +40,7 @@ class BackupSql(NamedQueries):
     sessions: str
     is_migrated: str
     migrations: str
+    settle_facts: str
     clear: str
 
 
@@ -71,11 +73,12 @@ async def back_up(
                 )
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 snapshot = await connection.fetchval(BackupSql.snapshot)
+                owner = await owner_of_schema(connection)
                 progress("Writing the database")
                 await _program(
                     "pg_dump",
                     owner_url,
-                    ["--format=custom", "--role=asoe_owner", f"--snapshot={snapshot}", f"--file={dump}", *_schemas()],
+                    ["--format=custom", f"--role={owner}", f"--snapshot={snapshot}", f"--file={dump}", *_schemas()],
                 )
                 progress("Counting rows")
                 rows = await _count(connection)
@@ -102,6 +105,7 @@ async def restore(owner_url: str, file: Path, *, data_dir: Path, progress: Calla
     with tempfile.TemporaryDirectory(prefix="asoe-restore-") as folder:
         manifest = await asyncio.to_thread(_unpack, file, Path(folder))
         async with installation.as_owner(owner_url) as connection:
+            owner = await owner_of_schema(connection)
             await _make_room(connection)
         progress("Restoring the database")
         dump = Path(folder) / _DUMP
@@ -110,11 +114,12 @@ async def restore(owner_url: str, file: Path, *, data_dir: Path, progress: Calla
         # the extension and the schema public are the server's: they are there already
         kept = [line for line in listed.splitlines() if " EXTENSION " not in line and " SCHEMA - public " not in line]
         chosen.write_text("\n".join(kept) + "\n", encoding="utf-8")
-        arguments = ["--exit-on-error", "--single-transaction", "--role=asoe_owner", f"--use-list={chosen}"]
+        arguments = ["--exit-on-error", "--single-transaction", f"--role={owner}", f"--use-list={chosen}"]
         await _program("pg_restore", owner_url, [*arguments, str(dump)])
         progress("Comparing rows")
         async with installation.as_owner(owner_url) as connection:
             rows = await _count(connection)
+            await connection.execute(BackupSql.settle_facts)
             await connection.execute("analyze")
         _compare(manifest["rows"], rows)
         done = await migrate(owner_url, progress=progress)

@@ -11,7 +11,7 @@ order by 1
 
 -- name: is_ours
 -- whether accounts and schema were made by our migrations, and not by a platform that has a backup of its own
-select coalesce(bool_and(pg_get_userbyid(nspowner) = 'asoe_owner'), true)
+select coalesce(bool_and(nspowner = (select o.nspowner from pg_namespace o where o.nspname = 'asoe')), true)
 from pg_namespace where nspname in ('auth', 'asoe', 'queue')
 
 -- name: sessions
@@ -24,6 +24,12 @@ select to_regclass('public.organizations') is not null
 
 -- name: migrations
 select number from asoe.migrations order by number
+
+-- name: settle_facts
+-- transaction numbers of another cluster may be ahead of this one's, whose new facts would then come before the old ones and
+-- be skipped by every reader: what is restored counts as long committed, in the order of its ids
+update asoe.facts set xid = '0'
+where exists (select from asoe.facts where xid >= pg_snapshot_xmin(pg_current_snapshot()))
 
 -- name: clear
 -- an installation without a single organization or account makes room for what is restored

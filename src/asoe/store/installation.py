@@ -13,6 +13,7 @@ import asyncpg
 from asoe.domain.errors import Unavailable
 from asoe.store.db import Connection
 from asoe.store.queries import NamedQueries
+from asoe.store.roles import owner_of_schema
 
 
 class InstallationSql(NamedQueries):
@@ -26,6 +27,7 @@ class InstallationSql(NamedQueries):
     queue: str
     tally: str
     is_empty: str
+    indexing: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,18 @@ class RoleState:
     rolcanlogin: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Indexing:
+    """How many published articles of an organization can be found by search."""
+
+    slug: str
+    indexed: int
+    total: int
+
+
 @asynccontextmanager
 async def as_owner(owner_url: str) -> AsyncIterator[Connection]:
-    """A connection acting as asoe_owner, which row-level security does not bind."""
+    """A connection acting as the role that owns what ASOE made, which row-level security does not bind."""
     try:
         connection = await asyncpg.connect(owner_url, timeout=10)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
@@ -83,10 +94,17 @@ async def as_owner(owner_url: str) -> AsyncIterator[Connection]:
             retry_after=5,
         ) from error
     try:
-        await connection.execute("set role asoe_owner")
+        await become_owner(connection)
         yield connection
     finally:
         await connection.close()
+
+
+async def become_owner(connection: Connection) -> str:
+    """Act as the owner of ASOE's schema (asoe_owner; on a platform perhaps another role), and return its name."""
+    owner = await owner_of_schema(connection)
+    await connection.execute(f"set role {await connection.fetchval('select quote_ident($1)', owner)}")
+    return owner
 
 
 async def all_organizations(owner_url: str) -> list[OrganizationRow]:
@@ -134,3 +152,8 @@ async def tally(connection: Connection, org_id: UUID) -> tuple[int, int]:
 async def is_empty(connection: Connection) -> bool:
     """Whether nobody and nothing is there yet (owner connection)."""
     return bool(await connection.fetchval(InstallationSql.is_empty))
+
+
+async def indexing(connection: Connection) -> list[Indexing]:
+    """Organizations with published articles that search cannot find yet (owner connection)."""
+    return [Indexing(**row) for row in await connection.fetch(InstallationSql.indexing)]

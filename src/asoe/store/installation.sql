@@ -62,3 +62,12 @@ select (select coalesce(sum(tickets), 0) from asoe.ticket_tally where org_id = $
 -- name: is_empty
 -- whether an installation holds no organization and no account yet
 select not exists (select 1 from public.organizations) and not exists (select 1 from auth.users) as is_empty
+
+-- name: indexing
+-- organizations whose published articles are not all indexed as published
+select p.slug, count(*) filter (where a.indexed_version is not distinct from a.published_version) as indexed, count(*) as total
+from asoe.articles a join asoe.organization_profiles p on p.org_id = a.org_id
+where a.status = 'published' and p.suspended_at is null
+group by p.slug
+having count(*) filter (where a.indexed_version is distinct from a.published_version) > 0
+order by p.slug

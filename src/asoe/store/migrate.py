@@ -90,6 +90,18 @@ async def pending(url: str) -> list[Migration]:
         await connection.close()
 
 
+async def edited(url: str) -> list[Migration]:
+    """Migrations that were applied in another wording than this release has; needs only read rights."""
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        if await connection.fetchval("select to_regclass('asoe.migrations')") is None:
+            return []
+        applied = await _applied(connection)
+        return [each for each in all_migrations() if applied.get(each.number, each.checksum) != each.checksum]
+    finally:
+        await connection.close()
+
+
 async def _prepare(connection: Any) -> None:
     await connection.execute("set search_path = public, extensions")
     owner = await connection.fetchval("select quote_ident($1)", await prepare_existing(connection))

@@ -174,8 +174,8 @@ async def _verify(stored: str, password: str) -> bool:
 
 def _matches(stored: str, password: str) -> bool:
     try:
-        return _HASHER.verify(stored, password)
-    except (VerificationError, InvalidHashError, UnicodeEncodeError):
+        return _HASHER.verify(stored, password.encode(errors="surrogatepass"))
+    except (VerificationError, InvalidHashError):
         return False
 
 

@@ -177,6 +177,7 @@ def endpoint(site: Site, page: Page) -> Callable[[Request], Awaitable[Response]]
             response = await page.handler(visit)
         except Exception as error:
             response = _refuse(visit, error)
+        await visit.form.close()
         if visit.is_new and visit.token:
             cookies.set_visit(response, visit.token, secure=site.is_secure(request))
         return response

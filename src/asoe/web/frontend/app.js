@@ -212,7 +212,7 @@ function write(kind) {
 }
 const keys = {
   "?": () => open("help"),
-  "/": () => ($("[data-search]") ? $("[data-search]").focus() : open("palette")),
+  "/": () => ($("[data-search]") ? $("[data-search]").select() : open("palette")),
   j: () => step(1),
   k: () => step(-1),
   x: () => { const input = current() && $("input[name=id]", current()); if (input) input.checked = !input.checked; },

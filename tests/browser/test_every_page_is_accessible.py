@@ -1,0 +1,83 @@
+"""axe-core finds no violation on any page, in either theme; and every page is one screen wide on a phone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from browser_cast import House, Visitor, Watch, too_wide
+from playwright.async_api import Page, expect
+
+from asoe.desk import knowledge, people
+from asoe.domain.knowledge import ArticleText
+from asoe.web.build import MODULES
+from asoe.web.site import routes
+
+AXE = MODULES / "node_modules" / "axe-core" / "axe.min.js"
+SIGNED_OUT = ("/sign-in", "/invitations/{token}")
+NOT_PAGES = ("/live", "/live/{ticket_id}", "/queue/rows", "/tickets/{ticket_id}/attachments/{attachment_id}")
+EXTRA = ("/queue?view=mine", "/queue?q=nothing-like-this", "/knowledge?q=invoice", "/nothing-here")
+
+
+def page_paths() -> list[str]:
+    """Every page of the route table, so that a new one is covered by itself."""
+    return sorted({page.path for page in routes() if page.method == "GET"} - set(NOT_PAGES)) + list(EXTRA)
+
+
+async def fill(house: House, path: str) -> str:
+    """The path with ids of things that exist."""
+    desk, owner = house.app.desk, house.acme.owner
+    if "{ticket_id}" in path:
+        path = path.replace("{ticket_id}", str((await house.ticket(house.acme, subject="Seen by axe")).id))
+    if "{article_id}" in path:
+        text = ArticleText(
+            "Seen by axe", "seen-by-axe", "en", "# Title\n\n- one\n- two\n\n| a | b |\n|---|---|\n| 1 | 2 |"
+        )
+        found = await knowledge.save_article(desk, owner, text, publish_now=True)
+        path = path.replace("{article_id}", str(found.id))
+    if "{token}" in path:
+        made = await people.invite(desk, owner, email="axe@acme.example", role="agent")
+        path = path.replace("{token}", made.token)
+    return path
+
+
+@pytest.mark.parametrize("path", page_paths())
+async def test_axe_finds_no_violation_and_a_phone_shows_it_whole(
+    path: str, house: House, visitor: Visitor, watch: Watch
+) -> None:
+    watch.expected = ("404",)
+    assert Path(AXE).exists(), "axe-core is not there: run `python -m asoe.web.build`"
+    address = await fill(house, path)
+    principal = None if path in SIGNED_OUT else house.acme.owner
+    page = await visitor(principal, address)
+    for theme in ("light", "dark"):
+        await page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        await check(page, f"{path} in the {theme} theme")
+    await page.set_viewport_size({"width": 375, "height": 720})
+    assert await too_wide(page) == [], "on a phone"
+
+
+async def test_dialogs_and_menus_are_accessible_too(house: House, visitor: Visitor) -> None:
+    page = await visitor(house.acme.owner, "/queue?view=all")
+    await page.keyboard.press("?")
+    await expect(page.locator("#help")).to_be_visible()
+    await check(page, "keys")
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("Control+k")
+    await expect(page.locator("#palette")).to_be_visible()
+    await check(page, "palette")
+    await page.keyboard.press("Escape")
+    await page.locator("summary", has_text="Filters").click()
+    await check(page, "filters")
+
+
+async def check(page: Page, what: str) -> None:
+    # the policy of our pages lets no foreign script in; the browser itself may evaluate
+    await page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    wrong = [
+        {"rule": each["id"], "help": each["help"], "where": [node["html"][:160] for node in each["nodes"][:3]]}
+        for each in found["violations"]
+    ]
+    assert not wrong, f"{what}: {json.dumps(wrong, indent=1)}"

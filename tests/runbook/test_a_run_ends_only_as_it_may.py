@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -127,6 +128,20 @@ def test_a_goal_that_comes_true_late_is_waited_for():
     ending = play(book(met=f"{ACTIVE} && account.synced", patience=seconds(30, 10)), world)
     assert ending.verdict == "verified"
     assert world.paths[-3:] == ["goal/1/account", "goal/1/pause", "goal/2/account"]
+
+
+def test_a_goal_that_does_not_come_true_is_given_up():
+    world = World({"status": "locked", "synced": False})
+    ending = play(book(met=f"{ACTIVE} && account.synced", patience=seconds(30, 10)), world)
+    assert ending.reason == "goal_not_met"
+    assert [path for path in world.paths if path.startswith("goal/")][-2:] == ["goal/3/pause", "goal/4/account"]
+
+
+def test_a_goal_is_waited_for_after_waiting_as_well():
+    pauses = iter(range(3))
+    world = World(on_pause=lambda state: state.update(status="active") if next(pauses) == 2 else None)
+    ending = play(book(Wait("wait", timedelta(minutes=5)), patience=seconds(30, 10)), world)
+    assert (ending.verdict, ending.reason) == ("verified", "recovered")
 
 
 def test_the_goal_is_not_waited_for_before_anything_was_done():
@@ -499,14 +514,8 @@ def test_procedures_that_call_themselves_end():
 def test_a_runbook_of_the_library_is_called_with_its_connectors_by_our_names():
     other = book(name="data", connectors={"system": "estate-eu"})
     there = Read(Call("system", "line"), "state")
-    other = type(other)(
-        **{name: getattr(other, name) for name in other.__slots__}
-        | {
-            "routine": Routine(
-                Goal((there,), "state.data"), (fix("enable", act("enable"), check=(there,), when="!state.data"),)
-            )
-        }
-    )
+    enable = fix("enable", act("enable"), check=(there,), when="!state.data")
+    other = replace(other, routine=Routine(Goal((there,), "state.data"), (enable,)))
     ours = book(Procedure("data", "data"), fix(), connectors={"estate": "estate-eu"})
     world = lines(False, enable=lambda state: state.update(data=True))
     ending = play(ours, world, library={"data": other})
@@ -515,6 +524,15 @@ def test_a_runbook_of_the_library_is_called_with_its_connectors_by_our_names():
     assert play(ours, world, library={"data": other}).verdict == "verified"
     assert {effect.call.connector for effect in world.effects_seen if isinstance(effect, Observe)} == {"estate"}
     assert play(book(Procedure("data", "data")), lines(True), library={"data": other}).reason == "check_failed"
+
+
+def test_a_runbook_of_the_library_asks_for_its_own_slots():
+    color = Slot("color", "text", {"en": "Which color?"}, is_required=False)
+    is_red = Goal((READ,), 'slots.color == "red"')
+    other = replace(book(name="paint", slots=(color,)), routine=Routine(is_red, (Ask("ask", "color"),)))
+    world = World(slots={"color": SlotReading("color", "read", "red")})
+    assert play(book(Procedure("paint", "paint"), fix()), world, library={"paint": other}).verdict == "verified"
+    assert "steps/paint/steps/ask" in world.paths
 
 
 def test_an_unknown_procedure_hands_over():

@@ -106,7 +106,7 @@ def test_a_name_bound_in_one_branch_is_not_known_afterwards():
         ("within: 30s, every: 5s", "within: 30m, every: 5s", "goal.patience", "timeout ends before"),
         ("within: 30s, every: 5s", "within: 3s, every: 5s", "goal.patience", "nothing is tried again"),
         ("  - do: mobile-data\n    with: {line: =contact.phone}\n", "  - do: other-runbook\n", "steps.3.do", "no procedure of this file"),
-        ("  - do: mobile-data\n    with: {line: =contact.phone}\n", "  - do: other-runbook\n", "procedures.mobile-data", "nobody calls"),
+        ("  - do: mobile-data\n    with: {line: =contact.phone}\n    when: =has(customer.line)\n", "", "procedures.mobile-data", "nobody calls"),
         ("type: phone, question", "type: phone, pattern: x, question", "slots.1.pattern", "only an identifier"),
     ],
 )  # fmt: skip
@@ -180,6 +180,11 @@ def test_runbooks_of_the_library_are_known():
     other = read_runbook(WHOLE.replace("runbook: unlock-account", "runbook: other"))
     text = changed("  - do: mobile-data\n    with: {line: =contact.phone}\n", "  - do: other\n")
     assert [one for one in findings(text, library={"other": other}) if "nobody calls" not in one[3]] == []
+    phoneless = text.replace("  - {name: phone, type: phone, question: {en: Which number?}}\n", "").replace(
+        "=slots.phone", "1"
+    )
+    needy = [one for one in findings(phoneless, library={"other": other}) if "needs the slot 'phone'" in one[3]]
+    assert [one[2] for one in needy] == ["steps.3.do"]
     assert any("neither a procedure nor a runbook" in one[3] for one in findings(text, library={}))
     elsewhere = read_runbook(
         WHOLE.replace("runbook: unlock-account", "runbook: other").replace("estate-eu", "estate-us")

@@ -230,10 +230,8 @@ class _Run:
             note = f"{path}: procedures call one another more than {DEEPEST_CALLS} deep."
             raise _Ended("escalated", "check_failed", step=path, note=note)
         inner: Names = {name: names[name] for name in ("ticket", "contact", "slots", "now") if name in names}
-        if runbook is not frame.runbook:
-            inner["slots"] = {
-                slot.name: self.slots.get(slot.name, _unread(slot)) for slot in runbook.slots
-            } | self.slots
+        for slot in runbook.slots:
+            self.slots.setdefault(slot.name, _unread(slot))
         inner |= {name: _handed(value, names) for name, value in step.values.items()}
         called = _Frame(runbook, routine.goal, path, frame.depth + 1)
         before = self.performed

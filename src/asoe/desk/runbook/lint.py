@@ -93,6 +93,7 @@ class _Linter:
     guarding_slots: set[str] = field(default_factory=set)
     used_connectors: set[str] = field(default_factory=set)
     calls: dict[str, set[str]] = field(default_factory=dict)
+    is_open: bool = False  # it calls runbooks that nobody showed us: they may use what it declares
 
     def all(self) -> None:
         data = self.source.data
@@ -166,6 +167,8 @@ class _Linter:
                 self._error(("procedures", name), problem, "a goal is reached by steps, not by calling oneself")
 
     def _leftovers(self, data: Mapping[str, Any]) -> None:
+        if self.is_open:
+            return
         for number, slot in enumerate(data.get("slots") or []):
             name = slot["name"]
             if name not in self.used_slots:
@@ -318,6 +321,7 @@ class _Linter:
             self._error((*path, "do"), "the runbook calls itself", "name a procedure, or another runbook")
             return
         elif self.library is None:
+            self.is_open = True
             self._warn((*path, "do"), f"{name!r} is no procedure of this file", "it must be a published runbook")
             return
         else:
@@ -337,6 +341,13 @@ class _Linter:
             self._error(
                 (*path, "do"), f"{other.name!r} uses the connector {name!r}", "declare it under connectors: as well"
             )
+        self.used_slots |= {slot.name for slot in other.slots}
+        self.guarding_slots |= {slot.name for slot in other.slots}
+        own = {slot.name for slot in self.runbook.slots}
+        for slot in other.slots:
+            if slot.is_required and slot.name not in own:
+                problem = f"{other.name!r} needs the slot {slot.name!r}, and nobody asks for it"
+                self._warn((*path, "do"), problem, "declare it under slots: as well")
         for alias, name in self.runbook.connectors.items():
             if name in other.connectors.values():
                 self.used_connectors.add(alias)

@@ -219,6 +219,25 @@ async def test_private_addresses_are_the_operators_to_allow(desk, acme, system):
         await (await desk.connectors.use(acme.org_id, "crm")).read("look", {})
 
 
+async def test_nobody_has_a_secret_sent_to_himself(desk, acme, system, other):
+    await added(desk, acme, system)
+    elsewhere = ({"base_url": other.url}, {"hosts": [other.url]}, {"auth": {"type": "api_key", "in": "query", "secret": "token"}}, {"allow_http": None})  # fmt: skip
+    for config in elsewhere:
+        for given in (None, {"extra": "x-secret"}):
+            with pytest.raises(Invalid) as caught:
+                await settings.change_connector(
+                    desk, acme.owner, "crm", config=config, secrets=given, may_be_private=True
+                )
+            assert [each.field for each in caught.value.fields] == ["secrets"]
+    other.says("/look", {})
+    await settings.change_connector(
+        desk, acme.owner, "crm", config={"base_url": other.url}, secrets={"token": "my-own"}, may_be_private=True
+    )
+    await (await desk.connectors.use(acme.org_id, "crm")).read("look", {})
+    assert other.heard[0].headers["authorization"] == "Bearer my-own"
+    assert system.heard == []
+
+
 WRONG = (
     ({"name": "Crm"}, "name"),
     ({"kind": "magic"}, "kind"),

@@ -156,8 +156,9 @@ async def test_a_tool_that_changed_since_its_review_is_refused_until_it_is_revie
         assert (error.permanent, error.effect) == (True, "none")
         assert "changed by its server since it was reviewed" in error.message
         assert "look_up" in (await shop.health()).detail
-    kept = await prepare_mcp(opening({**config, "headers": {}}, name="shop"), {"headers": {}})
-    assert kept["reviewed"]["look_up"] == config["reviewed"]["look_up"], "another change is no review"
+    for change in ({"headers": {}}, {"risks": RISKS}, {"tools": {"look_up": {"timeout": 5}}}):
+        kept = await prepare_mcp(opening({**config, **change}, name="shop"), change)
+        assert kept["reviewed"]["look_up"] == config["reviewed"]["look_up"], "another change is no review"
     again = {"review": ["look_up"]}
     config = dict(await prepare_mcp(opening({**config, **again}, name="shop"), again))
     assert "review" not in config

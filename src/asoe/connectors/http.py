@@ -19,7 +19,7 @@ from asoe.connectors.http_settings import ErrorBy, HttpConfig, Operation, read_s
 from asoe.connectors.kinds import Kind, Opening, refused
 from asoe.connectors.mapping import MISSING, Checker, at, code_of
 from asoe.connectors.openapi import LARGEST_DOCUMENT, check_document, read_document
-from asoe.connectors.outbound import Answer, Outbound, parse_json
+from asoe.connectors.outbound import Answer, Outbound, origin_of, parse_json
 from asoe.domain.errors import FieldProblem
 
 KIND: Final = "http"
@@ -262,7 +262,7 @@ async def _fetched(opening: Opening, config: Mapping[str, Any], url: str) -> dic
     outbound = _outbound(bare, checked.model_copy(update={"largest_bytes": LARGEST_DOCUMENT}))
     try:
         request = httpx.Request("GET", url, headers={"Accept": "application/json, application/yaml;q=0.9, */*;q=0.5"})
-        if httpx.URL(url).host == httpx.URL(checked.base_url).host:
+        if origin_of(url) == origin_of(checked.base_url):
             request = await credentials_for(checked.auth, opening.secrets, outbound).sign(request)
         answer = await outbound.send(request, what="its OpenAPI document", timeout=_CHECK_SECONDS * 3)
         failed = outbound.refusal(answer, what="its OpenAPI document")

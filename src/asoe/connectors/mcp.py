@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -43,9 +44,12 @@ from asoe.domain.errors import FieldProblem
 from asoe.domain.runbook import Risk
 
 KIND: Final = "mcp"
-ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
+_TOOL_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}", re.ASCII)
+ToolName = Annotated[str, Field(pattern=f"^{_TOOL_NAME.pattern}$")]
 _MOST_PAGES: Final = 20
 _MOST_TOOLS: Final = 1000
+_LARGEST_SCHEMA: Final = 64 * 1024
+_LONGEST_DESCRIPTION: Final = 2000
 _CHECK_SECONDS: Final = 15.0
 _REFUSED: Final = frozenset({types.INVALID_PARAMS, types.METHOD_NOT_FOUND, types.HEADER_MISMATCH})
 _KEY_META: Final = "asoe/idempotency-key"
@@ -345,37 +349,45 @@ def open_mcp(opening: Opening) -> McpConnector:
 
 
 async def prepare_mcp(opening: Opening, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Check a configuration, and keep each tool that was given a risk just now (or is named in `review`) as it now is."""
+    """Check a configuration, and keep each tool as it now is that has a risk and was not reviewed, or is named in `review`."""
     if {"reviewed", "offered"} & set(given):
         raise refused([FieldProblem("config.reviewed", "is written by ASOE when a tool gets its risk; use review")])
+    again = given.get("review") or ()
     stored = {key: value for key, value in opening.config.items() if key != "review"}
-    config = _read(Opening(opening.org_id, opening.name, stored, opening.secrets, opening.allow_private))
-    named = {*_names(given, "risks"), *_names(given, "tools"), *_names(given, "review")}
-    connector = open_mcp(Opening(opening.org_id, opening.name, stored, opening.secrets, opening.allow_private))
+    bare = Opening(opening.org_id, opening.name, stored, opening.secrets, opening.allow_private)
+    config = _read(bare)
+    connector = McpConnector(bare, config)
     try:
         tools = await connector.offered_tools()
     finally:
         await connector.close()
-    problems = [
-        FieldProblem(f"config.risks.{name}", "the server offers no such tool")
-        for name in sorted((config.classified | named) & (named | set(config.risks) | set(config.tools)))
-        if name not in tools and (name in named or name not in config.reviewed)
-    ]
+    problems: list[FieldProblem] = []
     reviewed = {name: one.model_dump() for name, one in config.reviewed.items() if name in config.classified}
-    for name in sorted(config.classified & set(tools)):
-        if name in named or name not in reviewed:
-            try:
-                Checker(tools[name].input_schema)
-            except ValueError as error:
-                problems.append(FieldProblem(f"config.risks.{name}", f"the tool's schema {error}"))
-            reviewed[name] = {
-                "hash": digest_of(tools[name]),
-                "description": (tools[name].description or "")[:2000],
-                "arguments": tools[name].input_schema,
-            }
+    for name in sorted(map(str, {*again, *(config.classified - set(reviewed))})):
+        if name not in config.classified:
+            problems.append(FieldProblem("config.review", f"{name[:128]} has no risk: give it one (risks)"))
+        elif name not in tools:
+            problems.append(FieldProblem(f"config.risks.{name}", "the server offers no such tool"))
+        else:
+            reviewed[name] = _as_it_is(tools[name], problems)
     if problems:
         raise refused(problems)
     return {**stored, "reviewed": reviewed, "offered": sorted(tools)}
+
+
+def _as_it_is(tool: types.Tool, problems: list[FieldProblem]) -> dict[str, Any]:
+    place = f"config.risks.{tool.name}"
+    try:
+        Checker(checked_depth(tool.input_schema))
+    except ValueError as error:
+        problems.append(FieldProblem(place, f"the tool's schema {error}"))
+    if len(json.dumps(tool.input_schema)) > _LARGEST_SCHEMA:
+        problems.append(FieldProblem(place, f"the tool's schema is larger than {_LARGEST_SCHEMA} bytes"))
+    return {
+        "hash": digest_of(tool),
+        "description": (tool.description or "")[:_LONGEST_DESCRIPTION],
+        "arguments": tool.input_schema,
+    }
 
 
 async def _list_tools(client: Client, _: _Guarded, wanted: str | None = None) -> dict[str, types.Tool]:
@@ -385,7 +397,8 @@ async def _list_tools(client: Client, _: _Guarded, wanted: str | None = None) ->
     for _page in range(_MOST_PAGES):
         listed = await client.session.list_tools(params=types.PaginatedRequestParams(cursor=cursor))
         for tool in listed.tools:
-            found.setdefault(tool.name, tool)
+            if _TOOL_NAME.fullmatch(tool.name):
+                found.setdefault(tool.name, tool)
         cursor = listed.next_cursor
         if cursor is None or wanted in found or len(found) > _MOST_TOOLS:
             break
@@ -415,11 +428,6 @@ def _read(opening: Opening) -> McpConfig:
     if problems:
         raise refused(problems)
     return config
-
-
-def _names(given: Mapping[str, Any], key: str) -> list[str]:
-    found = given.get(key) or ()
-    return [str(each) for each in found] if isinstance(found, list | tuple | Mapping) else []
 
 
 def _without(schema: Mapping[str, Json], argument: str | None) -> Mapping[str, Json]:

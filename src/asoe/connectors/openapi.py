@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import yaml
 
 from asoe.connectors.contract import Json
-from asoe.connectors.outbound import parse_json
+from asoe.connectors.outbound import checked_depth, parse_json
 
 LARGEST_DOCUMENT: Final = 4 * 1024 * 1024
 METHODS: Final = ("get", "head", "post", "put", "patch", "delete")
@@ -54,7 +54,7 @@ def read_document(text: bytes) -> dict[str, Json]:
         document = parse_json(text) if text.lstrip()[:1] == b"{" else yaml.load(text, Loader=_Plain)  # noqa: S506 - a SafeLoader
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"the document is neither JSON nor plain YAML ({type(error).__name__})") from None
-    return check_document(document)
+    return check_document(checked_depth(document))
 
 
 def check_document(document: Any) -> dict[str, Json]:

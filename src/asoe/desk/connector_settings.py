@@ -21,6 +21,7 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
 _SECRET_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
 _MOST_SECRETS: Final = 20
 _LONGEST_SECRET: Final = 16 * 1024
+_WAYS: Final = frozenset({"hosts", "auth", "ca", "allow_http"})
 _LARGEST_CONFIG: Final = 6 * 1024 * 1024
 
 
@@ -68,6 +69,7 @@ async def add_connector(
     _check(config, secrets)
     opening = Opening(principal.org_id, name, _of_kind(config), secrets, allow_private)
     prepared = await _prepared(_kind(desk, kind), opening, config)
+    _check(prepared, {})
     async with desk.database.org_transaction(principal) as connection:
         record = await connectors.add(
             connection,
@@ -96,6 +98,9 @@ async def change_connector(
 ) -> ConnectorRecord:
     """Merge configuration and secrets key by key (null removes a key), and check the whole again.
 
+    Secrets must be given anew when they would go to another place or in another way: else whoever may change a connector
+    could have them sent to himself.
+
     Raises what `add_connector` raises, `Missing(no_connector)` and `Conflict(connector_changed)`.
     """
     _require_admin(principal)
@@ -106,10 +111,16 @@ async def change_connector(
     is_private = before.allow_private if allow_private is None else allow_private
     _require_private(is_private=is_private, may_be_private=may_be_private)
     merged = _merged(before.config, config or {})
-    opened = _merged(desk.connectors.unseal(org_id, name, sealed), secrets or {})
+    kept = desk.connectors.unseal(org_id, name, sealed)
+    opened = _merged(kept, secrets or {})
+    if _leads_elsewhere(before.config, merged) and not set(kept) <= set(secrets or {}):
+        raise refused(
+            [FieldProblem("secrets", "must be given anew (or null): the connector would send them elsewhere")]
+        )
     _check(merged, opened)
     opening = Opening(org_id, name, _of_kind(merged), opened, is_private)
     prepared = await _prepared(_kind(desk, before.kind), opening, config or {})
+    _check(prepared, {})
     async with desk.database.org_transaction(principal) as connection:
         record = await connectors.change(
             connection,
@@ -240,6 +251,12 @@ def _check(config: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
             problems.append(FieldProblem(f"secrets.{name}", "must be printable ASCII (is there a line break in it?)"))
     if problems:
         raise refused(problems)
+
+
+def _leads_elsewhere(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether a changed configuration could carry secrets to where, or show them to whom, they were not given for."""
+    addresses = {key for key, value in (*before.items(), *after.items()) if isinstance(value, str) and "://" in value}
+    return any(before.get(key) != after.get(key) for key in addresses | _WAYS)
 
 
 def _of_kind(config: Mapping[str, Any]) -> dict[str, Any]:

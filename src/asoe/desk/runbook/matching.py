@@ -11,6 +11,7 @@ from uuid import UUID
 
 import numpy as np
 
+from asoe.ai.slots.clauses import fragments_of
 from asoe.desk.context import Desk
 from asoe.desk.runbook.expressions import ExpressionError, decide
 from asoe.desk.runbook.shelf import Shelved
@@ -22,8 +23,10 @@ from asoe.store.runs import Client
 LEAST: Final = 0.55
 MARGIN: Final = 0.03
 MOST_CLAUSES: Final = 16
+MOST_PIECES: Final = 24
 SURE: Final = 0.6
 _INTENT, _CATEGORY, _INFORMATION = 0.15, 0.05, 0.15
+_IDENTIFIER = re.compile(r"\S*@\S+|\S*\d[\d-]{4,}\S*")
 _CLAUSE_END = re.compile(r"(?<=[.!?;])\s+|\n+")
 
 
@@ -97,10 +100,19 @@ async def _likeness(desk: Desk, phrases: Sequence[str], clauses: Sequence[str]) 
 
 
 def _clauses(question: str) -> list[str]:
-    """Sentences, and neighbors together: a symptom often takes two."""
+    """Sentences, neighbors together (a symptom often takes two), and what stands between commas: notes name many things.
+
+    Numbers and addresses are left out: who it is says nothing of what is wrong.
+    """
     parts = [part.strip() for part in _CLAUSE_END.split(question) if len(part.split()) > 1][:MOST_CLAUSES]
     pairs = [f"{first} {second}" for first, second in pairwise(parts)]
-    return [*parts, *pairs] or [question.strip()]
+    pieces = [piece.text for piece in fragments_of(question)[:MOST_PIECES]]
+    bare = dict.fromkeys(_bare(text) for text in (*parts, *pairs, *pieces))
+    return [text for text in bare if len(text.split()) > 1] or [question.strip()]
+
+
+def _bare(text: str) -> str:
+    return _IDENTIFIER.sub(" ", text).strip(" ,;:.-–—/")
 
 
 def _share(estimate: Estimate, value: str) -> float:

@@ -7,7 +7,8 @@ import pytest
 from connector_cast import Stub, answer
 
 from asoe.connectors.contract import ConnectorError
-from asoe.connectors.outbound import Outbound, forbidden, origin_of, rules_for
+from asoe.connectors.outbound import Outbound
+from asoe.connectors.places import forbidden, origin_of, rules_for
 
 PRIVATE = (
     "127.0.0.1", "127.8.8.8", "10.0.0.1", "172.16.3.4", "192.168.1.1", "100.64.0.1", "0.0.0.0", "::1", "::", "fc00::1",

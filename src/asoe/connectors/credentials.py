@@ -15,7 +15,8 @@ from pydantic import Field
 
 from asoe.connectors.contract import ConnectorError
 from asoe.connectors.kinds import Config
-from asoe.connectors.outbound import Outbound, origin_of, parse_json
+from asoe.connectors.outbound import Outbound, parse_json
+from asoe.connectors.places import origin_of
 
 _EARLY_SECONDS: Final = 30.0
 _TOKEN_SECONDS: Final = 300.0

@@ -19,7 +19,8 @@ from asoe.connectors.http_settings import ErrorBy, HttpConfig, Operation, read_s
 from asoe.connectors.kinds import Kind, Opening, refused
 from asoe.connectors.mapping import MISSING, Checker, at, code_of
 from asoe.connectors.openapi import LARGEST_DOCUMENT, check_document, read_document
-from asoe.connectors.outbound import Answer, Outbound, origin_of, parse_json
+from asoe.connectors.outbound import Answer, Outbound, parse_json
+from asoe.connectors.places import origin_of
 from asoe.domain.errors import FieldProblem
 
 KIND: Final = "http"

@@ -14,7 +14,7 @@ from asoe.connectors.credentials import Auth, HeaderName, extra_hosts
 from asoe.connectors.kinds import Config, Opening, problems_of, refused
 from asoe.connectors.mapping import MISSING, Checker, ProbeBy
 from asoe.connectors.openapi import Described, Slot, operations_of
-from asoe.connectors.outbound import CONNECT_SECONDS, LARGEST, READ_SECONDS, Rules, rules_for
+from asoe.connectors.places import CONNECT_SECONDS, LARGEST, READ_SECONDS, Rules, rules_for
 from asoe.domain.errors import FieldProblem
 from asoe.domain.runbook import Risk
 

@@ -30,16 +30,8 @@ from asoe.connectors.contract import Action, ConnectorError, Health, Json, Probe
 from asoe.connectors.credentials import Auth, Credentials, HeaderName, credentials_for, extra_hosts, shown_secrets
 from asoe.connectors.kinds import Config, Kind, Opening, problems_of, refused
 from asoe.connectors.mapping import Checker, ProbeBy
-from asoe.connectors.outbound import (
-    CONNECT_SECONDS,
-    LARGEST,
-    READ_SECONDS,
-    Answer,
-    Outbound,
-    checked_depth,
-    parse_json,
-    rules_for,
-)
+from asoe.connectors.outbound import Answer, Outbound, checked_depth, parse_json
+from asoe.connectors.places import CONNECT_SECONDS, LARGEST, READ_SECONDS, rules_for
 from asoe.domain.errors import FieldProblem
 from asoe.domain.runbook import Risk
 

@@ -8,60 +8,31 @@ no action: whoever calls it says what the call is for, and whether it may have a
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal
 
-import certifi
 import httpcore
 import httpx
 import structlog
 
 from asoe.connectors.contract import ConnectorError, Json
+from asoe.connectors.places import ForbiddenPlaceError, Pinned, Resolve, Rules, origin_of, resolve, tls_context
 
 _log = structlog.get_logger(__name__)
 
-Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-LARGEST: Final = 1024 * 1024
-CONNECT_SECONDS: Final = 5.0
-READ_SECONDS: Final = 30.0
 _MOST_REDIRECTS: Final = 3
-_MOST_ADDRESSES: Final = 4
 _IDLE_SECONDS: Final = 4.0
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _DEEPEST: Final = 64
-_PORTS: Final = {"https": 443, "http": 80}
-# where clouds keep the credentials of their machines, and what else nobody has a business to call
-_NEVER: Final = tuple(
-    ipaddress.ip_network(network)
-    for network in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "100.100.100.200/32", "192.0.0.192/32")
-)
-_EMBEDDING: Final = tuple(ipaddress.ip_network(network) for network in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96"))
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What one connector may reach. `origins`: scheme, host and port; `ca`: PEM of a private certificate authority."""
-
-    base_url: str
-    origins: frozenset[tuple[str, str, int]]
-    allow_private: bool = False
-    largest: int = LARGEST
-    connect_seconds: float = CONNECT_SECONDS
-    read_seconds: float = READ_SECONDS
-    ca: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,62 +48,6 @@ class Answer:
         return 200 <= self.status < 300
 
 
-def rules_for(
-    base_url: str,
-    *,
-    hosts: Iterable[str] = (),
-    allow_http: bool = False,
-    allow_private: bool = False,
-    largest: int = LARGEST,
-    connect_seconds: float = CONNECT_SECONDS,
-    read_seconds: float = READ_SECONDS,
-    ca: str | None = None,
-) -> Rules:
-    """The rules of a connector at `base_url`; `hosts` adds origins (`host`, `host:port` or `scheme://host:port`).
-
-    Raises ValueError that says what is wrong with an address.
-    """
-    origins = {origin_of(base_url)}
-    for host in hosts:
-        origins.add(origin_of(host if "://" in host else f"https://{host}"))
-    if not allow_http and (plain := sorted(host for scheme, host, _ in origins if scheme == "http")):
-        raise ValueError(f"{plain[0]} would be called without TLS: use https://, or set allow_http")
-    if ca is not None:
-        _tls(ca)
-    return Rules(base_url, frozenset(origins), allow_private, largest, connect_seconds, read_seconds, ca)
-
-
-def origin_of(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port; raises ValueError for what is no http(s) address, or names a user."""
-    try:
-        parsed = httpx.URL(url)
-    except (httpx.InvalidURL, TypeError, ValueError):
-        raise ValueError("is no address: write https://host or https://host:port") from None
-    if parsed.scheme not in _PORTS or not parsed.host:
-        raise ValueError("is no address: write https://host or https://host:port")
-    if parsed.userinfo:
-        raise ValueError("must hold no user and password: give them as secrets")
-    return parsed.scheme, parsed.raw_host.decode("ascii").lower().rstrip("."), parsed.port or _PORTS[parsed.scheme]
-
-
-def forbidden(address: str, *, allow_private: bool) -> str | None:
-    """Why an address may not be called, or None. Link-local and metadata addresses never may."""
-    found = _unwrapped(ipaddress.ip_address(address.partition("%")[0]))
-    if any(found in network for network in _NEVER if network.version == found.version):
-        return "a link-local or metadata address"
-    if found.is_multicast or found.is_unspecified:
-        return "no address of a single machine"
-    if not found.is_global and not allow_private:
-        return "a private address, and this connector may not reach those (allow_private)"
-    return None
-
-
-async def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a host, by the system's resolver."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(each[4][0]) for each in found))
-
-
 class Outbound:
     """The calls of one connector. `name` stands in messages; `secrets` never do, not even when the other side echoes them."""
 
@@ -144,11 +59,11 @@ class Outbound:
         self._secrets = tuple(each for each in secrets if len(each) >= 4)
         self._passing: deque[str] = deque(maxlen=16)
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=_tls(rules.ca),
+            ssl_context=tls_context(rules.ca),
             max_connections=32,
             max_keepalive_connections=8,
             keepalive_expiry=_IDLE_SECONDS,
-            network_backend=_Pinned(rules, resolver or resolve),
+            network_backend=Pinned(rules, resolver or resolve),
         )
 
     def __repr__(self) -> str:
@@ -275,7 +190,7 @@ class Outbound:
 
     async def _open(self, request: httpx.Request, progress: _Progress) -> httpcore.Response:
         if origin_of(str(request.url)) not in self.rules.origins:
-            raise _ForbiddenPlaceError("that host is not on the connector's list (base_url, hosts)")
+            raise ForbiddenPlaceError("that host is not on the connector's list (base_url, hosts)")
         headers = [(name, value) for name, value in request.headers.raw if name.lower() not in _OURS]
         return await self._pool.handle_async_request(
             httpcore.Request(
@@ -355,7 +270,7 @@ class Outbound:
     def _failed(self, error: BaseException, progress: _Progress, what: str, *, may_have_effect: bool) -> ConnectorError:
         effect: Literal["none", "unknown"] = "unknown" if may_have_effect and progress.is_sent else "none"
         match error:
-            case _ForbiddenPlaceError():
+            case ForbiddenPlaceError():
                 _log.warning("connector.place_refused", connector=self.name, reason=str(error))
                 return ConnectorError(f"{self.name}: {what} is not sent: {error}.", permanent=True)
             case httpcore.LocalProtocolError() | httpcore.UnsupportedProtocol():
@@ -405,10 +320,6 @@ def retry_after(headers: httpx.Headers, now: datetime | None = None) -> float | 
     return min(max(0.0, (moment - (now or datetime.now(UTC))).total_seconds()), 86400.0)
 
 
-class _ForbiddenPlaceError(Exception):
-    pass
-
-
 class _Torn(Exception):
     """A kept connection ended before it answered: a read may be sent again."""
 
@@ -429,77 +340,6 @@ class _Progress:
             self.is_reused = False
         elif event.endswith("send_request_headers.started"):
             self.is_sent = True
-
-
-class _Pinned(httpcore.AsyncNetworkBackend):
-    """Connects to the address it has checked, so that no second look-up can lead elsewhere."""
-
-    def __init__(self, rules: Rules, resolver: Resolve) -> None:
-        self._rules = rules
-        self._resolve = resolver
-        self._inner = httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        async with asyncio.timeout(timeout):
-            addresses = await self._checked(host, port)
-        failed: Exception = httpcore.ConnectError()
-        for address in addresses[:_MOST_ADDRESSES]:
-            try:
-                return await self._inner.connect_tcp(
-                    address, port, timeout=timeout, local_address=local_address, socket_options=socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failed = error
-        raise failed
-
-    async def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
-        raise _ForbiddenPlaceError("sockets of this machine are no outside system")
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-    async def _checked(self, host: str, port: int) -> list[str]:
-        """One forbidden address among several spoils the name: that is how a rebinding looks."""
-        try:
-            addresses = [str(ipaddress.ip_address(host.strip("[]")))]
-        except ValueError:
-            addresses = await self._resolve(host, port)
-        for address in addresses:
-            why = forbidden(address, allow_private=self._rules.allow_private)
-            if why is not None:
-                raise _ForbiddenPlaceError(f"{host} is {why}")
-        return addresses
-
-
-@lru_cache(maxsize=64)
-def _tls(ca: str | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.load_verify_locations(cafile=certifi.where())
-    if ca is not None:
-        try:
-            context.load_verify_locations(cadata=ca)
-        except (ssl.SSLError, ValueError):
-            raise ValueError("ca: is no certificate in PEM form") from None
-    return context
-
-
-def _unwrapped(address: Address) -> Address:
-    """The IPv4 address inside of an IPv6 one, where a gateway would lead there."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    inside = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-    if inside is not None:
-        return inside
-    if int(address) > 1 and any(address in network for network in _EMBEDDING):
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address
 
 
 def _tls_error(error: BaseException) -> ssl.SSLError | None:
@@ -526,5 +366,5 @@ _FAILURES: Final = (
     httpcore.NetworkError,
     httpcore.ProtocolError,
     httpcore.UnsupportedProtocol,
-    _ForbiddenPlaceError,
+    ForbiddenPlaceError,
 )

@@ -36,6 +36,7 @@ _MINUTE: Final = timedelta(minutes=1)
 KINDS: Final[tuple[Kind, ...]] = (
     lazily("http", "any system with a REST API"),
     lazily("mcp", "tools of an MCP server"),
+    lazily("stripe", "Stripe: charges, refunds, subscriptions, invoices"),
 )
 """The kinds of connectors there are; one more is one more entry here."""
 

@@ -479,6 +479,21 @@ def test_a_procedure_has_a_goal_of_its_own():
     assert "goal/1/account" in world.paths, "the run's goal is read again after a procedure that acted"
 
 
+def test_after_a_procedure_that_acted_the_runs_goal_is_read_with_patience_and_ends_it():
+    world = lines(False, enable=lambda state: state.update(data=True))
+    world.on_pause = lambda state: state.update(status="active")
+    ending = play(book(CALL_DATA, fix(), procedures={"mobile-data": DATA}, patience=seconds(9, 3)), world)
+    assert (ending.verdict, world.acts) == ("verified", ["enable"])
+    assert world.paths[-3:] == ["goal/1/account", "goal/1/pause", "goal/2/account"]
+
+
+def test_a_procedure_that_only_waited_has_the_runs_goal_read_at_the_end():
+    inner = Routine(Goal((READ,), ACTIVE), (Wait("wait", timedelta(minutes=1)),))
+    world = World(on_pause=lambda state: state.update(status="active"))
+    ending = play(book(Procedure("p", "p"), procedures={"p": inner}), world)
+    assert (ending.verdict, ending.reason) == ("verified", "recovered")
+
+
 def test_a_procedure_whose_goal_is_met_does_nothing():
     world = lines(True)
     play(book(CALL_DATA, fix(), procedures={"mobile-data": DATA}), world)
@@ -509,6 +524,7 @@ def test_procedures_that_call_themselves_end():
     inner = Routine(Goal((READ,), "false"), (Procedure("p", "p"),))
     ending = play(book(Procedure("p", "p"), procedures={"p": inner}), World())
     assert (ending.verdict, ending.reason) == ("escalated", "check_failed")
+    assert "more than 8 deep" in ending.note
 
 
 def test_a_runbook_of_the_library_is_called_with_its_connectors_by_our_names():

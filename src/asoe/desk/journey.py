@@ -393,27 +393,59 @@ async def _after_run(
     run, ticket = report.run, standing.ticket
     is_quiet = any(session.is_ai_quiet for session in standing.sessions)
     if run.status == "verified" and not is_quiet:
-        return outcome.fixed(
-            desk.clock(),
-            standing.journey,
-            ticket,
-            run,
-            kind=report.runbook.resolution_type,
-            reply=treatment.say_fixed(report, resolution.answer_language(ticket, standing.policy)),
-            effects=report.effects,
-            policy=standing.policy,
-        )
+        standing = _with_mended(standing, report)
+        return await _next_treatment(desk, engine, standing, trail) or _fixed(desk, standing)
     if is_quiet or ticket.status == "escalated":
         return outcome.dropped(standing.journey, ticket, "\n".join((*report.tried, *report.not_done)))
     if run.reason == "already_met" and not wants_person:
+        step = await _next_treatment(desk, engine, standing, trail)
+        if step is not None:
+            return step
+        if standing.journey.data.get("mended"):
+            return _fixed(desk, standing)
         step = await _resolve(desk, engine, standing, trail)
-        return step if step.dossier is None else _hand_over(standing, _given_up(report), trail)
+        return step if step.dossier is None else _hand_over(standing, _given_up(standing, report), trail)
     reasons = ("client_asked",) if wants_person else (run.reason or "stage_failed",)
-    return _hand_over(standing, replace(_given_up(report), reasons=reasons), trail)
+    return _hand_over(standing, replace(_given_up(standing, report), reasons=reasons), trail)
 
 
-def _given_up(report: Report) -> HandOver:
-    return HandOver((report.run.reason or "stage_failed",), tried=report.tried, not_done=report.not_done)
+async def _next_treatment(desk: Desk, engine: Principal, standing: Standing, trail: Trail) -> Step | None:
+    """A ticket may complain of several things: the next runbook that fits it and may act."""
+    standing, judged, changed = await _judge(desk, engine, standing, trail)
+    found = await _find_treatment(desk, engine, standing, judged, trail)
+    if found is None or not found.is_live:
+        return None
+    return replace(outcome.treated(standing.journey, standing.ticket), triage=changed, treatment=found)
+
+
+def _with_mended(standing: Standing, report: Report) -> Standing:
+    """Keep what a run has mended: the client is told of all of it at the end, a person finds it in the dossier."""
+    language = resolution.answer_language(standing.ticket, standing.policy)
+    mended = {
+        "run": str(report.run.id),
+        "reply": treatment.say_fixed(report, language),
+        "effects": list(report.effects),
+        "evidence": report.run.evidence,
+        "tried": list(report.tried),
+        "kind": report.runbook.resolution_type,
+    }
+    data = standing.journey.data
+    return replace(
+        standing, journey=replace(standing.journey, data={**data, "mended": [*data.get("mended", ()), mended]})
+    )
+
+
+def _fixed(desk: Desk, standing: Standing) -> Step:
+    data = dict(standing.journey.data)
+    mended = data.pop("mended")
+    return outcome.fixed(
+        desk.clock(), replace(standing.journey, data=data), standing.ticket, mended, policy=standing.policy
+    )
+
+
+def _given_up(standing: Standing, report: Report) -> HandOver:
+    before = [line for mended in standing.journey.data.get("mended", ()) for line in mended["tried"]]
+    return HandOver((report.run.reason or "stage_failed",), tried=(*before, *report.tried), not_done=report.not_done)
 
 
 async def _judge(

@@ -206,32 +206,30 @@ def held(journey: Journey, ticket: Ticket, run: Run, *, reply: str | None, key: 
 
 
 def fixed(
-    now: datetime,
-    journey: Journey,
-    ticket: Ticket,
-    run: Run,
-    *,
-    kind: str,
-    reply: str,
-    effects: Sequence[str],
-    policy: Policy,
+    now: datetime, journey: Journey, ticket: Ticket, mended: Sequence[Mapping[str, Any]], *, policy: Policy
 ) -> Step:
-    """A run was verified in the system of record: that, and only that, resolves by itself."""
+    """All that was complained of was verified in the system of record: that, and only that, resolves by itself.
+
+    `mended`: the ticket's verified runs in order, each with `run`, `kind`, `reply`, `effects` and `evidence`.
+    """
+    last = mended[-1]
+    effects = [effect for one in mended for effect in one["effects"]]
+    evidence = last["evidence"] if len(mended) == 1 else {"runs": {one["run"]: one["evidence"] for one in mended}}
     return Step(
         name="fixed",
         journey=replace(journey, stage="ended", failures=0, due_at=now + timedelta(days=policy.reopen_window_days)),
         path=path_to(ticket.status, "resolved"),
         fact="ticket.resolved",
-        reply=reply,
+        reply="\n\n".join(dict.fromkeys(one["reply"] for one in mended)),
         resolution=Resolution(
-            type=kind,
+            type=last["kind"],
             verdict="verified",
             summary=f"Fixed by a runbook: {', '.join(effects) or 'in order when it was checked again'}.",
             decided_at=now,
-            run_id=str(run.id),
-            evidence=run.evidence or None,
+            run_id=last["run"],
+            evidence=evidence or None,
         ),
-        data={"verdict": "verified", "run_id": str(run.id)},
+        data={"verdict": "verified", "run_id": last["run"]},
         resolves=True,
     )
 

@@ -1,4 +1,8 @@
-"""Which published runbook a ticket is for: what its text asks, by meaning and clause by clause; or none, when unsure."""
+"""Which published runbooks a ticket is for: what its text asks, by meaning and clause by clause; none, when unsure.
+
+A ticket may complain of several things, so there may be several. One that fits less surely is only worth a look: it comes
+after the sure one, and only when it can find out by itself, without asking the client for anything.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -22,12 +27,17 @@ from asoe.store.runs import Client
 
 LEAST: Final = 0.55
 MARGIN: Final = 0.03
+WORTH_A_LOOK: Final = 0.42
+MOST_LOOKS: Final = 5
+MOST_KNOWN: Final = 20_000
+Likeness: TypeAlias = Mapping[str, np.ndarray]
 MOST_CLAUSES: Final = 16
 MOST_PIECES: Final = 24
 SURE: Final = 0.6
 _INTENT, _CATEGORY, _INFORMATION = 0.15, 0.05, 0.15
 _IDENTIFIER = re.compile(r"\S*@\S+|\S*\d[\d-]{4,}\S*")
 _CLAUSE_END = re.compile(r"(?<=[.!?;])\s+|\n+")
+_known: Final[WeakKeyDictionary[Any, dict[str, np.ndarray]]] = WeakKeyDictionary()  # runbooks' phrases, by who embeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +58,68 @@ async def best(
     client: Client,
 ) -> Matched | None:
     """The one runbook that fits; None when none fits well enough, or two fit alike."""
-    names = {"ticket": names_of_ticket(ticket), "contact": names_of_client(client)}
-    open_to_it = [each for each in shelved if _applies(each.runbook.match, names)]
+    open_to_it = _open_to(shelved, ticket, client)
+    return _best(open_to_it, await _likeness(desk, open_to_it, question), triage) if open_to_it else None
+
+
+async def fitting(
+    desk: Desk,
+    shelved: Sequence[Shelved],
+    *,
+    ticket: Ticket,
+    triage: Triage | None,
+    question: str,
+    client: Client,
+) -> list[Matched]:
+    """The runbook that fits first, then those for what else is complained of and those worth a look, best first."""
+    open_to_it = _open_to(shelved, ticket, client)
     if not open_to_it:
-        return None
-    clauses = _clauses(question)
-    phrases = list(
-        dict.fromkeys(text for each in open_to_it for text in (*each.runbook.match.phrases, *each.runbook.match.unlike))
-    )
-    likeness = await _likeness(desk, phrases, clauses)
+        return []
+    likeness = await _likeness(desk, open_to_it, question)
+    sure = _best(open_to_it, likeness, triage)
+    others = [
+        each
+        for each in _worth_a_look(open_to_it, likeness, triage)
+        if sure is None or each.runbook_id != sure.runbook_id
+    ]
+    return [sure, *others] if sure else others
+
+
+def _open_to(shelved: Sequence[Shelved], ticket: Ticket, client: Client) -> list[Shelved]:
+    names = {"ticket": names_of_ticket(ticket), "contact": names_of_client(client)}
+    return [each for each in shelved if _applies(each.runbook.match, names)]
+
+
+def _best(shelved: Sequence[Shelved], likeness: Likeness, triage: Triage | None) -> Matched | None:
+    highest = {phrase: float(row.max()) for phrase, row in likeness.items()}
     scored = sorted(
-        ((_score(each.runbook.match, likeness, triage), each) for each in open_to_it), key=lambda pair: -pair[0]
+        ((_score(each.runbook.match, highest, triage), each) for each in shelved), key=lambda pair: -pair[0]
     )
     top, chosen = scored[0]
     if top < LEAST or (len(scored) > 1 and top - scored[1][0] < MARGIN):
         return None
     return Matched(chosen.runbook_id, top)
+
+
+def _worth_a_look(shelved: Sequence[Shelved], likeness: Likeness, triage: Triage | None) -> list[Matched]:
+    """Those that one of the clauses is most like; a question for information is less of a complaint."""
+    silent = [each for each in shelved if not any(slot.is_required for slot in each.runbook.slots)]
+    less = _INFORMATION * max(0.0, _share(triage.need, "information") - 0.5) if triage else 0.0
+    looks: dict[UUID, float] = {}
+    for clause in range(max((row.size for row in likeness.values()), default=0)):
+        scores = [(_at_clause(each.runbook.match, likeness, clause) - less, each.runbook_id) for each in silent]
+        top = max((score for score, _ in scores), default=0.0)
+        for score, runbook_id in scores:
+            if score >= max(WORTH_A_LOOK, top - MARGIN):
+                looks[runbook_id] = max(score, looks.get(runbook_id, 0.0))
+    ordered = sorted(looks.items(), key=lambda pair: -pair[1])[:MOST_LOOKS]
+    return [Matched(runbook_id, score) for runbook_id, score in ordered]
+
+
+def _at_clause(match: Match, likeness: Likeness, clause: int) -> float:
+    score = max((float(likeness[phrase][clause]) for phrase in match.phrases), default=0.0)
+    unlike = max((float(likeness[phrase][clause]) for phrase in match.unlike), default=0.0)
+    return score if score > unlike else 0.0
 
 
 def _score(match: Match, likeness: Mapping[str, float], triage: Triage | None) -> float:
@@ -90,13 +146,24 @@ def _applies(match: Match, names: Mapping[str, Any]) -> bool:
         return False
 
 
-async def _likeness(desk: Desk, phrases: Sequence[str], clauses: Sequence[str]) -> dict[str, float]:
-    """Each phrase's likeness (cosine) to the clause that is most like it."""
+async def _likeness(desk: Desk, shelved: Sequence[Shelved], question: str) -> Likeness:
+    """Each phrase's likeness (cosine) to every clause."""
+    phrases = list(
+        dict.fromkeys(text for each in shelved for text in (*each.runbook.match.phrases, *each.runbook.match.unlike))
+    )
+    clauses = _clauses(question)
     if not phrases or not clauses:
-        return dict.fromkeys(phrases, 0.0)
-    vectors = await desk.ai.embed([*phrases, *clauses])
-    likeness = np.asarray(vectors[: len(phrases)]) @ np.asarray(vectors[len(phrases) :]).T
-    return {phrase: float(row.max()) for phrase, row in zip(phrases, likeness, strict=True)}
+        return {phrase: np.zeros(1, dtype=np.float32) for phrase in phrases}
+    known = _known.setdefault(desk.ai, {})
+    unknown = [phrase for phrase in phrases if phrase not in known]
+    vectors = np.asarray(await desk.ai.embed([*unknown, *clauses]))
+    fresh = dict(zip(unknown, vectors, strict=False))
+    said = vectors[len(unknown) :].T
+    likeness = {phrase: (fresh[phrase] if phrase in fresh else known[phrase]) @ said for phrase in phrases}
+    if len(known) + len(fresh) > MOST_KNOWN:
+        known.clear()
+    known.update(fresh)
+    return likeness
 
 
 def _clauses(question: str) -> list[str]:

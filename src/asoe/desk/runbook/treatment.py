@@ -69,17 +69,14 @@ async def find(
     policy: Policy,
     tried: Sequence[str] = (),
 ) -> Treatment | None:
-    """The published runbook that is for this ticket and was not `tried` (ids) on it, or None."""
+    """The next of the published runbooks that are for this ticket: the first that was not `tried` (ids) on it, or None."""
     async with desk.database.org_reading(engine) as connection:
-        shelved = [
-            each
-            for each in await shelf.published(connection, engine.org_id)
-            if each.level in ACTS | REHEARSES and str(each.runbook_id) not in tried
-        ]
+        shelved = [each for each in await shelf.published(connection, engine.org_id) if each.level in ACTS | REHEARSES]
         if not shelved or not question.strip():
             return None
         client = await runs.client_of(connection, engine.org_id, ticket.id)
-    matched = await matching.best(desk, shelved, ticket=ticket, triage=triage, question=question, client=client)
+    fitting = await matching.fitting(desk, shelved, ticket=ticket, triage=triage, question=question, client=client)
+    matched = next((each for each in fitting if str(each.runbook_id) not in tried), None)
     if matched is None:
         return None
     chosen: Shelved = next(each for each in shelved if each.runbook_id == matched.runbook_id)

@@ -72,6 +72,13 @@ async def test_a_broken_answer_to_a_read_has_no_effect(system: Stub, how: str):
     assert (await failure(system.url, "find", largest_bytes=100_000)).effect == "none"
 
 
+@pytest.mark.parametrize("how", ["declared too large", "too large"])
+async def test_no_more_is_read_than_the_limit(system: Stub, how: str):
+    system.on("/find", BROKEN[how])
+    error = await failure(system.url, "find", timeout=20, largest_bytes=100_000)
+    assert "more than 100000 bytes" in error.message
+
+
 async def test_nothing_is_done_where_nobody_listens():
     async with stub() as gone:
         url = gone.url

@@ -71,7 +71,7 @@ async def find(ai: LocalAI, books: list[Shelved], text: str) -> str | None:
         body=text,
     )
     found = await matching.best(
-        SimpleNamespace(ai=ai), books, ticket=ticket, triage=judged, question=text, client=Client()
+        SimpleNamespace(ai=ai, phrases={}), books, ticket=ticket, triage=judged, question=text, client=Client()
     )
     names = {book.runbook_id: book.runbook.name for book in books}
     return names[found.runbook_id] if found else None

@@ -104,6 +104,8 @@ class Desk:
     thresholds: Thresholds = Thresholds()
     engines: Engines = field(default_factory=Engines)
     connectors: Connectors = field(default_factory=lambda: Connectors.fixed({}))
+    phrases: dict[str, np.ndarray] = field(default_factory=dict)
+    """Vectors of what published runbooks say they are for; `matching` fills and empties it."""
 
     async def engine_of(self, org_id: UUID | str) -> Principal:
         """The own account of the organization with this id or slug; raises `Missing(organization_missing)`."""

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -37,7 +36,6 @@ SURE: Final = 0.6
 _INTENT, _CATEGORY, _INFORMATION = 0.15, 0.05, 0.15
 _IDENTIFIER = re.compile(r"\S*@\S+|\S*\d[\d-]{4,}\S*")
 _CLAUSE_END = re.compile(r"(?<=[.!?;])\s+|\n+")
-_known: Final[WeakKeyDictionary[Any, dict[str, np.ndarray]]] = WeakKeyDictionary()  # runbooks' phrases, by who embeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +152,7 @@ async def _likeness(desk: Desk, shelved: Sequence[Shelved], question: str) -> Li
     clauses = _clauses(question)
     if not phrases or not clauses:
         return {phrase: np.zeros(1, dtype=np.float32) for phrase in phrases}
-    known = _known.setdefault(desk.ai, {})
+    known = desk.phrases
     unknown = [phrase for phrase in phrases if phrase not in known]
     vectors = np.asarray(await desk.ai.embed([*unknown, *clauses]))
     fresh = dict(zip(unknown, vectors, strict=False))

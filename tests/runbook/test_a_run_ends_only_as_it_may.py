@@ -487,6 +487,13 @@ def test_after_a_procedure_that_acted_the_runs_goal_is_read_with_patience_and_en
     assert world.paths[-3:] == ["goal/1/account", "goal/1/pause", "goal/2/account"]
 
 
+def test_a_rehearsed_procedure_is_followed_by_the_next_step_without_reading_the_goal():
+    world = lines(False)
+    world.answers |= {"enable": Performed("simulated"), "unlock": Performed("simulated")}
+    assert play(book(CALL_DATA, fix(), procedures={"mobile-data": DATA}), world).reason == "rehearsed"
+    assert (world.acts, "goal/1/account" in world.paths) == (["enable", "unlock"], False)
+
+
 def test_a_procedure_that_only_waited_has_the_runs_goal_read_at_the_end():
     inner = Routine(Goal((READ,), ACTIVE), (Wait("wait", timedelta(minutes=1)),))
     world = World(on_pause=lambda state: state.update(status="active"))

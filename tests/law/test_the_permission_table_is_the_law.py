@@ -20,12 +20,13 @@ from asoe.api import (
     sessions,
     tickets,
 )
+from asoe.api import credits as credit_ledger
 from asoe.api.permissions import ALL, RULES, TABLE, Rule, authorize, check, rule_of
 from asoe.domain.errors import Denied
 from asoe.domain.organization import ROLES, Principal
 from asoe.domain.people import SCOPES
 
-ROUTERS = (tickets, sessions, attachments, articles, people, operations, connectors, runbooks, runs)
+ROUTERS = (tickets, sessions, attachments, articles, people, operations, connectors, credit_ledger, runbooks, runs)
 
 
 def served() -> set[tuple[str, str]]:

@@ -26,6 +26,7 @@ from asoe.api import (
     sessions,
     tickets,
 )
+from asoe.api import credits as credit_ledger
 from asoe.api.auth import Authenticator
 from asoe.api.document import document
 from asoe.api.door import Gate, refuse
@@ -45,6 +46,7 @@ _ROUTERS = (
     connectors.router,
     runbooks.router,
     runs.router,
+    credit_ledger.router,
 )
 
 

@@ -25,6 +25,7 @@ _READ, _WRITE = "tickets:read", "tickets:write"
 _KNOW, _TEACH = "knowledge:read", "knowledge:write"
 _RUNBOOK: Final = "/api/support/runbooks/{name}"
 _SHELF, _RULE = "runbooks:read", "runbooks:write"
+_COUNT, _BOOK = "credits:read", "credits:write"
 _SEE, _HIRE = "people:read", "people:write"
 
 # fmt: off
@@ -92,6 +93,11 @@ TABLE: Final[tuple[tuple[str, str, str, frozenset[str], str | None], ...]] = (
     ("GET",    "/api/support/emergency-stop",          "acts.read_stop",       STAFF,  _SHELF),
     ("POST",   "/api/support/emergency-stop",          "acts.stop",            STAFF,  _RULE),
     ("POST",   "/api/support/emergency-stop/release",  "acts.release",         ADMINS, _RULE),
+    ("POST",   "/api/credits/postings",                "credits.post",         STAFF,  _BOOK),
+    ("POST",   "/api/credits/works",                   "credits.report",       STAFF,  _BOOK),
+    ("GET",    "/api/credits/balance",                 "credits.read",         STAFF,  _COUNT),
+    ("GET",    "/api/credits/charges",                 "credits.read",         STAFF,  _COUNT),
+    ("GET",    "/api/credits/audit",                   "credits.read",         STAFF,  _COUNT),
     ("GET",    "/api/articles",                        "article.list",         ALL,    _KNOW),
     ("POST",   "/api/articles",                        "article.write",        STAFF,  _TEACH),
     ("POST",   "/api/articles/search",                 "article.search",       ALL,    _KNOW),

@@ -20,6 +20,8 @@ SCOPES: Final[dict[str, str]] = {
     "people:write": "invite and change members, block contacts, make and revoke keys (includes people:read)",
     "runbooks:read": "read runbooks, runs, approvals and connectors",
     "runbooks:write": "write and publish runbooks, start and cancel runs, stop all acts (includes runbooks:read)",
+    "credits:read": "read balances and charges of the credit ledger",
+    "credits:write": "post to the credit ledger and report how work ended (includes credits:read)",
     "approvals:decide": "agree to acts; has to be named, no key may otherwise",
     "admin": "everything the key's role may",
 }

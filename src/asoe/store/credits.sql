@@ -19,7 +19,7 @@ with posting as (
   select $1, posting.id, a.id, posting.amount from posting, asoe.credit_accounts a
   where a.org_id = $1 and a.kind = $11 and a.client = case when $11 in ('issued', 'earned') then '' else $4 end
 )
-select * from posting
+select id, kind, key, client, amount, work, of_posting, memo, posted_at from posting
 
 -- name: balance
 select coalesce(sum(balance) filter (where kind = 'client'), 0) as available, coalesce(sum(balance) filter (where kind = 'held'), 0) as held

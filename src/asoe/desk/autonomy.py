@@ -26,6 +26,7 @@ from asoe.domain.autonomy import (
 )
 from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid
 from asoe.domain.organization import ROLE_RANK, Principal
+from asoe.domain.policy import read_policy
 from asoe.domain.runbook import ApprovalRule, Perform
 from asoe.store import autonomy, facts, runbooks
 from asoe.store.autonomy import ToAudit
@@ -85,10 +86,9 @@ async def decide(
     hours: Sequence[str] = (),
 ) -> Decision:
     """Decide on one act inside the transaction that writes its intent."""
-    why = await autonomy.stopped(connection, engine.org_id)
-    if why is not None:
-        return No("emergency_stop", f"All acts are stopped: {why}")
-    standing = await autonomy.standing(connection, engine.org_id, run.runbook_id)
+    standing, stored, stopped = await autonomy.deciding(connection, engine.org_id, run.runbook_id)
+    if stopped is not None:
+        return No("emergency_stop", f"All acts are stopped: {stopped}")
     if standing.level not in {"approve", "auto"}:
         return No("autonomy", f"The runbook stands at `{standing.level}`: it may not act.")
     if perform.is_undo:
@@ -99,7 +99,7 @@ async def decide(
         return NeedsApproval(perform.act.approval or ApprovalRule(), "The runbook asks for it.")
     if action.risk == "irreversible":
         return NeedsApproval(ApprovalRule(role="admin"), "It cannot be undone.")
-    limits = await limits_of(connection, engine.org_id)
+    limits = {**DEFAULT_LIMITS, **read_policy(stored).error_limits}
     if not standing.may_act_alone(action.risk, now, limits=limits):
         return NeedsApproval(ApprovalRule(), _why_not_alone(standing, action.risk, limits, now))
     loan = standing.lent(now)

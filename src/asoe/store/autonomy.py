@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -16,6 +17,7 @@ from asoe.store.queries import NamedQueries
 
 class AutonomySql(NamedQueries):
     standing: str
+    deciding: str
     set_level: str
     lend: str
     end_loan: str
@@ -44,6 +46,18 @@ class ToAudit:
 async def standing(connection: Connection, org_id: UUID, runbook_id: UUID) -> Standing:
     """Raises `Missing(runbook_missing)`."""
     row = await connection.fetchrow(AutonomySql.standing, org_id, runbook_id)
+    return _standing(row, runbook_id)
+
+
+async def deciding(
+    connection: Connection, org_id: UUID, runbook_id: UUID
+) -> tuple[Standing, Mapping[str, Any], str | None]:
+    """(where it stands, the organization's settings, why all acts are stopped); raises `Missing(runbook_missing)`."""
+    row = await connection.fetchrow(AutonomySql.deciding, org_id, runbook_id)
+    return _standing(row, runbook_id), (row["settings"] or {}) if row else {}, row["stopped"] if row else None
+
+
+def _standing(row: Any, runbook_id: UUID) -> Standing:
     if row is None:
         raise Missing(f"There is no runbook {runbook_id} here, or it is not yours to see.", code="runbook_missing")
     return Standing(

@@ -47,6 +47,12 @@ class Database:
             yield connection
 
     @asynccontextmanager
+    async def org_step(self, principal: Principal) -> AsyncIterator[Connection]:
+        """`org_transaction` for a few statements that are run over and over: PostgreSQL plans them once, not at every call."""
+        async with self._begin(principal, "begin; set local plan_cache_mode = force_generic_plan") as connection:
+            yield connection
+
+    @asynccontextmanager
     async def org_reading(self, principal: Principal) -> AsyncIterator[Connection]:
         """The READ ONLY twin of `org_transaction`."""
         async with self._begin(principal, "begin read only") as connection:

@@ -1,5 +1,5 @@
 -- name: record
--- the only way a fact is written
+-- how a fact is written (runs.sql writes those of a run in the statement that makes them true)
 insert into asoe.facts (org_id, kind, ticket_id, session_id, actor, data)
 values ($1, $2, $3, $4, $5, $6)
 

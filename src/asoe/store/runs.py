@@ -14,11 +14,13 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from asoe.domain.errors import Missing
+from asoe.domain.organization import Principal
 from asoe.domain.runbook import Consent, SlotReading
 from asoe.store.db import Connection
 from asoe.store.queries import NamedQueries
 
 MOST_DUE: Final = 500
+_FOR_EVER: Final = timedelta(days=365_000)
 _COLUMNS: Final = (
     "r.id, r.org_id, r.runbook_id, r.version, r.ticket_id, r.client_key, r.mode, r.status, r.waiting_for, r.slots, "
     "r.environment, r.reason, r.note, r.ended_at_step, r.evidence, r.initiator, r.held_until, r.due_at, "
@@ -43,7 +45,8 @@ class RunsSql(NamedQueries):
     act_again: str
     settle: str
     hold_caps: str
-    acted: str
+    acted_by_action: str
+    acted_by_runbook: str
     wait: str
     let_go: str
     end: str
@@ -223,12 +226,10 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which acts a cap counts; None: all."""
+    """Which acts a cap counts: those of one action, or of one runbook; None: all of them."""
 
-    connector: str | None = None
-    action: str | None = None
+    of: tuple[str, str] | UUID
     run_id: UUID | None = None
-    runbook_id: UUID | None = None
     by_client: bool = False
     client_key: str | None = None
     window: timedelta | None = None
@@ -249,11 +250,11 @@ class Beginning:
     initiator: UUID | None = None
 
 
-async def start(connection: Connection, org_id: UUID, begin: Beginning) -> UUID | None:
-    """A pending run; None when a live run of this ticket goes on."""
+async def start(connection: Connection, by: Principal, begin: Beginning) -> UUID | None:
+    """A pending run and its fact; None when a live run of this ticket goes on."""
     found: UUID | None = await connection.fetchval(
         RunsSql.start,
-        org_id,
+        by.org_id,
         begin.runbook_id,
         begin.version,
         begin.ticket_id,
@@ -262,6 +263,7 @@ async def start(connection: Connection, org_id: UUID, begin: Beginning) -> UUID 
         {name: reading_to_json(reading) for name, reading in begin.slots.items()},
         begin.environment,
         begin.initiator,
+        by.user_id,
     )
     return found
 
@@ -393,18 +395,32 @@ async def act_again(
 
 async def settle(
     connection: Connection,
-    org_id: UUID,
-    run_id: UUID,
+    by: Principal,
+    run: Run,
     action_id: UUID,
     *,
     status: str,
+    fact: Mapping[str, Any],
     value: Any = None,
     reason: str | None = None,
     error: str | None = None,
     undoes: str | None = None,
 ) -> bool:
-    """Write the outcome of an intent; False when it has one. `undoes`: the path that this undo took back."""
-    settled = await connection.fetchval(RunsSql.settle, org_id, run_id, action_id, status, value, reason, error, undoes)
+    """Write the outcome of an intent and its fact; False when it has one. `undoes`: the path that this undo took back."""
+    settled = await connection.fetchval(
+        RunsSql.settle,
+        by.org_id,
+        run.id,
+        action_id,
+        status,
+        value,
+        reason,
+        error,
+        undoes,
+        run.ticket_id,
+        by.user_id,
+        fact,
+    )
     return bool(settled)
 
 
@@ -414,18 +430,29 @@ async def hold_caps(connection: Connection, name: str) -> None:
 
 
 async def acted(connection: Connection, org_id: UUID, scope: Scope) -> Counted:
-    row = await connection.fetchrow(
-        RunsSql.acted,
-        org_id,
-        scope.connector,
-        scope.action,
-        scope.run_id,
-        scope.by_client,
-        scope.client_key,
-        scope.window,
-        scope.unit,
-        scope.runbook_id,
-    )
+    window = scope.window or _FOR_EVER
+    if isinstance(scope.of, UUID):
+        row = await connection.fetchrow(
+            RunsSql.acted_by_runbook,
+            org_id,
+            scope.of,
+            scope.run_id,
+            scope.client_key,
+            window,
+            scope.unit,
+            scope.by_client,
+        )
+    else:
+        row = await connection.fetchrow(
+            RunsSql.acted_by_action,
+            org_id,
+            *scope.of,
+            scope.run_id,
+            scope.client_key,
+            window,
+            scope.unit,
+            scope.by_client,
+        )
     return Counted(row["acts"], row["total"])
 
 
@@ -450,7 +477,7 @@ async def let_go(connection: Connection, org_id: UUID, run_id: UUID, *, by: UUID
 
 async def end(
     connection: Connection,
-    org_id: UUID,
+    engine: Principal,
     run_id: UUID,
     *,
     by: UUID,
@@ -459,10 +486,21 @@ async def end(
     note: str,
     step: str,
     evidence: Mapping[str, Any],
+    kept: Sequence[StepRow] = (),
 ) -> int | None:
-    """End the run; how many of its acts are in doubt, or None when this pass has lost it."""
+    """End the run, with its fact; how many of its acts are in doubt, or None when this pass has lost it."""
     doubtful: int | None = await connection.fetchval(
-        RunsSql.end, org_id, run_id, by, verdict, reason, note, step, evidence
+        RunsSql.end,
+        engine.org_id,
+        run_id,
+        by,
+        verdict,
+        reason,
+        note,
+        step,
+        evidence,
+        _listed(kept),
+        engine.user_id,
     )
     return doubtful
 

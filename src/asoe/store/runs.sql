@@ -1,9 +1,17 @@
 -- name: start
--- one ticket, one hand: no row when a live run of this ticket goes on
-insert into asoe.runbook_runs (org_id, runbook_id, version, ticket_id, client_key, mode, slots, environment, initiator)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-on conflict (org_id, ticket_id) where mode = 'live' and ended_at is null do nothing
-returning id
+-- one ticket, one hand: no row when a live run of this ticket goes on. With its fact.
+with started as (
+  insert into asoe.runbook_runs (org_id, runbook_id, version, ticket_id, client_key, mode, slots, environment, initiator)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+  on conflict (org_id, ticket_id) where mode = 'live' and ended_at is null do nothing
+  returning org_id, id, ticket_id, runbook_id, version, mode
+), noted as (
+  insert into asoe.facts (org_id, kind, ticket_id, actor, data)
+  select org_id, 'run.started', ticket_id, $10,
+    jsonb_build_object('run_id', id, 'runbook_id', runbook_id, 'version', version, 'mode', mode)
+  from started
+)
+select id from started
 
 -- name: client_of
 -- who is behind a ticket: the contact, else the account
@@ -128,6 +136,8 @@ with settled as (
 ), undone as (
   update asoe.run_actions a set status = 'undone' from settled
   where a.org_id = $1 and a.run_id = settled.run_id and a.path = $8 and $4 = 'done' and a.status = 'done'
+), noted as (
+  insert into asoe.facts (org_id, kind, ticket_id, actor, data) select $1, 'run.acted', $9, $10, $11 from settled
 )
 select count(*) from settled
 
@@ -135,16 +145,21 @@ select count(*) from settled
 -- acts under one cap are counted one after the other
 select pg_advisory_xact_lock(hashtextextended($1, 1))
 
--- name: acted
--- acts that count towards a cap: done, under way, or nobody knows. Each filter null: all.
-select count(*) as acts, coalesce(sum(a.amount) filter (where a.unit is not distinct from $8), 0) as total
+-- name: acted_by_action
+-- acts that count towards a cap on an action: done, under way, or nobody knows
+select count(*) as acts, coalesce(sum(a.amount) filter (where a.unit is not distinct from $7), 0) as total
 from asoe.run_actions a
-where a.org_id = $1 and a.status in ('intended', 'done', 'unknown') and not a.is_undo
-  and ($2::text is null or a.connector = $2) and ($3::text is null or a.action = $3)
-  and ($4::uuid is null or a.run_id = $4) and (not $5::boolean or a.client_key is not distinct from $6)
-  and ($7::interval is null or a.intended_at > clock_timestamp() - $7::interval)
-  and ($9::uuid is null or exists (
-    select from asoe.runbook_runs r where r.org_id = a.org_id and r.id = a.run_id and r.runbook_id = $9))
+where a.org_id = $1 and a.connector = $2 and a.action = $3 and a.status in ('intended', 'done', 'unknown') and not a.is_undo
+  and a.intended_at > now() - $6::interval
+  and ($4::uuid is null or a.run_id = $4) and (not $8::boolean or a.client_key is not distinct from $5)
+
+-- name: acted_by_runbook
+-- likewise, of all acts in runs of a runbook
+select count(*) as acts, coalesce(sum(a.amount) filter (where a.unit is not distinct from $6), 0) as total
+from asoe.runbook_runs r join asoe.run_actions a on a.org_id = r.org_id and a.run_id = r.id
+where r.org_id = $1 and r.runbook_id = $2 and a.status in ('intended', 'done', 'unknown') and not a.is_undo
+  and a.intended_at > now() - $5::interval
+  and ($3::uuid is null or a.run_id = $3) and (not $7::boolean or a.client_key is not distinct from $4)
 
 -- name: wait
 -- holds no process: an answer, an approval or the time wakes it; at once when it was cancelled or answered meanwhile
@@ -160,7 +175,8 @@ update asoe.runbook_runs set held_until = clock_timestamp()
 where org_id = $1 and id = $2 and held_by = $3 and ended_at is null
 
 -- name: end
--- no intent outlives its run: one without outcome is in doubt, and then that is what the run ends for
+-- with the steps read last and its fact. No intent outlives its run: one without outcome is in doubt, and then that is what
+-- the run ends for.
 with doubtful as (
   update asoe.run_actions a set status = 'unknown', reason = 'effect_unknown', ended_at = clock_timestamp(), claimed_until = null
   from asoe.runbook_runs r
@@ -169,13 +185,26 @@ with doubtful as (
   returning a.id
 ), counted as (
   select count(*) as doubtful from doubtful
+), ended as (
+  update asoe.runbook_runs r set status = case when counted.doubtful > 0 then 'escalated' else $4 end,
+    reason = case when counted.doubtful > 0 then 'effect_unknown' else $5 end, note = $6, ended_at_step = $7, evidence = $8,
+    ended_at = clock_timestamp(), held_by = null, held_until = null, waiting_for = null, waiting_since = null, due_at = null
+  from counted
+  where r.org_id = $1 and r.id = $2 and r.held_by = $3 and r.ended_at is null
+  returning r.org_id, r.id, r.ticket_id, r.runbook_id, r.mode, r.status, r.reason, counted.doubtful
+), kept as (
+  insert into asoe.run_steps (org_id, run_id, seq, path, kind, connector, action, arguments, told, is_final)
+  select ended.org_id, ended.id, s.seq, s.path, s.kind, s.connector, s.action, s.arguments, s.told, s.is_final
+  from ended, jsonb_to_recordset($9::jsonb) as s (seq integer, path text, kind text, connector text, action text,
+    arguments jsonb, told jsonb, is_final boolean)
+  on conflict (org_id, run_id, path) do update set told = excluded.told
+), noted as (
+  insert into asoe.facts (org_id, kind, ticket_id, actor, data)
+  select org_id, 'run.ended', ticket_id, $10,
+    jsonb_build_object('run_id', id, 'runbook_id', runbook_id, 'mode', mode, 'verdict', status, 'reason', reason)
+  from ended
 )
-update asoe.runbook_runs set status = case when counted.doubtful > 0 then 'escalated' else $4 end,
-  reason = case when counted.doubtful > 0 then 'effect_unknown' else $5 end, note = $6, ended_at_step = $7, evidence = $8,
-  ended_at = clock_timestamp(), held_by = null, held_until = null, waiting_for = null, waiting_since = null, due_at = null
-from counted
-where org_id = $1 and id = $2 and held_by = $3 and ended_at is null
-returning counted.doubtful
+select doubtful from ended
 
 -- name: ask_to_cancel
 -- no row when it has ended, or is not there

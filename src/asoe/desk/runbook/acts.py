@@ -29,7 +29,7 @@ from asoe.desk.runbook.caps import Over, over_cap
 from asoe.desk.runbook.passing import Halt, Hand, Hold, Lost, Pass, Stop, cancelled, overdue
 from asoe.domain.errors import AsoeError
 from asoe.domain.runbook import Perform, Performed
-from asoe.store import approvals, facts, runs
+from asoe.store import approvals, runs
 from asoe.store.db import Connection
 from asoe.store.runs import ActionRow, Gate, Intent
 
@@ -104,7 +104,7 @@ async def _intend(passing: Pass, wanted: Perform, hand: Hand, action: Action) ->
     """Beat (a): everything that must hold is looked at in the transaction that writes the intent."""
     within = getattr(hand, "act_within", None)
     fresh = time.monotonic()
-    async with passing.desk.database.org_transaction(passing.engine) as connection:
+    async with passing.desk.database.org_step(passing.engine) as connection:
         gate = await _gate(connection, passing)
         halt = _halted(passing, gate, is_undo=wanted.is_undo)
         if halt is not None:
@@ -347,7 +347,7 @@ async def _call(passing: Pass, doing: Doing) -> Json:
 
 async def _settle(passing: Pass, doing: Doing, told: Performed) -> Outcome:
     """Beat (c): the outcome, once."""
-    async with passing.desk.database.org_transaction(passing.engine) as connection:
+    async with passing.desk.database.org_step(passing.engine) as connection:
         if not await _write_outcome(connection, passing, doing, told):
             return Lost()
     passing.has_acted = passing.has_acted or told.status in {"done", "unknown"}
@@ -356,31 +356,25 @@ async def _settle(passing: Pass, doing: Doing, told: Performed) -> Outcome:
 
 async def _write_outcome(connection: Connection, passing: Pass, doing: Doing, told: Performed) -> bool:
     wanted = doing.perform
-    is_written = await runs.settle(
+    return await runs.settle(
         connection,
-        passing.org_id,
-        passing.run.id,
+        passing.engine,
+        passing.run,
         doing.row_id,
         status=told.status,
         value=told.value,
         reason=told.reason or None,
         error=told.note or None,
         undoes=wanted.path.removeprefix("undo/") if wanted.is_undo else None,
+        fact={
+            "run_id": str(passing.run.id),
+            "connector": doing.connector,
+            "action": doing.action.name,
+            "risk": doing.action.risk,
+            "status": told.status,
+            "is_undo": wanted.is_undo,
+        },
     )
-    if is_written:
-        await facts.record(
-            connection,
-            passing.engine,
-            "run.acted",
-            ticket_id=passing.run.ticket_id,
-            run_id=passing.run.id,
-            connector=doing.connector,
-            action=doing.action.name,
-            risk=doing.action.risk,
-            status=told.status,
-            is_undo=wanted.is_undo,
-        )
-    return is_written
 
 
 async def _act_within(connection: Connection, passing: Pass, doing: Doing, within: Any) -> Outcome:
@@ -430,7 +424,7 @@ async def _recover(passing: Pass, wanted: Perform, row: ActionRow, hand: Hand, a
 async def _again(passing: Pass, doing: Doing, *, in_doubt: bool) -> Doing | Outcome:
     """Before a further try under the same key: everything that stops acts is looked at anew, and the try is counted."""
     fresh = time.monotonic()
-    async with passing.desk.database.org_transaction(passing.engine) as connection:
+    async with passing.desk.database.org_step(passing.engine) as connection:
         gate = await _gate(connection, passing)
         halt = _halted(passing, gate, is_undo=doing.perform.is_undo)
         if halt is None:

@@ -35,13 +35,13 @@ async def over_cap(connection: Connection, passing: Pass, perform: Perform) -> O
     if passing.runbook.limits:
         await runs.hold_caps(connection, f"{org_id}:{runbook_id}")
         for limit in passing.runbook.limits:
-            over = await _over(connection, passing, perform, limit, Scope(runbook_id=runbook_id))
+            over = await _over(connection, passing, perform, limit, Scope(of=runbook_id))
             if over is not None:
                 return over
     if perform.act.limits:
         await runs.hold_caps(connection, f"{org_id}:{connector}:{action}")
         for limit in perform.act.limits:
-            over = await _over(connection, passing, perform, limit, Scope(connector=connector, action=action))
+            over = await _over(connection, passing, perform, limit, Scope(of=(connector, action)))
             if over is not None:
                 return over
     return None
@@ -52,9 +52,7 @@ async def _over(connection: Connection, passing: Pass, perform: Perform, limit: 
     if limit.total is not None and (amount is None or not amount.is_finite() or amount < 0):
         return Over(limit.reason, f"The act names no amount, and a cap of {limit.total} in all holds for it.")
     scope = Scope(
-        connector=acts.connector,
-        action=acts.action,
-        runbook_id=acts.runbook_id,
+        of=acts.of,
         run_id=passing.run.id if limit.per == "run" else None,
         by_client=limit.per == "client",
         client_key=passing.run.client_key,

@@ -11,7 +11,6 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import replace
 from typing import Any, Final, Literal, TypeAlias
 from uuid import UUID, uuid4
 
@@ -56,7 +55,7 @@ from asoe.domain.runbook import (
 )
 from asoe.domain.ticket import Ticket
 from asoe.queue.failures import kind_of, place_of
-from asoe.store import approvals, facts, runs
+from asoe.store import approvals, runs
 from asoe.store.db import Connection
 from asoe.store.runs import Beginning, Claimed, Client, Run, StepRow
 from asoe.store.transient import is_transient
@@ -67,6 +66,7 @@ Interpreter: TypeAlias = Callable[..., Generator[Effect, Told, Ending]]
 _log = structlog.get_logger(__name__)
 
 _PACE: Final = Pace()
+_BOOKS: Final[dict[tuple[UUID, UUID, int], Runbook]] = {}
 
 
 async def start(
@@ -88,7 +88,7 @@ async def start(
     """
     client = Client() if ticket is None else await runs.client_of(connection, engine.org_id, ticket.id)
     given = dict(slots or {})
-    runbook = await shelf.load(connection, engine.org_id, runbook_id, version)
+    runbook = await _book(connection, engine.org_id, runbook_id, version)
     environment = {
         "ticket": _ticket(ticket),
         "contact": {name: getattr(client, name) or "" for name in ("email", "phone", "external_id", "name")},
@@ -98,7 +98,7 @@ async def start(
     }
     run_id = await runs.start(
         connection,
-        engine.org_id,
+        engine,
         Beginning(
             runbook_id=runbook_id,
             version=version,
@@ -112,16 +112,6 @@ async def start(
     )
     if run_id is None:
         raise Conflict("A run goes on for this ticket: let it end, or cancel it.", code="run_under_way")
-    await facts.record(
-        connection,
-        engine,
-        "run.started",
-        ticket_id=None if ticket is None else ticket.id,
-        run_id=run_id,
-        runbook_id=runbook_id,
-        version=version,
-        mode=mode,
-    )
     await desk.queue.enqueue(connection, "advance_run", {"org_id": engine.org_id, "run_id": run_id})
     return run_id
 
@@ -196,15 +186,15 @@ async def wake_due(desk: Desk) -> int:
 async def _claim(desk: Desk, engine: Principal, run_id: UUID, connectors: Connectors, pace: Pace) -> Pass | RunAdvance:
     """Take the run with all that is recorded of it."""
     pass_id, begun = uuid4(), time.monotonic()
-    async with desk.database.org_transaction(engine) as connection:
+    async with desk.database.org_step(engine) as connection:
         claimed = await runs.claim(connection, engine.org_id, run_id, by=pass_id, lease=pace.lease)
         if not isinstance(claimed, Claimed):
             return claimed
         run = claimed.run
-        runbook = await shelf.load(connection, engine.org_id, run.runbook_id, run.version)
+        runbook = await _book(connection, engine.org_id, run.runbook_id, run.version)
         pins = run.environment.get("library") or {}
         library = {
-            name: await shelf.load(connection, engine.org_id, UUID(runbook_id), version)
+            name: await _book(connection, engine.org_id, UUID(runbook_id), version)
             for name, (runbook_id, version) in pins.items()
         }
         is_first = claimed.was == "pending"
@@ -347,7 +337,7 @@ async def _pause(passing: Pass, effect: Pause, step: StepRow | None) -> Told | H
 async def _wait(passing: Pass, hold: Hold) -> RunAdvance:
     """Let go of the run until it is woken."""
     if not hold.is_written:
-        async with passing.desk.database.org_transaction(passing.engine) as connection:
+        async with passing.desk.database.org_step(passing.engine) as connection:
             if not await passing.write_hold(connection, hold):
                 return "busy"
             await passing.write_kept(connection)
@@ -360,10 +350,10 @@ async def _end(passing: Pass, ending: Ending | Stop) -> RunAdvance:
     if isinstance(ending, Stop):
         ending = Ending(ending.verdict, ending.reason, note=ending.note)
         passing.has_asked = passing.has_asked or passing.claimed.was_waiting_for == "approval"
-    async with passing.desk.database.org_transaction(passing.engine) as connection:
+    async with passing.desk.database.org_step(passing.engine) as connection:
         doubtful = await runs.end(
             connection,
-            passing.org_id,
+            passing.engine,
             run.id,
             by=passing.id,
             verdict=ending.verdict,
@@ -371,26 +361,15 @@ async def _end(passing: Pass, ending: Ending | Stop) -> RunAdvance:
             note=ending.note,
             step=ending.step,
             evidence={**ending.evidence, "undone": list(ending.undone)},
+            kept=passing.kept,
         )
         if doubtful is None:
             return "busy"
-        if doubtful:
-            ending = replace(ending, verdict="escalated", reason="effect_unknown")
-        await passing.write_kept(connection)
+        for rehearsed in passing.rehearsed:
+            await runs.intend(connection, passing.org_id, run.id, rehearsed)
         if passing.has_asked:
             await approvals.kill(connection, passing.org_id, run.id)
-        await facts.record(
-            connection,
-            passing.engine,
-            "run.ended",
-            ticket_id=run.ticket_id,
-            run_id=run.id,
-            runbook_id=run.runbook_id,
-            mode=run.mode,
-            verdict=ending.verdict,
-            reason=ending.reason,
-        )
-        if passing.is_live and (passing.has_acted or doubtful) and ending.verdict != "verified":
+        if passing.is_live and (doubtful or passing.has_acted) and ending.verdict != "verified":
             await autonomy.watch(connection, passing.engine, run.runbook_id, passing.now())
         if passing.is_live and run.ticket_id is not None:
             await passing.desk.queue.advance(connection, passing.org_id, run.ticket_id)
@@ -400,7 +379,7 @@ async def _end(passing: Pass, ending: Ending | Stop) -> RunAdvance:
 async def _let_go(passing: Pass) -> None:
     """The database was not there for a moment: whoever tries next need not wait for the lease to end."""
     with contextlib.suppress(Exception):
-        async with passing.desk.database.org_transaction(passing.engine) as connection:
+        async with passing.desk.database.org_step(passing.engine) as connection:
             await runs.let_go(connection, passing.org_id, passing.run.id, by=passing.id)
 
 
@@ -413,6 +392,18 @@ async def _fail(passing: Pass, error: Exception) -> RunAdvance:
 
 
 # What a run sees
+
+
+async def _book(connection: Connection, org_id: UUID, runbook_id: UUID, version: int) -> Runbook:
+    """One version, remembered: versions never change."""
+    key = org_id, runbook_id, version
+    found = _BOOKS.get(key)
+    if found is None:
+        found = await shelf.load(connection, org_id, runbook_id, version)
+        if len(_BOOKS) >= shelf.MOST_READ:
+            _BOOKS.clear()
+        _BOOKS[key] = found
+    return found
 
 
 def _environment(run: Run) -> dict[str, Any]:

@@ -221,7 +221,7 @@ class Pass:
         if time.monotonic() - self.leased < self.pace.lease.total_seconds() / 2:
             return None
         begun = time.monotonic()
-        async with self.desk.database.org_transaction(self.engine) as connection:
+        async with self.desk.database.org_step(self.engine) as connection:
             found = await runs.renew(connection, self.org_id, self.run.id, by=self.id, lease=self.pace.lease)
         if found is None:
             return Lost()

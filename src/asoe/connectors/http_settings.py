@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError, field_validator
@@ -170,7 +170,8 @@ def _operations(config: HttpConfig, problems: list[FieldProblem]) -> dict[str, O
         if name not in described or given.method or given.path:
             described[name] = _by_hand(name, given, problems)
     found: dict[str, Operation] = {}
-    for name, one in described.items():
+    for name, every in described.items():
+        one = _without_key(every, config.idempotency_header)
         given = config.operations.get(name, OperationIn())
         risk = given.risk or config.risks.get(name) or ("read" if one.method in {"GET", "HEAD"} else None)
         found[name] = Operation(name, one, given, risk, given.error or config.error)
@@ -179,6 +180,24 @@ def _operations(config: HttpConfig, problems: list[FieldProblem]) -> dict[str, O
         except ValueError as error:
             problems.append(FieldProblem(f"config.operations.{name}.parameters", str(error)))
     return found
+
+
+def _without_key(one: Described, header: str | None) -> Described:
+    """The idempotency key is ours to send, not an argument of whoever calls."""
+    named = {
+        name
+        for name, slot in one.slots.items()
+        if header is not None and slot.place == "header" and slot.wire.lower() == header.lower()
+    }
+    if not named:
+        return one
+    arguments = {
+        **one.arguments,
+        "properties": {name: value for name, value in one.arguments["properties"].items() if name not in named},
+        "required": [name for name in one.arguments["required"] if name not in named],
+    }
+    slots = {name: slot for name, slot in one.slots.items() if name not in named}
+    return replace(one, slots=slots, arguments=arguments)
 
 
 def _by_hand(name: str, given: OperationIn, problems: list[FieldProblem]) -> Described:

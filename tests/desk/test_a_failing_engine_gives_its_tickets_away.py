@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import asyncpg
 import pytest
 
@@ -126,3 +128,15 @@ async def test_a_ticket_deleted_meanwhile_is_no_failure(world):
     made = await world.open()
     await world.owner.execute("delete from public.support_tickets where id = $1", made.id)
     assert await journey.carry_on(world.desk, world.acme.org_id, made.id) == "gone"
+
+
+async def test_a_busy_model_leaves_triage_to_the_worker_and_keeps_no_request_waiting(world):
+    world.ai.triage_backlog = timedelta(seconds=1)
+    made = await world.open("How do I export?")
+    assert (made.status, made.triage, world.ai.thinking) == ("triaging", {}, [])
+    world.ai.triage_backlog = timedelta(milliseconds=1)
+    assert (await world.open("How do I print?")).triage
+    await world.drain()
+    now = await world.now(made)
+    assert (now.status, now.resolution["verdict"]) == ("in_progress", "answered")
+    assert now.triage["model_version"]

@@ -84,7 +84,7 @@ $$;
 -- these several times: in PL/pgSQL, by primary keys, they take half the time they take as SQL functions.
 create function asoe.current_org() returns uuid language plpgsql stable security definer set search_path = '' as $$
 declare
-  org uuid := nullif(asoe.claims() ->> 'org_id', '')::uuid;
+  org uuid := nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid;
   caller uuid := auth.uid();
 begin
   return (select m.org_id from asoe.members m where m.org_id = org and m.user_id = caller and m.disabled_at is null
@@ -94,7 +94,7 @@ $$;
 
 create function asoe.current_role() returns text language plpgsql stable security definer set search_path = '' as $$
 declare
-  org uuid := nullif(asoe.claims() ->> 'org_id', '')::uuid;
+  org uuid := nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid;
   caller uuid := auth.uid();
 begin
   return (select m.role from asoe.members m where m.org_id = org and m.user_id = caller and m.disabled_at is null
@@ -104,7 +104,7 @@ $$;
 
 create function asoe.is_staff() returns boolean language plpgsql stable security definer set search_path = '' as $$
 declare
-  org uuid := nullif(asoe.claims() ->> 'org_id', '')::uuid;
+  org uuid := nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid;
   caller uuid := auth.uid();
 begin
   return exists (select from asoe.members m where m.org_id = org and m.user_id = caller and m.disabled_at is null
@@ -120,10 +120,15 @@ end
 $$;
 
 -- Every organization in which the caller is staff; independent of the claimed one, so that it also serves PostgREST.
-create function asoe.staff_orgs() returns setof uuid language sql stable security definer set search_path = '' as $$
-  select m.org_id
-  from asoe.members m join public.user_organizations u on u.user_id = m.user_id and u.org_id = m.org_id
-  where m.user_id = (select auth.uid()) and m.disabled_at is null and m.role in ('owner', 'admin', 'agent', 'engine')
+create function asoe.staff_orgs() returns setof uuid language plpgsql stable security definer set search_path = '' as $$
+declare
+  caller uuid := auth.uid();
+begin
+  return query
+    select m.org_id from asoe.members m
+    where m.user_id = caller and m.disabled_at is null and m.role in ('owner', 'admin', 'agent', 'engine')
+      and exists (select from public.user_organizations u where u.user_id = caller and u.org_id = m.org_id);
+end
 $$;
 
 -- A disabled member keeps its row in user_organizations (which may be another application's), so the clients' policies ask.

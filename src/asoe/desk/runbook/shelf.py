@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
+from asoe.connectors.contract import Action, ConnectorError
 from asoe.desk.context import Desk
-from asoe.desk.runbook.language import read_runbook
+from asoe.desk.runbook.language import parse, read_runbook
+from asoe.desk.runbook.lint import lint
+from asoe.desk.runbook.source import refused
 from asoe.domain.errors import Denied, Missing
 from asoe.domain.organization import ROLE_RANK, Principal
 from asoe.domain.runbook import Runbook
@@ -31,9 +35,12 @@ class Shelved:
 
 
 async def save(desk: Desk, principal: Principal, source: str) -> tuple[RunbookRow, VersionRow]:
-    """Check and store a version; the same text again is the same version. Raises `Invalid(bad_runbook)`."""
+    """Check and store a version; the same text again is the same version. Raises `Invalid(bad_runbook)`.
+
+    Calls are checked against the connectors that are there; one that is not there yet is no mistake of the runbook.
+    """
     _require_admin(principal)
-    runbook = read_runbook(source)
+    runbook = await _checked(desk, principal, source)
     async with desk.database.org_transaction(principal) as connection:
         runbook_id, number = await runbooks.put(
             connection,
@@ -121,6 +128,21 @@ async def find_published(connection: Connection, org_id: UUID, name: str) -> tup
             code="runbook_not_published",
         )
     return row.id, row.published_version
+
+
+async def _checked(desk: Desk, principal: Principal, source: str) -> Runbook:
+    written = parse(source)
+    actions: dict[str, Mapping[str, Action]] = {}
+    for alias, name in written.runbook.connectors.items():
+        with suppress(ConnectorError):
+            actions[alias] = await (await desk.connectors.use(principal.org_id, name)).actions()
+    async with desk.database.org_reading(principal) as connection:
+        others = await library(connection, principal.org_id)
+    found = lint(written, actions=actions, library=others)
+    errors = [(finding.path, f"{finding.problem}; {finding.remedy}") for finding in found if finding.is_error]
+    if errors:
+        raise refused(written.source, errors)
+    return written.runbook
 
 
 def _digest(source: str) -> str:

@@ -31,7 +31,10 @@ _KEPT_TOGETHER: Final = re.compile(
     r"|eins oder zwei|uno o dos|un ou deux|unless and until|if and when|as and when)\b",
     re.IGNORECASE,
 )
-_FRAGMENT: Final = re.compile(rf"\s*(?:[()\[\]]|,(?!\d))+\s*|\s+(?=(?:{_JOINTS})\s)", re.IGNORECASE)
+_FRAGMENT: Final = re.compile(
+    rf"(?<=\bfine):\s|(?<=\bok):\s|(?<=\bokay):\s|(?<=\byes):\s|\s*(?:[()\[\]]|,(?!\d))+\s*|\s+(?=(?:{_JOINTS})\s)",
+    re.IGNORECASE,
+)
 _COUNTRIES_FILE: Final = Path(__file__).with_name("countries.txt")
 COUNTRY: Final = "spain"
 _PERSON: Final = re.compile(

@@ -41,6 +41,7 @@ _LIMIT: Final = re.compile(
     rf"|nothing (?:beyond|above|over|more)(?: than)?(?: that| this| it)?|not a (?:gig|gb|cent|byte) more"
     rf"|at (?:the )?most|up to|bis zu|hochstens|maximal|hasta|jusqu a|au maximum|como maximo|maximum|max|tops|limit|limited to|no less)\b"
 )
+_EVEN_IF: Final = re.compile(r"\b(?:also|even|auch|selbst|aunque|incluso|meme) (?:if|when|wenn|si)\b")
 _UP_TO_ONLY: Final = re.compile(
     r"\b(?:as long as|provided|providing|on condition)(?: that)?(?: it s| it is| its| that s)? (?=upto_)"
 )
@@ -89,12 +90,12 @@ _OPEN: Final = re.compile(
     r"|angeboten|gefragt|wie ?viel|was kostet|cuanto|combien)\b"
 )
 _HESITATING: Final = re.compile(
-    r"\b(?:not (?:quite |really |yet )?(?:sure|certain|decided)|unsure|uncertain|undecided|maybe|perhaps|possibly|might|(?:may|could) (?:agree|accept|consider|be willing|consent|change (?:his|her|my) mind)"
+    r"\b(?:not (?:quite |really |yet )?(?:sure|certain|decided)|unsure|uncertain|undecided|maybe|perhaps|possibly|might (?!have|be\b)|(?:may|could) (?:agree|accept|consider|be willing|consent|change (?:his|her|my) mind)"
     r"|consider(?:s|ing)?\b(?! this| it (?:ok|done|given|granted|approved))|think(?:s|ing)? (?:about|it over|over)|unknown|unclear|pending|without (?:first )?(?:written|telling|asking)|tbd|n a|open question|undetermined"
     r"|(?:not|never)(?: yet| been| ever)* (?:asked|discussed|obtained|answered|decided|confirmed|known|mentioned|specified|clear|clarified|recorded|given|provided|stated|received|covered|addressed|brought up|on file|available|applicable)"
     r"|(?:hasn t|has not|haven t|have not|didn t|did not|doesn t|does not|don t|do not|could not|couldn t)(?: yet| even)* (?:answer\w*|decide\w*|say|said|mention\w*|respond\w*|repl\w*|specif\w*|comment\w*|state\w*|confirm\w*|have (?:his|her|their|the)|know|ask\w*|discuss\w*|obtain\w*|reach\w*|get (?:his|her|their|the))"
     r"|(?:said|says|mentioned|stated) nothing|nothing (?:was )?(?:said|mentioned|stated)|no (?:answer|decision|word|information|reply|response|statement|mention|record)(?= |$)"
-    r"|can ?not be (?:reached|asked|contacted)|depend\w*|later|another time|next time|(?:will|ll) (?:pay|do|buy|add|change|handle|settle) "
+    r"|can ?not be (?:reached|asked|contacted)|depend\w*|later|at another time|some other time|next time|(?:will|ll) (?:pay|do|buy|add|change|handle|settle) (?!for (?:it|them|that|this)\b)"
     r"|only (?:change|add|pay|buy|do|act|proceed) \w+ \w*\b(?= ?if)|only if|only when"
     r"|nicht sicher|vielleicht|eventuell|uberleg\w*|quizas?|tal vez|no se si|no estoy segur\w*|peut etre|pas sur|reflech\w*)\b"
 )
@@ -129,7 +130,7 @@ _NO: Final = {
 _YES: Final = {
     "en": r"yes|yep|yeah|sure|ok|okay|okayed|oked|alright|all right|fine|absolutely|definitely|certainly|of course|gladly|agree(?:s|d|able|ment)?|accept(?:s|ed|able)?|consent\w*|approv\w*|authori[sz]\w*"
     r"|permit(?:s|ted|ting)?|permission|allow(?:s|ed|ing)?|grant(?:s|ed)?|willing\w*|happy|glad|pleased|content|comfortable|cool with|good with|open to|open for|ready|prepared|go ahead|feel free|green light"
-    r"|blessing|the nod|thumbs up|welcome to|at liberty|live with|on board|okays|signed off on|has cleared|gave us leave|be my guest|by all means|permissible|confirmed|confirms|endors\w*|in favou?r|sanction(?:s|ed)|up for|game for|keen|clear(?:s|ed) (?:us|you|to|for)|re cleared|(?:go|goes|going) (?:for|along|with)|(?:will|ll|would|d) (?:take|buy|pay|purchase|accept|be (?:ok|okay|fine|happy|willing|glad))|no qualms about|(?:he|she|they|i) (?:would|will)(?= $)"
+    r"|blessing|the nod|thumbs up|welcome to|at liberty|live with|on board|okays|signed off on|has cleared|gave us leave|be my guest|by all means|permissible|confirmed|confirms|endors\w*|in favou?r|sanction(?:s|ed)|up for|game for|keen|clear(?:s|ed) (?:us|you|to|for)|re cleared|(?:go|goes|going) (?:for|along|with)|(?:will|ll|would|d) (?:take|buy|pay|purchase|accept|be (?:ok|okay|fine|happy|willing|glad))|(?:will|ll|would) pay for (?:it|them|that|this)|no qualms about|(?:he|she|they|i) (?:would|will)(?= $)"
     r"|(?:you|we|us|agents?|support|company|operator|they|team|staff) (?:can|may|could)|(?:can|may) be (?!reached|seen|heard)\w+|given_",
     "de": r"ja|gern\w*|einverstanden|zustimm\w*|stimm\w*(?: \w+)* zu|zugestimmt|erlaub\w*|genehmig\w*|gestatte\w*|durft?(?:en|et|e|t)?|darf(?= man| der| die| support)|konnen sie|sie konnen|ihr konnt|konnt ihr|in ordnung|bitte|akzeptier\w*|bereit|freigegeben|freigabe",
     "es": r"acept\w*|autori[zc]\w*|permit\w*|permiso|de acuerdo|adelante|pued(?:e|en|es)|vale|conforme|dispuest\w*|esta bien|por favor",
@@ -159,6 +160,7 @@ def cue_of(words: str, *, is_question: bool = False, language: str = "und") -> C
         return Cue("refused", is_answer=True)
     if _ANSWER_YES.fullmatch(words) and not is_question:
         return Cue("given", is_answer=True)
+    words = _EVEN_IF.sub(" ", words)
     text = _UP_TO_ONLY.sub(" ", _LIMIT.sub("upto_", words))
     if _STRINGS_ATTACHED.search(text):
         return Cue("unsure", holds=True)

@@ -22,6 +22,7 @@ _AMOUNT: Final = "#"
 ALIKE: Final = 0.62
 """Cosine from which a fragment without any of the words is taken to be about the matter."""
 _SOMEWHAT_ALIKE: Final = 0.5
+_QUITE_ALIKE: Final = 0.58
 _ENDINGS: Final = (
     "ations",
     "ation",
@@ -45,7 +46,7 @@ _EMPTY: Final = frozenset(
     allow allowed allows permit permitted permission approve approved approves authorise authorised authorize authorized want wants wish wishes happy willing open may might can could would
     will shall must need needs needed necessary required if then up to max most least maximum limit only also too more than as it is are be been being have has had i me my we our us you your he
     his him she her they them their the a an this that these those any some all no nobody none nothing never neither nor without do does did don t doesn t didn t isn t won wouldn s d ll re m ve
-    please just go ahead feel free mind object objection problem permission customer client caller user person account holder subscriber agent support case when in on for of by with from at into and
+    please just go ahead feel free mind object objection problem permission customer client caller user person account holder subscriber agent support case either still again when in on for of by with from at into and
     or but so like likes would rather keep keeps leave stay remain current same existing ready good let us about put get gets one two three couple both against opposed under circumstances
     ja nein nicht kein keine keinen bitte gerne darf durfen konnen sie ich mir wir einverstanden mochte will zu bis bei lehnt ab erlaubt
     si acepto autorizo pueden puede quiero por favor oui non pas d accord veux souhaite vous pouvez autorise refuse""".split()
@@ -81,7 +82,7 @@ class Topic:
         """How surely the fragment is about this matter. A permission must cover what a permission was shown to be like."""
         own = terms_of(fragment.words, self.slot.unit)
         has_amount = bool(self.slot.unit and quantities(fragment.text, self.slot.unit))
-        if has_amount:
+        if has_amount or _names_unit(fragment.words, self.slot.unit):
             own |= {_AMOUNT}
         alike = float((self.vectors @ vector).max()) if len(self.vectors) else 0.0
         known = self.givable if gives else self.matters
@@ -92,7 +93,7 @@ class Topic:
             words, matched = 0.8 + 0.2 * min(len(covered), 3), covered
         elif len(shared - {_AMOUNT}) >= 2 and alike >= _SOMEWHAT_ALIKE:
             words, matched = 1.0, shared
-        elif gives and alike >= _SOMEWHAT_ALIKE - (0.05 if any(matter <= own for matter in self.matters) else 0.0):
+        elif gives and alike >= (_SOMEWHAT_ALIKE if any(matter <= own for matter in self.matters) else _QUITE_ALIKE):
             # the act is named as in a refusal, or by one word of it, and the sense is near
             matched = max((matter & own for matter in self.matters), key=len, default=frozenset[str]()) - {_AMOUNT}
             words = 0.8 if matched else 0.0
@@ -101,10 +102,12 @@ class Topic:
         return Relevance(words, alike, matched, has_amount)
 
     def is_named(self, words: str) -> bool:
-        """Whether the words name anything of the matter: what a wish must have for its object."""
-        own = terms_of(words, self.slot.unit)
+        """Whether the words begin with the matter, or hold an amount of it: what a wish must have for its object."""
+        if self.slot.unit and quantities(words, self.slot.unit):
+            return True
         named = frozenset[str]().union(*self.givable)
-        return bool(own & named) or bool(self.slot.unit and quantities(words, self.slot.unit))
+        first = next((word for word in words.split() if terms_of(word, self.slot.unit)), "")
+        return bool(terms_of(first) & named)
 
     def is_ordered_by(self, fragment: Fragment) -> bool:
         """Whether the fragment begins like an order to do it ("add 1 GB")."""
@@ -119,12 +122,22 @@ def topic_of(slot: Slot, encoder: Encoder) -> Topic:
     return _topic(slot.unit, texts, tuple(slot.question.values()), _Held(slot, encoder))
 
 
+def _names_unit(words: str, unit: str | None) -> bool:
+    return unit is not None and not units_of(unit).keys().isdisjoint(words.split())
+
+
 def terms_of(words: str, unit: str | None = None) -> frozenset[str]:
     """Stems of the words that carry meaning; an amount's unit is not one of them."""
     spellings = units_of(unit) if unit else {}
     return frozenset(
-        stem(word) for word in words.split() if word not in _IGNORED and word not in spellings and not word[0].isdigit()
+        stem(word) for word in words.split() if word not in spellings and not word[0].isdigit() and not _is_empty(word)
     )
+
+
+@lru_cache(maxsize=20_000)
+def _is_empty(word: str) -> bool:
+    """Words of grammar and of permission itself say nothing of the matter."""
+    return word in _IGNORED or cue_of(f" {word} ").polarity != "none"
 
 
 @lru_cache(maxsize=20_000)
@@ -176,7 +189,7 @@ def _matters(examples: Sequence[str], unit: str | None) -> frozenset[frozenset[s
     found = set()
     for text in examples:
         terms = terms_of(plain_words(text), unit)
-        if unit and terms and quantities(text, unit):
+        if unit and terms and (quantities(text, unit) or _names_unit(plain_words(text), unit)):
             terms |= {_AMOUNT}  # "add 1 GB" is not like "add it to my case"
         found.add(terms)
     return frozenset(found - {frozenset()})

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 import pytest_asyncio
 from cli_cast import CommandLine
@@ -99,6 +100,30 @@ def test_backup_restore_and_doctor(asoe: CommandLine, tmp_path: Path) -> None:
     assert [check["check"] for check in lost.json["checks"] if check["verdict"] == "fail"] == ["secret key"]
 
 
+async def test_doctor_sees_edited_migrations_and_articles_that_nobody_indexed(
+    asoe: CommandLine, tmp_path: Path
+) -> None:
+    (tmp_path / "limits.md").write_text(ARTICLE.replace("invoices-as-pdf", "limits"), encoding="utf-8")
+    assert asoe("knowledge", "import", tmp_path).code == 0
+    held = await open_embedded(asoe.data_dir)
+    owner = await asyncpg.connect(held.owner_dsn)
+    try:
+        checks = {check["check"]: check for check in asoe("doctor", "--json").json["checks"]}
+        assert (checks["knowledge"]["verdict"], checks["migrations"]["verdict"]) == ("warn", "ok")
+        assert "acme 1 of 2" in checks["knowledge"]["detail"]
+        before = await owner.fetchval("select checksum from asoe.migrations where number = 114")
+        await owner.execute("update asoe.migrations set checksum = 'edited' where number = 114")
+        looked = asoe("doctor", "--json")
+        await owner.execute("update asoe.migrations set checksum = $1 where number = 114", before)
+        checks = {check["check"]: check for check in looked.json["checks"]}
+        assert looked.code == 1
+        assert "114 tickets" in checks["migrations"]["detail"]
+        assert asoe("knowledge", "import", tmp_path, "--wait").code == 0
+    finally:
+        await owner.close()
+        await close_embedded(held)
+
+
 def test_an_export_holds_everything_but_secrets(asoe: CommandLine, tmp_path: Path) -> None:
     folder = tmp_path / "export"
     written = asoe("export", folder, "--json").json
@@ -151,6 +176,9 @@ def test_connectors_are_kept_and_their_secrets_never_shown(asoe: CommandLine, tm
         (("org", "create", "Not A Slug", "--name", "A", "--owner-email", "a@b.example"), 2, "bad_slug"),
         (("member", "role", "nobody@acme.example", "admin"), 4, "no_member"),
         (("ticket", "show", "4711"), 4, "ticket_missing"),
+        (("ticket", "list", "--status", "opne"), 2, "choose from open, triaging"),
+        (("ticket", "list", "--category", "billing", "--category", "money"), 2, "'money'"),
+        (("ticket", "list", "--severity", "urgent"), 2, "choose from low, medium"),
         (("org", "delete", "acme"), 2, "not_confirmed"),
         (("import", "csv", "/nowhere.csv"), 2, "unreadable_file"),
         (("replay", "/nowhere.jsonl"), 2, "unreadable_file"),

@@ -27,5 +27,8 @@ def test_the_demo_plays_its_tickets_and_reports(tmp_path: Path) -> None:
     assert told["verified"] > 0
     assert told["contained"] + told["escalated"] == tickets
     assert told["latency_ms"]["accept"]["p99"] > 0
+    assert sorted(one["number"] for one in told["each"]) == list(range(1, tickets + 1))
+    assert sum(one["outcome"] == "escalated" for one in told["each"]) == told["escalated"]
+    assert "curl" not in done.out + done.err, "nothing serves any more when it can be read"
     assert not asoe.data_dir.exists()
     assert set(Path(tempfile.gettempdir()).glob("asoe-demo-*")) <= before

@@ -101,7 +101,7 @@ async def _demo(
             await wait_until_indexed(app.desk, made.owner, progress=advance, stop=stop)
         if ready is not None:
             ready_file(ready, json.dumps({"url": url, "org_id": str(made.org_id), "keys": made.keys}, indent=2))
-        _introduce(url, made)
+        _introduce(url, made, is_staying=not once)
         if serve_only:
             await _until_end(stop, family)
             return
@@ -166,7 +166,12 @@ def _write(report: dict[str, Any], file: Path | None) -> None:
         file.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _introduce(url: str, made: Any) -> None:
+def _introduce(url: str, made: Any, *, is_staying: bool) -> None:
+    """Who this is and, where it goes on serving, how to reach it."""
+    company = f"{made.name}: an invented company with {made.articles} articles in four languages."
+    if not is_staying:
+        err.print(company, markup=False)
+        return
     agent, client = made.keys["agent"], made.keys["client"]
     words = '{"subject": "Invoice", "body": "Where do I find my invoice as a PDF?"}'
     opening = (
@@ -174,7 +179,7 @@ def _introduce(url: str, made: Any) -> None:
         f"-H 'Content-Type: application/json' -d '{words}'"
     )
     lines = [
-        f"{made.name}: an invented company with {made.articles} articles in four languages.",
+        company,
         "",
         f"Address      {url}",
         *(f"{role:<6} key   {made.keys[role]}" for role in ("agent", "admin", "client")),

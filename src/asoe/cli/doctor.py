@@ -93,6 +93,7 @@ async def examine(settings: Callable[[], Settings]) -> list[Finding]:
 @asynccontextmanager
 async def _reached(patient: Patient) -> AsyncIterator[None]:
     """Open what connections there are; the embedded server is attached to, or started for the look."""
+    from asoe.store import installation
     from asoe.store.embedded import close_embedded, open_embedded
 
     server = None
@@ -113,7 +114,7 @@ async def _reached(patient: Patient) -> AsyncIterator[None]:
                 patient.app = await asyncpg.connect(patient.urls["app"], timeout=10)
             if "owner" in patient.urls:
                 patient.owner = await asyncpg.connect(patient.urls["owner"], timeout=10)
-                await patient.owner.execute("set role asoe_owner")
+                await installation.become_owner(patient.owner)
         except AsoeError as error:
             patient.trouble = error.message
         except (OSError, TimeoutError, asyncpg.PostgresError) as error:
@@ -234,11 +235,22 @@ async def _privileges(patient: Patient) -> list[Finding]:
 
 
 async def _migrations(patient: Patient) -> list[Finding]:
-    from asoe.store.migrate import pending
+    from asoe.store.migrate import edited, pending
 
     url = patient.urls.get("app") or patient.urls.get("owner")
     if patient.trouble is not None or url is None:
         return []
+    changed = await edited(url)
+    if changed:
+        names = ", ".join(f"{migration.number} {migration.name}" for migration in changed)
+        return [
+            Finding(
+                "migrations",
+                "fail",
+                f"Applied in another wording than this release has: {names}.",
+                "Install the release that made this database, or restore its backup into a new one.",
+            )
+        ]
     missing = await pending(url)
     if missing:
         names = ", ".join(str(migration.number) for migration in missing)
@@ -288,6 +300,30 @@ async def _queue(patient: Patient) -> list[Finding]:
             Finding("queue", "warn", f"{jobs.failed} jobs failed for good.", "The worker's log names their errors.")
         )
     return findings or [Finding("queue", "ok", detail)]
+
+
+async def _knowledge(patient: Patient) -> list[Finding]:
+    """Published articles that search does not find yet."""
+    from asoe.store import installation
+
+    if patient.owner is None or patient.trouble is not None or await _migrations_missing(patient):
+        return []
+    behind = await installation.indexing(patient.owner)
+    if not behind:
+        return [Finding("knowledge", "ok", "every published article is indexed")]
+    told = ", ".join(f"{found.slug} {found.indexed} of {found.total}" for found in behind)
+    return [
+        Finding(
+            "knowledge",
+            "warn",
+            f"Indexed: {told} published articles.",
+            "A worker indexes them, and finds lost ones within minutes: is one running? asoe work",
+        )
+    ]
+
+
+async def _migrations_missing(patient: Patient) -> bool:
+    return await patient.owner.fetchval("select to_regclass('asoe.articles')") is None
 
 
 async def _models(patient: Patient) -> list[Finding]:
@@ -362,6 +398,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     _migrations,
     _partitions,
     _queue,
+    _knowledge,
     _secret_key,
     _models,
     _tallies,

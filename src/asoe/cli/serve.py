@@ -20,6 +20,7 @@ from asoe.config import Settings
 from asoe.domain.errors import Invalid
 
 _DRAIN_SECONDS: Final = 15.0
+_TELL_SECONDS: Final = 2.0
 _MODEST: Final = 5
 """How much a worker that shares a machine with the API gives way to it: who waits for an answer goes first."""
 _GRANIAN: Final[dict[str, Any]] = {
@@ -113,15 +114,37 @@ def address(settings: Settings) -> str:
 
 
 async def _family(settings: Settings, *, with_worker: bool) -> None:
-    say("Starting. The first start makes the database, which takes some seconds.")
+    is_first = settings.is_embedded and not (settings.data_dir / "cluster").exists()
+    say("Starting. This first start makes the database, which takes some seconds." if is_first else "Starting.")
     async with processes.stop_on_signals() as stop, served(settings, with_worker=with_worker, stop=stop) as up:
-        url, family, _ = up
+        url, family, app = up
         if not stop.is_set():
             err.print(f"ASOE is ready at [bold]{settings.public_url or url}[/]  (Ctrl-C ends it)")
+        telling = asyncio.create_task(_tell_indexing(app)) if with_worker and app.owner_url else None
         await processes.first_of(stop, family.failed)
+        if telling is not None:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
         if family.failed.is_set():
             raise processes.cannot_live(family)
         say("Ending: finishing what is under way.")
+
+
+async def _tell_indexing(app: Any) -> None:
+    """Say how far the worker is with articles that search does not find yet, until it finds them all."""
+    from asoe.store import installation
+
+    told = None
+    while True:
+        async with installation.as_owner(app.owner_url) as connection:
+            behind = await installation.indexing(connection)
+        now = ", ".join(f"{found.slug} {found.indexed} of {found.total}" for found in behind)
+        if now != told and (now or told):
+            say(f"Indexing articles: {now}." if now else "Every published article is indexed.")
+        if not now:
+            return
+        told = now
+        await asyncio.sleep(_TELL_SECONDS)
 
 
 async def _api(settings: Settings, *, child: bool) -> None:

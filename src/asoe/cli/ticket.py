@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,15 +11,37 @@ import typer
 
 from asoe.cli.door import DataDir, Json, OrgOption, acting, out, run, show, show_one
 from asoe.domain.errors import Invalid
+from asoe.domain.ticket import SEVERITY_RANK, STATUSES
+from asoe.domain.triage import CATEGORIES
 
 app = typer.Typer(help="List, show and open tickets.", no_args_is_help=True)
+
+
+def _one_of(known: Sequence[str]) -> Callable[[list[str] | None], list[str] | None]:
+    """A check of an option's values, which says what there is."""
+
+    def check(given: list[str] | None) -> list[str] | None:
+        wrong = [value for value in given or () if value not in known]
+        if wrong:
+            raise typer.BadParameter(f"{', '.join(map(repr, wrong))}: choose from {', '.join(known)}.")
+        return given
+
+    return check
 
 
 @app.command("list")
 def list_tickets(
     *,
-    status: Annotated[list[str] | None, typer.Option(help="Only these statuses; may be repeated.")] = None,
-    category: Annotated[list[str] | None, typer.Option(help="Only these categories; may be repeated.")] = None,
+    status: Annotated[
+        list[str] | None, typer.Option(help="Only these statuses; may be repeated.", callback=_one_of(STATUSES))
+    ] = None,
+    category: Annotated[
+        list[str] | None, typer.Option(help="Only these categories; may be repeated.", callback=_one_of(CATEGORIES))
+    ] = None,
+    severity: Annotated[
+        list[str] | None,
+        typer.Option(help="Only these severities; may be repeated.", callback=_one_of(tuple(SEVERITY_RANK))),
+    ] = None,
     team: Annotated[str | None, typer.Option(help="Only this team's.")] = None,
     search: Annotated[str | None, typer.Option("--search", help="Words in subject or body.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
@@ -35,6 +58,7 @@ def list_tickets(
         wanted = TicketFilter(
             status=tuple(status) if status else None,
             category=tuple(category) if category else None,
+            severity=tuple(severity) if severity else None,
             team=team,
             q=search,
         )

@@ -38,6 +38,9 @@ class Played:
 
     line: Mapping[str, Any]
     ticket_id: str | None = None
+    number: int | None = None
+    category: str | None = None
+    severity: str | None = None
     accepted: float | None = None
     rested: float | None = None
     outcome: str | None = None
@@ -174,6 +177,7 @@ class Stage:
 
     def _judge(self, one: Played, ticket: Mapping[str, Any]) -> None:
         one.verdict = ticket["resolution"].get("verdict")
+        one.number, one.category, one.severity = (ticket[name] for name in ("number", "category", "severity"))
         one.has_triage = bool(ticket["triage"].get("model_version"))
         one.outcome = outcome_of(ticket) if is_resting(ticket) else None
         at = [datetime.fromisoformat(ticket[name]) for name in ("created_at", "updated_at")]
@@ -229,7 +233,7 @@ def outcome_of(ticket: Mapping[str, Any]) -> str:
 
 
 def summarize(played: Sequence[Played], *, seconds: float) -> dict[str, Any]:
-    """The report: counts, rates with 95 % Wilson intervals, latencies in milliseconds."""
+    """The report: counts, rates with 95 % Wilson intervals, latencies in milliseconds, and what became of each ticket."""
     counts = {
         "tickets": len(played),
         "handled": sum(one.is_handled for one in played),
@@ -252,7 +256,28 @@ def summarize(played: Sequence[Played], *, seconds: float) -> dict[str, Any]:
         "tickets_per_second": round(len(played) / seconds, 2) if seconds else None,
         "error_examples": list(dict.fromkeys(one.error for one in played if one.error))[:5],
         "definitions": DEFINITIONS,
+        "each": [_told(one) for one in played],
     }
+
+
+def _told(one: Played) -> dict[str, Any]:
+    return {
+        "ticket_id": one.ticket_id,
+        "number": one.number,
+        "subject": one.line.get("subject"),
+        "category": one.category,
+        "severity": one.severity,
+        "outcome": one.outcome,
+        "verdict": one.verdict,
+        "is_handled": one.is_handled,
+        "accept_ms": _milliseconds(one.accepted),
+        "until_rest_ms": _milliseconds(one.rested),
+        "error": one.error,
+    }
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(1000 * seconds, 1)
 
 
 def interval(hits: int, total: int) -> dict[str, float] | None:

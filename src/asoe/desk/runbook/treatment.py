@@ -168,9 +168,13 @@ def _slot_at(step: StepRow) -> str:
 
 
 def _passages(ticket: Ticket, messages: Sequence[Message]) -> list[SlotText]:
-    said = [message for message in messages if message.role == "user"]
+    """What the client said, oldest first; what the engine asked in between tells what a bare "yes" is about."""
     opening = [SlotText("ticket.subject", ticket.subject), SlotText("ticket.body", ticket.body or ticket.text)]
-    later = [SlotText(f"message:{message.seq}", message.content) for message in said if message.content != ticket.body]
+    later = [
+        SlotText(f"message:{message.seq}", message.content, "client" if message.role == "user" else "engine")
+        for message in messages
+        if message.role in {"user", "assistant"} and message.content != ticket.body
+    ]
     return [passage for passage in (*opening, *later) if passage.text and passage.text.strip()]
 
 

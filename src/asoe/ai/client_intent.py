@@ -17,12 +17,17 @@ LONGEST_CONFIRMATION: Final = 40
 
 # patterns over words joined by single spaces, lower case, without accents and apostrophes
 _PERSON: Final = {
-    "en": r"""\b(talk|speak|chat|connect me|put me through|transfer me|escalate( this)?|get me|give me|need|want|like|rather have|prefer)
+    "en": r"""\b(talk|speak|chat|connect me|put me through|transfer me|escalate( this)?|get me|give me)
         ( \w+){0,4} (a |an |the |some |real |live |actual |human |your )*(human|person|people|agent|representative|rep|operator|manager|supervisor|someone real|somebody real|human being|colleague)\b
+        |\b(need|want|like|rather have|prefer)( \w+){0,3} (a |an |the |some |real |live |actual |human |your )*(human|person|agent|representative|rep|operator|someone real|somebody real|human being|real people)\b
+        |\b(need|want|like) (a|your|the) (manager|supervisor)\b(?! to)
         |\b(human|real person|live agent|real human|an agent|operator) (please|pls|now)\b|^(agent|human|operator|representative|person)( please)?$
         |\b(call|ring|phone) me( back)?\b|\b(can|could|may|will) (someone|somebody) (please )?(call|ring|phone|contact)
         |\b(talk|speak|chat) (to|with) (someone|somebody|one of you)\b|\bnot a (bot|robot|machine)\b|\bno (bots|more bots|robots)\b
-        |\bstop (the bot|sending me (bot|automat)\w*)|\bhand (me|this) over to\b""",
+        |\bstop (the bot|sending me (bot|automat)\w*)|\bhand (me|this) over to\b
+        |\b(pass|hand|give|forward) (this|it|that|me|my (case|ticket|request|matter|issue))( on| over)? to (a|an|one of|some|your|another) (\w+ ){0,2}(colleague|colleagues|person|people|human|humans|employee|staff|agent)\b
+        |\b(ask|have|get|let) (someone|somebody|one of you|(a|an) (\w+ )?(colleague|employee|human|person|agent|member of (your )?(staff|team)))( of yours| of flesh and blood| real)?( to)? (pick (this|it) up|take (this|it)( on| over)|handle|deal with|answer|write|reply|respond|get in touch|contact)\b
+        |\b(deal|dealing|speaking|talking) with (people|humans|a human|a person|real people)\b""",
     "de": r"""\b(mit|an) (einem|einer|einen|eine|dem|der|ihrem|eurem|jemand\w*)?( \w+){0,2} ?(menschen|mensch|person|mitarbeiter\w*|kollegen|kollegin|berater\w*|ansprechpartner\w*|jemand\w*|chef\w*|vorgesetzten)\b( \w+){0,3} ?(sprechen|reden|verbinden|verbunden|schreiben|weiterleiten|telefonieren)?
         |\b(echten?|richtigen?|lebenden?|menschlichen?) (menschen|person|mitarbeiter\w*|ansprechpartner\w*|support)\b
         |\b(rufen sie mich|ruft mich|ruf mich|bitte um ruckruf|bitte ruckruf|ruckruf bitte|mich (bitte )?(zuruck)?anrufen|mich (bitte )?(zuruck)?rufen)\b

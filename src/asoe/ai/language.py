@@ -20,7 +20,8 @@ _FUNCTION_WORDS: Final = {
     "en": """the a an is are was were be been am i my me we our you your he she it its they their them this that these
         those and or but not no can could would should will do does did have has had of in on at for from with to what
         when where why how who which if there please just any some all since after before again still let get got s t
-        re ve ll m don doesn didn isn cannot won hi hello thanks thank dear""",
+        re ve ll m don doesn didn isn cannot won hi hello thanks thank dear may by into out now very much many more need
+        want us than then here only up about""",
     "de": """der die das den dem des ein eine einen einem einer eines ist sind war waren wird werden wurde ich mein meine
         meinen mir mich wir unser unsere uns sie ihr ihre ihren ihnen er es und oder aber nicht kein keine kann konnen
         konnte mit von vom zu zum zur im am auf bei fur fuer aus nach seit uber ueber wenn wie was wo warum wann dass

@@ -75,8 +75,9 @@ def reasons_to_escalate(
     intent = triage.intent.value if triage and triage.intent.confidence >= SURE_INTENT else ticket.intent
     if ticket.severity == "critical":
         found.append("critical_severity")
-    if triage and triage.intent.value == "wants_a_person" and triage.intent.confidence >= SURE_INTENT:
-        found.append("client_asked")
+    is_person = triage is not None and triage.intent.value == "wants_a_person"
+    if triage and is_person and triage.intent.confidence >= SURE_INTENT and triage.need.value != "information":
+        found.append("client_asked")  # who asks when people answer wants to know just that
     if triage and triage.language not in policy.languages and triage.language != "und":
         found.append("unsupported_language")
     if intent in SECURITY:

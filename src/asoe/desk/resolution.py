@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import exp
 from typing import Final, TypeAlias
 
 from asoe.ai.glossary import with_english
 from asoe.desk.context import Desk, policy_of
 from asoe.desk.escalation import NEEDS_ACTION, SURE_INTENT, reasons_to_escalate
+from asoe.desk.settling import settles, share
 from asoe.domain.answer import Answer
 from asoe.domain.knowledge import Passage, question_windows
 from asoe.domain.organization import Principal
 from asoe.domain.policy import Policy
 from asoe.domain.ticket import Ticket
-from asoe.domain.triage import Estimate, Triage
+from asoe.domain.triage import Triage
 from asoe.store import knowledge
 
 MAX_ATTEMPTS: Final = 3
 NOT_A_QUESTION: Final = frozenset({"thanks_or_feedback", "not_for_us"})
 SHORTEST_REQUEST: Final = 4
-LEAST_SUPPORT: Final = 0.05
+LEAST_SUPPORT: Final = 0.002
 """Below this an article has nothing to do with the question, whatever else speaks for answering."""
-SETTLES_BIAS: Final = -3.0
-SETTLES_FIT: Final = 5.4
-SETTLES_LEANING: Final = 1.9
-SURE_VAGUE: Final = 0.6
+SURE_VAGUE: Final = 0.45
 """Share from which asking back comes before any search."""
 
 
@@ -85,13 +82,13 @@ async def choose(desk: Desk, engine: Principal, case: Case) -> Plan:
     if triage is None:
         return HandOver(("low_confidence",), not_done=("The ticket could not be judged.",))
     sure = triage.intent.confidence >= SURE_INTENT
-    if sure and triage.intent.value in NOT_A_QUESTION and case.attempts == 0:
+    if sure and triage.intent.value in NOT_A_QUESTION and _asks_nothing(triage) and case.attempts == 0:
         return NothingWanted()
 
     if _is_vague(triage, case) and not case.has_asked and not case.attempts:
         return AskBack()
     answer = await find_answer(desk, engine, case)
-    if answer is not None and settles(triage, answer) >= _threshold(desk, policy):
+    if answer is not None and settles(triage, answer, case.question) >= _threshold(desk, policy):
         return GiveAnswer(answer)
     if case.attempts:
         return HandOver(("answer_did_not_help",), tried=tuple(case.searched))
@@ -166,23 +163,12 @@ def _threshold(desk: Desk, policy: Policy) -> float:
     return desk.thresholds.answer if policy.answer_threshold is None else policy.answer_threshold
 
 
-def settles(triage: Triage, answer: Answer) -> float:
-    """The chance (0..1) that sending this answer is what a good desk would do.
-
-    A client who wants information is answered the sooner the better the article fits; one who needs an act is not. Logistic; the weights were fitted on the `dev` part of evals/data/desk_corpus.jsonl.
-    """
-    leaning = _share(triage.need, "information") - _share(triage.need, "action")
-    total = SETTLES_BIAS + SETTLES_FIT * answer.fit + SETTLES_LEANING * leaning
-    return 1 / (1 + exp(-total))
-
-
-def _share(estimate: Estimate, value: str) -> float:
-    if estimate.value == value:
-        return estimate.confidence
-    return next((share for other, share in estimate.alternatives if other == value), 0.0)
+def _asks_nothing(triage: Triage) -> bool:
+    """Ending a ticket needs two witnesses: what it is about, and that nothing is needed."""
+    return triage.need.value in {"none", "unknown"}
 
 
 def _is_vague(triage: Triage, case: Case) -> bool:
-    if _share(triage.need, "vague") >= SURE_VAGUE:
+    if share(triage.need, "vague") >= SURE_VAGUE:
         return True
     return len(case.question.split()) < SHORTEST_REQUEST and triage.category.confidence < SURE_INTENT

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -13,9 +14,11 @@ from playwright.async_api import ConsoleMessage, Dialog, Page
 from asoe.app import App
 from asoe.desk import intake, journey, sign_in
 from asoe.desk.intake import NewContact, NewTicket
+from asoe.desk.runbook import shelf
+from asoe.desk.runbook.template import runbook_text
 from asoe.domain.organization import Principal
 from asoe.domain.ticket import Ticket
-from asoe.store import tickets
+from asoe.store import approvals, tickets
 
 if TYPE_CHECKING:
     from tests.cast import Org
@@ -49,6 +52,32 @@ class House:
         for _ in range(3):
             await journey.carry_on(self.app.desk, org.org_id, opened.id)
         return await self.read(org, opened.id)
+
+    async def runbook(self, org: Org, *, subject: str = "A run") -> dict[str, str]:
+        """A published runbook of this organization, a run of it for a ticket, and an approval that the run waits for."""
+        desk, name = self.app.desk, f"unlock-{next(_number)}"
+        row, _ = await shelf.save(desk, org.owner, runbook_text(name))
+        await shelf.publish(desk, org.owner, row.name)
+        ticket = await self.ticket(org, subject=subject)
+        run_id = await journey.begin_run(desk, org.owner, ticket.id, row.name)
+        async with desk.database.org_transaction(org.engine) as connection:
+            approval_id = await approvals.request(
+                connection,
+                org.org_id,
+                run_id=run_id,
+                ticket_id=ticket.id,
+                path="steps/unlock/act/0",
+                connector="estate",
+                action="unlock",
+                risk="reversible",
+                arguments={"id": "a-1", "note": "<b>bold</b>"},
+                digest="d",
+                card={"evidence": {"account": {"status": "locked"}}, "undo": "estate.lock"},
+                people=1,
+                role="agent",
+                expires_after=timedelta(hours=1),
+            )
+        return {"name": row.name, "run_id": str(run_id), "approval_id": str(approval_id)}
 
     async def read(self, org: Org, ticket_id: UUID) -> Ticket:
         async with self.app.desk.database.org_reading(org.engine) as connection:

@@ -36,6 +36,9 @@ async def fill(house: House, path: str) -> str:
         )
         found = await knowledge.save_article(desk, owner, text, publish_now=True)
         path = path.replace("{article_id}", str(found.id))
+    if any(part in path for part in ("{name}", "{run_id}", "{approval_id}")):
+        for part, value in (await house.runbook(house.acme, subject="Run seen by axe")).items():
+            path = path.replace(f"{{{part}}}", value)
     if "{token}" in path:
         made = await people.invite(desk, owner, email="axe@acme.example", role="agent")
         path = path.replace("{token}", made.token)

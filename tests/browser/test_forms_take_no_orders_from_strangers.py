@@ -46,6 +46,12 @@ BODY = {
     "into": "1",
     "next": "/",
     "back": "/queue",
+    "vote": "approve",
+    "reason": "taken",
+    "level": "auto",
+    "days": "5",
+    "source": "runbook: taken",
+    "is_right": "yes",
 }
 
 
@@ -83,6 +89,7 @@ async def things(house: House) -> dict[str, str]:
         "key_id": str(key.key.id),
         "invitation_id": str(invitation.invitation.id),
         "user_id": str(house.globex.agent.user_id),
+        **await house.runbook(house.globex),
         "token": "asoe_invite_" + "x" * 43,
     }
 

@@ -95,6 +95,18 @@ async def test_two_agents_on_one_ticket_see_what_the_other_does(house: House, vi
     await expect(ben.locator("#assignee")).to_have_value(str(house.acme.owner.user_id))
 
 
+async def test_a_refusal_is_told_in_words_and_loses_nothing(house: House, visitor: Visitor, watch: Watch) -> None:
+    watch.expected = ("status of 422",)
+    opened = await house.ticket(house.acme, subject="To be refused")
+    page = await visitor(house.acme.agent, f"/tickets/{opened.id}")
+    await page.get_by_label("Your words").fill("   ")
+    await page.get_by_role("button", name="Send", exact=True).click()
+    await expect(page.locator("#toasts")).to_contain_text("content: is empty")
+    await expect(page.get_by_label("Your words")).to_have_value("   ")
+    await ticket.move_ticket(house.app.desk, house.acme.owner, opened.id, "resolved")
+    await expect(page.locator(".ticket-head .chip").nth(1)).to_have_text("Resolved")
+
+
 async def test_another_organizations_ticket_is_not_found(house: House, visitor: Visitor, watch: Watch) -> None:
     watch.expected = ("404",)
     theirs = await house.ticket(house.globex, subject="A secret of Globex")

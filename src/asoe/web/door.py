@@ -198,17 +198,17 @@ async def _admit(visit: Visit, page: Page) -> None:
         visit.token = cookies.read_visit(request, secure=secure)
         if not visit.token:
             visit.token, visit.is_new = cookies.new_visit(), True
+    if page.method == "POST" and not cookies.is_same_origin(request, site.gate.settings.public_url):
+        raise Denied("This form was not sent from our own pages.", code="foreign_origin")
+    if page.roles != ANYBODY and visit.sign_in is None:
+        raise Denied("Sign in first.", code="not_signed_in", unproven=True)
     if page.method == "POST":
-        if not cookies.is_same_origin(request, site.gate.settings.public_url):
-            raise Denied("This form was not sent from our own pages.", code="foreign_origin")
         visit.form = await request.form(max_files=page.max_files, max_fields=MAX_FIELDS, max_part_size=256 * 1024)
         given = request.headers.get("x-csrf-token") or str(visit.form.get("_csrf", ""))
         if not cookies.is_csrf_token(given, visit.token):
             raise Denied("This page is out of date. Go back, reload it, and try again.", code="bad_csrf_token")
-    if page.roles == ANYBODY:
+    if visit.sign_in is None or page.roles == ANYBODY:
         return
-    if visit.sign_in is None:
-        raise Denied("Sign in first.", code="not_signed_in", unproven=True)
     allowance = site.gate.callers.hit(visit.sign_in.user_id)
     if allowance.is_spent:
         raise Unavailable(
@@ -250,13 +250,15 @@ def _to_door(visit: Visit, error: Denied) -> Response:
     wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     following = f"?next={quote(wanted)}" if request.method == "GET" and wanted != "/" else ""
     door = "/organizations" if error.code == "no_organization_chosen" else "/sign-in"
-    if request.headers.get("accept", "").startswith("text/event-stream") or "text/event-stream" in request.headers.get(
-        "accept", ""
-    ):
+    if _is_stream(request):
         return Response(status_code=401)
     if visit.is_htmx:
         return Response(status_code=401, headers={"HX-Redirect": door})
     return RedirectResponse(door + following, 303)
+
+
+def _is_stream(request: Request) -> bool:
+    return request.url.path.startswith("/live")
 
 
 def safe_next(wanted: str) -> str:

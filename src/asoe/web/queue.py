@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -15,7 +16,7 @@ from asoe.desk.context import policy_of
 from asoe.domain.errors import AsoeError, Invalid, Missing
 from asoe.domain.ticket import CHANNELS, SEVERITY_RANK, STATUSES, WAITING_FOR, Ticket
 from asoe.domain.triage import CATEGORIES
-from asoe.store import directory
+from asoe.store import directory, tickets
 from asoe.store.tickets import TicketFilter
 from asoe.web.door import Pages, Visit, safe_next
 from asoe.web.words import LANGUAGES
@@ -106,12 +107,10 @@ async def show_rows(visit: Visit) -> Response:
         except ValueError:
             raise Invalid("ids: these are no ids of tickets.", code="invalid_request") from None
     found = []
-    for ticket_id in ids:
-        try:
-            found.append(await desk_ticket.read_ticket(visit.desk, visit.principal, ticket_id))
-        except Missing:
-            continue
     async with visit.desk.database.org_reading(visit.principal) as connection:
+        for ticket_id in ids:
+            with contextlib.suppress(Missing):  # deleted meanwhile
+                found.append(await tickets.find(connection, visit.principal.org_id, ticket_id))
         rows = await _rows(connection, visit, found)
     return visit.page("queue_rows.html", rows=rows)
 
@@ -254,10 +253,10 @@ def _filter(visit: Visit, view: str, chosen: dict[str, str]) -> TicketFilter:
     return replace(wanted, **given)
 
 
-async def _rows(connection: Any, visit: Visit, tickets: Sequence[Ticket]) -> list[Row]:
+async def _rows(connection: Any, visit: Visit, found: Sequence[Ticket]) -> list[Row]:
     org_id = visit.principal.org_id
-    contacts = await directory.contacts(connection, org_id, (ticket.contact_id for ticket in tickets))
-    accounts = [account for ticket in tickets for account in (ticket.assignee, ticket.user_id)]
+    contacts = await directory.contacts(connection, org_id, (ticket.contact_id for ticket in found))
+    accounts = [account for ticket in found for account in (ticket.assignee, ticket.user_id)]
     names = await directory.names(connection, org_id, accounts)
     return [
         Row(
@@ -265,7 +264,7 @@ async def _rows(connection: Any, visit: Visit, tickets: Sequence[Ticket]) -> lis
             contacts.get(ticket.contact_id, "") if ticket.contact_id else names.get(ticket.user_id, ""),  # type: ignore[arg-type]
             names.get(ticket.assignee, "") if ticket.assignee else "",
         )
-        for ticket in tickets
+        for ticket in found
     ]
 
 

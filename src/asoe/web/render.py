@@ -36,7 +36,7 @@ _MARKDOWN: Final = MarkdownIt("commonmark", {"html": False, "linkify": False}).e
 class Renderer:
     """One per process; templates are compiled once."""
 
-    def __init__(self, assets: Assets, navigation: list[tuple[str, str, str]]) -> None:
+    def __init__(self, assets: Assets, navigation: list[tuple[str, str, str, str]]) -> None:
         self._environment = Environment(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,

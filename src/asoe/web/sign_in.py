@@ -138,5 +138,4 @@ def _signed_in(visit: Visit, token: str, path: str) -> Response:
 def _signed_out(visit: Visit) -> Response:
     response = RedirectResponse("/sign-in", 303)
     cookies.drop_sign_in(response, secure=visit.site.is_secure(visit.request))
-    response.headers["Clear-Site-Data"] = '"cache"'
     return response

@@ -16,21 +16,23 @@ from starlette.routing import Route
 from asoe.api.http import create_app
 from asoe.api.throttle import Throttle
 from asoe.app import App
-from asoe.web import audit, knowledge, live, overview, profile, queue, settings, sign_in, ticket
+from asoe.web import approvals, audit, knowledge, live, overview, profile, queue, runbooks, settings, sign_in, ticket
 from asoe.web.assets import load_assets
 from asoe.web.door import ANYBODY, Page, Site, Visit, endpoint
 from asoe.web.render import Renderer
 
 NAVIGATION: Final = [
-    ("Overview", "/", "overview"),
-    ("Queue", "/queue", "queue"),
-    ("Knowledge", "/knowledge", "knowledge"),
-    ("Settings", "/settings", "settings"),
-    ("Audit", "/audit", "audit"),
+    ("Overview", "/", "overview", "o"),
+    ("Queue", "/queue", "queue", "q"),
+    ("Approvals", "/approvals", "approve", "p"),
+    ("Runbooks", "/runbooks", "runbook", "r"),
+    ("Knowledge", "/knowledge", "knowledge", "k"),
+    ("Settings", "/settings", "settings", "s"),
+    ("Audit", "/audit", "audit", "a"),
 ]
-"""Label, path and icon, in order; the key "g" and the label's first letter go there."""
+"""Label, path, icon and key, in order; "g" and then the key go there."""
 
-PAGES: Final = (overview, queue, ticket, knowledge, settings, audit, profile, sign_in, live)
+PAGES: Final = (overview, queue, ticket, approvals, runbooks, knowledge, settings, audit, profile, sign_in, live)
 SIGN_INS_PER_ADDRESS: Final = "30/15minutes"
 SIGN_INS_PER_ACCOUNT: Final = "10/15minutes"
 

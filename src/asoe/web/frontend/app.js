@@ -38,14 +38,17 @@ function toast(text) {
   fade(item);
 }
 
+const timers = new WeakMap();
 function fade(item) {
-  let timer;
-  const start = () => { timer = setTimeout(() => item.remove(), 9000); };
-  const stop = () => clearTimeout(timer);
-  for (const name of ["pointerenter", "focusin"]) item.addEventListener(name, stop);
-  for (const name of ["pointerleave", "focusout"]) item.addEventListener(name, start);
+  const stop = () => clearTimeout(timers.get(item));
+  const start = () => { stop(); timers.set(item, setTimeout(() => item.remove(), 9000)); };
+  if (!timers.has(item)) {
+    for (const name of ["pointerenter", "focusin"]) item.addEventListener(name, stop);
+    for (const name of ["pointerleave", "focusout"]) item.addEventListener(name, start);
+  }
   start();
 }
+document.addEventListener("htmx:after:swap", (event) => { if (event.detail.ctx?.selectOOB) for (const item of $$("[data-toast]")) fade(item); });
 
 document.addEventListener("toast", (event) => toast(event.detail.text ?? event.detail.toast?.text ?? ""));
 document.addEventListener("htmx:error", (event) => {

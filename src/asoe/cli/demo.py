@@ -100,7 +100,7 @@ async def _demo(
             made = await seed(app.desk, app.owner_url, progress=advance)
             await wait_until_indexed(app.desk, made.owner, progress=advance, stop=stop)
         if ready is not None:
-            ready_file(ready, json.dumps({"url": url, "org_id": str(made.org_id), "keys": made.keys}, indent=2))
+            ready_file(ready, _reachable(url, made))
         _introduce(url, made, is_staying=not once)
         if serve_only:
             await _until_end(stop, family)
@@ -166,6 +166,11 @@ def _write(report: dict[str, Any], file: Path | None) -> None:
         file.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def _reachable(url: str, made: Any) -> str:
+    person = {"email": made.email, "password": made.password}
+    return json.dumps({"url": url, "org_id": str(made.org_id), "keys": made.keys, "sign_in": person}, indent=2)
+
+
 def _introduce(url: str, made: Any, *, is_staying: bool) -> None:
     """Who this is and, where it goes on serving, how to reach it."""
     company = f"{made.name}: an invented company with {made.articles} articles in four languages."
@@ -181,7 +186,8 @@ def _introduce(url: str, made: Any, *, is_staying: bool) -> None:
     lines = [
         company,
         "",
-        f"Address      {url}",
+        f"Dashboard    {url}",
+        f"sign in      {made.email}   {made.password}",
         *(f"{role:<6} key   {made.keys[role]}" for role in ("agent", "admin", "client")),
         "",
         "Open a ticket as a client:",

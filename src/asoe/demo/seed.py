@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +13,11 @@ from uuid import UUID
 
 import yaml
 
-from asoe.desk import knowledge, people
+from asoe.desk import knowledge, people, sign_in
 from asoe.desk.context import Desk
 from asoe.domain.errors import Conflict, Missing, Unavailable
 from asoe.domain.organization import Principal
-from asoe.store import organizations
+from asoe.store import organizations, sign_ins
 
 FOLDER: Final = Path(__file__).parent
 ARTICLES: Final = FOLDER / "articles"
@@ -29,7 +30,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """The seeded organization and a key of each role; only this object ever holds the keys."""
+    """The seeded organization, a key of each role and its owner's password; only this object ever holds them."""
 
     org_id: UUID
     name: str
@@ -37,6 +38,8 @@ class Demo:
     owner: Principal
     articles: int
     keys: dict[str, str] = field(repr=False)
+    password: str = field(repr=False)
+    email: str = _OWNER[0]
 
 
 async def seed(desk: Desk, owner_url: str, *, progress: Progress | None = None) -> Demo:
@@ -56,12 +59,14 @@ async def seed(desk: Desk, owner_url: str, *, progress: Progress | None = None) 
     for old in await people.list_keys(desk, owner, with_revoked=False):
         if old.name.startswith(_KEY_NAME):
             await people.revoke_key(desk, owner, old.id)
+    password = secrets.token_urlsafe(9)
+    await sign_ins.set_password(owner_url, _OWNER[0], await sign_in.hash_password(password))
     keys = {role: (await people.create_key(desk, owner, name=f"{_KEY_NAME} {role}", role=role)).token for role in KEYS}
     report = await knowledge.import_folder(
         desk, owner, ARTICLES, (lambda done, total: progress("articles", done, total)) if progress else None
     )
     articles = len(report.created) + len(report.updated) + len(report.unchanged)
-    return Demo(made.org_id, told["name"], told["slug"], owner, articles, keys)
+    return Demo(made.org_id, told["name"], told["slug"], owner, articles, keys, password)
 
 
 async def wait_until_indexed(

@@ -46,6 +46,7 @@ _UNITS: Final[dict[str, dict[str, Decimal]]] = {
         "GBP": {"1": "gbp £ pound pounds quid"},
     }.items()
 }
+_MORE: Final = ("more", "extra", "additional")
 _DIGITS: Final = r"\d{1,3}(?:[,' ]\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?"
 
 
@@ -89,9 +90,9 @@ def quantities(text: str, unit: str) -> list[Quantity]:
 
 
 def units_of(unit: str) -> dict[str, Decimal]:
-    """How a unit is written, in lower case, and how many of it each spelling is."""
-    plain = unit.casefold()
-    return _UNITS.get(unit.upper()) or {plain: Decimal(1), f"{plain}s": Decimal(1)}
+    """How a unit is written, in lower case, and how many of it each spelling is; of things that are counted, "3 more" is 3."""
+    plain = unit.casefold().removesuffix("s")
+    return _UNITS.get(unit.upper()) or dict.fromkeys((plain, f"{plain}s", *_MORE), Decimal(1))
 
 
 @lru_cache(maxsize=64)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 import httpx
 
@@ -76,6 +77,7 @@ UNDO: Final = {
 class Lent:
     """A runbook that acts alone on somebody's word, and how far it is from acting on evidence."""
 
+    runbook_id: UUID
     name: str
     seen: int
     needed: int
@@ -108,7 +110,7 @@ async def publish_runbooks(desk: Desk, owner: Principal, *, reason: str) -> list
         standing = await autonomy.lend(desk, owner, row.name, reason=reason, until=until)
         async with desk.database.org_reading(owner) as connection:
             limits = await autonomy.limits_of(connection, owner.org_id)
-        lent.append(Lent(row.name, standing.evidence.cases, cases_needed(limits["reversible"])))
+        lent.append(Lent(row.id, row.name, standing.evidence.cases, cases_needed(limits["reversible"])))
     return lent
 
 

@@ -37,6 +37,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     lazily("http", "any system with a REST API"),
     lazily("mcp", "tools of an MCP server"),
     lazily("stripe", "Stripe: charges, refunds, subscriptions, invoices"),
+    lazily("prefect", "Prefect 3: stuck flow runs, reset, cancel, resume"),
 )
 """The kinds of connectors there are; one more is one more entry here."""
 

@@ -239,11 +239,18 @@ async def _think(desk: Desk, engine: Principal, standing: Standing, trail: Trail
 
 
 async def _resolve(
-    desk: Desk, engine: Principal, standing: Standing, trail: Trail, *, after_a_miss: bool = False
+    desk: Desk,
+    engine: Principal,
+    standing: Standing,
+    trail: Trail,
+    *,
+    after_a_miss: bool = False,
+    looked: HandOver | None = None,
 ) -> Step:
+    """`looked`: what a runbook found that could not say who the client is; no other one is tried then."""
     standing, judged, changed = await _judge(desk, engine, standing, trail)
     ticket = standing.ticket
-    found = await _find_treatment(desk, engine, standing, judged, trail)
+    found = None if looked else await _find_treatment(desk, engine, standing, judged, trail)
     if found is not None and found.is_live and ticket.severity != "critical":
         step = outcome.treated(standing.journey, ticket)
         return replace(step, triage=changed, treatment=found).seen(standing.positions)
@@ -274,6 +281,10 @@ async def _resolve(
     elif isinstance(plan, resolution.NothingWanted):
         step = outcome.noted(desk.clock(), standing.journey, ticket, policy=standing.policy)
     else:
+        if looked is not None:
+            plan = HandOver(
+                (*plan.reasons, *looked.reasons), tried=(*plan.tried, *looked.tried), not_done=looked.not_done
+            )
         step = _hand_over(standing, plan, trail)
     return replace(step, triage=changed, treatment=found).seen(standing.positions)
 
@@ -405,6 +416,13 @@ async def _after_run(
             return _fixed(desk, standing)
         step = await _resolve(desk, engine, standing, trail)
         return step if step.dossier is None else _hand_over(standing, _given_up(standing, report), trail)
+    if (
+        run.reason == "not_found"
+        and not wants_person
+        and not report.effects
+        and not standing.journey.data.get("mended")
+    ):
+        return await _resolve(desk, engine, standing, trail, looked=_given_up(standing, report))
     reasons = ("client_asked",) if wants_person else (run.reason or "stage_failed",)
     return _hand_over(standing, replace(_given_up(standing, report), reasons=reasons), trail)
 

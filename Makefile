@@ -47,8 +47,13 @@ $(STAMPS)/web: $(STAMPS)/package src/asoe/web/build.py $(wildcard src/asoe/web/f
 	$(BIN)/python -m asoe.web.build
 	touch $@
 
+# the server that the tests of the prefect connector talk to, in an environment of its own
+$(STAMPS)/prefect: $(STAMPS)/package requirements/prefect.txt scripts/prefect-server
+	bash scripts/prefect-server install
+	touch $@
+
 .PHONY: system
-system: setup
+system: setup $(STAMPS)/prefect
 	bash scripts/system-packages
 
 .PHONY: demo

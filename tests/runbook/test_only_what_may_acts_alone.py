@@ -250,7 +250,7 @@ async def test_another_organization_sees_and_changes_nothing(desk, acme, globex)
     run = await make_run(desk.database, acme, runbook_id)
     with pytest.raises(Missing):
         await autonomy.set_level(desk, globex.owner, str(runbook_id), "auto")
-    with pytest.raises(Conflict):
+    with pytest.raises(Missing):
         await autonomy.judge(desk, globex.agent, run.id, is_right=True)
     async with desk.database.org_transaction(globex.engine) as connection:
         assert await approvals.list_approvals(connection, acme.org_id, status=None) == []

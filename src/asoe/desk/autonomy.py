@@ -28,7 +28,7 @@ from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid
 from asoe.domain.organization import ROLE_RANK, Principal
 from asoe.domain.policy import read_policy
 from asoe.domain.runbook import ApprovalRule, Perform
-from asoe.store import autonomy, facts, runbooks
+from asoe.store import autonomy, facts, runbooks, runs
 from asoe.store.autonomy import ToAudit
 from asoe.store.db import Connection
 
@@ -217,6 +217,7 @@ async def judge(
     if source not in {"person", "audit"}:
         raise Invalid("source: must be person or audit.", code="unknown_source")
     async with desk.database.org_transaction(principal) as connection:
+        await runs.find(connection, principal.org_id, run_id)
         if not await autonomy.judge(
             connection,
             principal.org_id,
@@ -226,9 +227,7 @@ async def judge(
             by=principal.user_id,
             note=note[:2000],
         ):
-            raise Conflict(
-                f"Run {run_id} has a judgement of this kind already, or is not yours to see.", code="already_judged"
-            )
+            raise Conflict(f"Run {run_id} has a judgement of this kind already.", code="already_judged")
         await facts.record(connection, principal, "run.judged", run_id=run_id, is_right=is_right, source=source)
 
 

@@ -1,0 +1,196 @@
+"""Runbooks: what they say, how far each may act by itself and why, their runs, and the emergency stop."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from asoe.desk import autonomy
+from asoe.desk.runbook import execution, record, shelf
+from asoe.domain.autonomy import LEVELS, cases_needed
+from asoe.domain.errors import Invalid
+from asoe.store import directory, overview
+from asoe.web.door import ADMINS, Pages, Visit
+
+pages = Pages()
+_ONE: Final = "/runbooks/{name}"
+LADDER: Final = {
+    "off": "Does nothing.",
+    "shadow": "Checks only, and notes what it would have done.",
+    "suggest": "Checks, and tells the team what it would do.",
+    "approve": "Asks a person before every act.",
+    "auto": "Acts alone as far as its certificate, or lent trust, allows.",
+}
+
+
+@pages.get("/runbooks")
+async def show_all(visit: Visit) -> Response:
+    found = await shelf.list_runbooks(visit.desk, visit.principal, with_retired=True)
+    words = {}
+    for row in found:
+        _, standing, limits = await autonomy.read_standing(visit.desk, visit.principal, str(row.id))
+        words[row.id] = autonomy.describe(standing, limits, visit.desk.clock())
+    runs = await record.list_runs(visit.desk, visit.principal, limit=20)
+    names = {row.id: row.name for row in found}
+    async with visit.desk.database.org_reading(visit.principal) as connection:
+        tickets = await overview.ticket_names(
+            connection, visit.principal.org_id, (run.ticket_id for run in runs if run.ticket_id)
+        )
+    stopped = await autonomy.stop_reason(visit.desk, visit.principal)
+    return visit.page(
+        "runbooks.html", found=found, in_words=words, runs=runs, names=names, tickets=tickets, stopped=stopped
+    )
+
+
+@pages.post("/runbooks/stop")
+async def stop(visit: Visit) -> Response:
+    """The emergency stop: no further act, at once."""
+    reason = visit.text("reason", most=2000).strip()
+    if not reason:
+        raise Invalid("reason: say why; everyone who looks reads it.", code="invalid_request")
+    await autonomy.stop_acts(visit.desk, visit.principal, reason)
+    return visit.back("/runbooks", "All acts are stopped.")
+
+
+@pages.post("/runbooks/release", roles=ADMINS)
+async def release(visit: Visit) -> Response:
+    await autonomy.release_acts(visit.desk, visit.principal)
+    return visit.back("/runbooks", "Acts are allowed again.")
+
+
+@pages.get("/runbooks/new", roles=ADMINS)
+async def write_new(visit: Visit) -> Response:
+    from asoe.desk.runbook.template import runbook_text
+
+    return visit.page("runbook_edit.html", source=runbook_text("my-runbook"), problem=None)
+
+
+@pages.post("/runbooks/new", roles=ADMINS)
+async def save_new(visit: Visit) -> Response:
+    """Check and store; what is wrong is shown with its lines, and nothing that was written is lost."""
+    source = visit.text("source", most=256 * 1024)
+    try:
+        row, version = await shelf.save(visit.desk, visit.principal, source)
+    except Invalid as problem:
+        return visit.page("runbook_edit.html", 422, source=source, problem=problem)
+    return visit.back(f"/runbooks/{row.name}", f"Version {version.version} is stored. Publish it to put it into use.")
+
+
+@pages.get(_ONE)
+async def show(visit: Visit) -> Response:
+    name = visit.request.path_params["name"]
+    row, text = await shelf.read_version(visit.desk, visit.principal, name, visit.number("version", 0) or None)
+    versions = await shelf.list_versions(visit.desk, visit.principal, name)
+    _, standing, limits = await autonomy.read_standing(visit.desk, visit.principal, name)
+    runs = await record.list_runs(visit.desk, visit.principal, runbook=row.name, limit=20)
+    async with visit.desk.database.org_reading(visit.principal) as connection:
+        names = await directory.names(connection, visit.principal.org_id, (each.created_by for each in versions))
+        tickets = await overview.ticket_names(
+            connection, visit.principal.org_id, (run.ticket_id for run in runs if run.ticket_id)
+        )
+    now = visit.desk.clock()
+    return visit.page(
+        "runbook.html",
+        row=row,
+        text=text,
+        versions=versions,
+        standing=standing,
+        in_words=autonomy.describe(standing, limits, now),
+        loan=standing.lent(now),
+        needed={risk: cases_needed(limit) for risk, limit in limits.items()},
+        limits=limits,
+        ladder=LADDER,
+        levels=LEVELS,
+        runs=runs,
+        names=names,
+        tickets=tickets,
+    )
+
+
+@pages.get(_ONE + "/edit", roles=ADMINS)
+async def edit(visit: Visit) -> Response:
+    _, text = await shelf.read_version(visit.desk, visit.principal, visit.request.path_params["name"])
+    return visit.page("runbook_edit.html", source=text.source, problem=None)
+
+
+@pages.post(_ONE + "/publish", roles=ADMINS)
+async def publish(visit: Visit) -> Response:
+    version = visit.number("version", 0) or None
+    row = await shelf.publish(visit.desk, visit.principal, visit.request.path_params["name"], version)
+    return visit.back(f"/runbooks/{row.name}", f"Version {row.published_version} is in use.")
+
+
+@pages.post(_ONE + "/retire", roles=ADMINS)
+async def retire(visit: Visit) -> Response:
+    row = await shelf.read_version(visit.desk, visit.principal, visit.request.path_params["name"])
+    before = row[0].published_version
+    retired = await shelf.retire(visit.desk, visit.principal, row[0].name)
+    path = f"/runbooks/{retired.name}"
+    undo: dict[str, Any] | None = {"path": f"{path}/publish", "fields": [["version", before]]} if before else None
+    return visit.back(path, "Out of use. Runs under way end with their version.", undo=undo)
+
+
+@pages.post(_ONE + "/level", roles=ADMINS)
+async def set_level(visit: Visit) -> Response:
+    name = visit.request.path_params["name"]
+    _, before, _ = await autonomy.read_standing(visit.desk, visit.principal, name)
+    standing = await autonomy.set_level(visit.desk, visit.principal, name, visit.text("level", most=20))
+    undo = {"path": f"/runbooks/{name}/level", "fields": [["level", before.level]]}
+    return visit.back(f"/runbooks/{name}", LADDER[standing.level], undo=undo)
+
+
+@pages.post(_ONE + "/lend", roles=ADMINS)
+async def lend(visit: Visit) -> Response:
+    """Owners only, which the desk sees to: trust without a certificate, for a reason and a time."""
+    name = visit.request.path_params["name"]
+    caps = {cap: given for cap in ("acts_per_day", "total_per_day") if (given := visit.text(cap, most=30).strip())}
+    until = visit.desk.clock() + timedelta(days=visit.number("days", 30, low=1, high=90))
+    await autonomy.lend(
+        visit.desk, visit.principal, name, reason=visit.text("reason", most=2000), until=until, caps=caps
+    )
+    return visit.back(f"/runbooks/{name}", f"Trust is lent until {until:%Y-%m-%d}.")
+
+
+@pages.post(_ONE + "/end-loan", roles=ADMINS)
+async def end_loan(visit: Visit) -> Response:
+    name = visit.request.path_params["name"]
+    await autonomy.end_loan(visit.desk, visit.principal, name)
+    return visit.back(f"/runbooks/{name}", "The loan has ended; the certificate alone decides.")
+
+
+# --- runs ---
+
+
+@pages.get("/runs/{run_id}")
+async def show_run(visit: Visit) -> Response:
+    found = await record.read_run(visit.desk, visit.principal, visit.id("run_id", "run"))
+    async with visit.desk.database.org_reading(visit.principal) as connection:
+        tickets = await overview.ticket_names(
+            connection, visit.principal.org_id, [found.run.ticket_id] if found.run.ticket_id else []
+        )
+    rows = sorted(
+        [
+            *(("step", step.seq, step) for step in found.steps),
+            *(("act", action.seq, action) for action in found.actions),
+        ],
+        key=lambda row: row[1],
+    )
+    return visit.page("run.html", found=found, run=found.run, rows=rows, tickets=tickets)
+
+
+@pages.post("/runs/{run_id}/cancel")
+async def cancel(visit: Visit) -> Response:
+    run_id = visit.id("run_id", "run")
+    await execution.cancel(visit.desk, visit.principal, run_id)
+    return visit.back(f"/runs/{run_id}", "It stops before its next act.")
+
+
+@pages.post("/runs/{run_id}/judge")
+async def judge(visit: Visit) -> Response:
+    """A person's word on whether the run did right: certificates rest on it."""
+    run_id = visit.id("run_id", "run")
+    is_right = visit.text("is_right", most=5) == "yes"
+    await autonomy.judge(visit.desk, visit.principal, run_id, is_right=is_right, note=visit.text("note", most=2000))
+    return visit.back(f"/runs/{run_id}", "Noted. The certificate counts it.")

@@ -28,6 +28,7 @@ from asoe.store.sign_ins import SignIn
 from asoe.web import cookies
 from asoe.web.assets import Assets
 from asoe.web.flash import Flash
+from asoe.web.keep import Keep
 from asoe.web.render import Renderer
 
 __all__ = ["ADMINS", "ANYBODY", "MEMBERS", "SIGNED_IN", "STAFF", "Page", "Pages", "Site", "Visit"]
@@ -82,6 +83,7 @@ class Site:
     renderer: Renderer
     addresses: Throttle
     accounts: Throttle
+    keep: Keep = field(default_factory=Keep)
 
     @property
     def desk(self) -> Desk:

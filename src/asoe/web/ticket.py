@@ -19,7 +19,19 @@ from asoe.domain.errors import Invalid, Missing
 from asoe.domain.session import Session
 from asoe.domain.ticket import MOVES, Ticket
 from asoe.domain.triage import CATEGORIES, CATEGORY_INTENTS, SEVERITIES
-from asoe.store import attachments, contacts, directory, escalations, facts, orchestrator, sessions, tickets
+from asoe.store import (
+    approvals,
+    attachments,
+    contacts,
+    directory,
+    escalations,
+    facts,
+    orchestrator,
+    runbooks,
+    sessions,
+    tickets,
+)
+from asoe.store import runs as runbook_runs
 from asoe.store.tickets import TicketFilter
 from asoe.web.door import Pages, Visit
 from asoe.web.queue import close, undo_of
@@ -40,6 +52,9 @@ async def show(visit: Visit) -> Response:
         history = await facts.timeline(connection, org_id, ticket_id, limit=300)
         escalation = await escalations.newest(connection, org_id, ticket_id)
         runs = await orchestrator.runs_of_ticket(connection, org_id, ticket_id, limit=20)
+        book_runs = await runbook_runs.list_runs(connection, org_id, ticket_id=ticket_id, limit=5)
+        books = {row.id: row.name for row in await runbooks.list_runbooks(connection, org_id)} if book_runs else {}
+        waiting = await approvals.list_approvals(connection, org_id, ticket_id=ticket_id) if book_runs else []
         files = await attachments.of_ticket(connection, org_id, ticket_id)
         earlier = await tickets.earlier_of_requester(connection, ticket)
         links = await tickets.links(connection, org_id, ticket_id)
@@ -65,6 +80,9 @@ async def show(visit: Visit) -> Response:
         history=list(reversed(history)),
         escalation=escalation,
         runs=[_readable(run) for run in runs],
+        book_runs=book_runs,
+        books=books,
+        waiting=waiting,
         files=files,
         earlier=earlier,
         links=links,

@@ -1,0 +1,76 @@
+"""What people do about runbooks: agree to an act, refuse one, look at a run, lend trust, stop everything."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+from browser_cast import House, Visitor, Watch
+from playwright.async_api import expect
+
+from asoe.desk import approval, autonomy
+
+
+async def test_an_act_is_approved_from_its_ticket(house: House, visitor: Visitor) -> None:
+    made = await house.runbook(house.acme, subject="Locked out")
+    found = await approval.read_approval(house.app.desk, house.acme.agent, made["approval_id"])
+    page = await visitor(house.acme.agent, f"/tickets/{found.ticket_id}")
+    await page.get_by_role("link", name="waits for your word").click()
+    await expect(page.get_by_role("heading", name="May this be done?")).to_be_visible()
+    card = page.locator("article.card")
+    await expect(card).to_contain_text("<b>bold</b>")
+    await expect(card).to_contain_text("estate.lock")
+    await page.get_by_label("Reason").fill("It is Ana, I know her")
+    await page.get_by_role("button", name="Approve").click()
+    await expect(page.get_by_text("Agreed: the run goes on.")).to_be_visible()
+    after = await approval.read_approval(house.app.desk, house.acme.agent, made["approval_id"])
+    assert after.status == "approved"
+
+
+async def test_an_act_is_refused_from_the_inbox(house: House, visitor: Visitor) -> None:
+    made = await house.runbook(house.acme, subject="Not her")
+    page = await visitor(house.acme.agent, "/approvals")
+    card = page.locator("article.card", has=page.locator(f'a[href="/approvals/{made["approval_id"]}"]'))
+    await card.get_by_role("button", name="Refuse").click()
+    await expect(page.get_by_text("Refused: the ticket goes to a person.")).to_be_visible()
+    await expect(card).to_have_count(0)
+
+
+async def test_a_run_is_stopped_and_its_runbook_trusted_and_distrusted(house: House, visitor: Visitor) -> None:
+    made = await house.runbook(house.acme, subject="Trust")
+    page = await visitor(house.acme.owner, f"/runs/{made['run_id']}")
+    await page.get_by_role("button", name="Stop this run").click()
+    await expect(page.get_by_text("It stops before its next act.")).to_be_visible()
+    await page.goto(f"{house.url}/runbooks/{made['name']}")
+    await page.get_by_text("Lend it trust without a certificate").click()
+    await page.get_by_label("Reason").fill("a pilot")
+    await page.get_by_role("button", name="Lend trust").click()
+    await expect(page.locator(".chip", has_text="Lent")).to_be_visible()
+    await expect(page.get_by_text(re.compile("of 59 seen"))).to_be_visible()
+    await page.get_by_role("button", name="Take the loan back").click()
+    await expect(page.locator(".chip", has_text="Lent")).to_have_count(0)
+    await page.get_by_label("Level").select_option("off")
+    await page.get_by_role("button", name="Set level").click()
+    await expect(page.get_by_text("Does nothing.").first).to_be_visible()
+
+
+async def test_one_button_stops_every_act(house: House, visitor: Visitor) -> None:
+    page = await visitor(house.acme.owner, "/runbooks")
+    await page.get_by_label("Why").fill("it goes wrong")
+    await page.get_by_role("button", name="Stop all acts").click()
+    await expect(page.get_by_role("heading", name="No runbook acts")).to_be_visible()
+    assert await autonomy.stop_reason(house.app.desk, house.acme.owner) == "it goes wrong"
+    await page.get_by_role("button", name="Allow acts again").click()
+    await expect(page.get_by_role("heading", name="Emergency stop")).to_be_visible()
+
+
+async def test_a_runbook_that_cannot_be_used_is_shown_with_its_lines(
+    house: House, visitor: Visitor, watch: Watch
+) -> None:
+    watch.expected = ("422",)
+    page = await visitor(house.acme.owner, "/runbooks/new")
+    await page.get_by_label("Text (YAML").fill("runbook: half\ntitle: Half\n")
+    async with page.expect_response(lambda response: response.status == httpx.codes.UNPROCESSABLE_ENTITY):
+        await page.get_by_role("button", name="Check and store").click()
+    await expect(page.get_by_role("alert")).to_contain_text("line ")
+    await expect(page.get_by_label("Text (YAML")).to_have_value("runbook: half\ntitle: Half\n")

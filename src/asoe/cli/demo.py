@@ -8,10 +8,10 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -21,6 +21,9 @@ from asoe.cli.door import DataDir, err, load, print_json, run, say
 from asoe.cli.replay import following, print_report
 from asoe.cli.serve import ready_file, served
 from asoe.config import Settings
+
+if TYPE_CHECKING:
+    from asoe.demo.back_office import Lent
 
 _PACE: Final = 1.5
 _LABELS: Final = {"articles": "Writing articles", "index": "Reading them (embeddings)"}
@@ -91,23 +94,31 @@ def _folder(given: Path | None, settings: Settings) -> Iterator[Path]:
 async def _demo(
     settings: Settings, *, once: bool, json_file: Path | None, serve_only: bool, ready: Path | None, pace: float
 ) -> None:
+    from asoe.demo.back_office import broken_estate, join_estate
     from asoe.demo.play import Stage, summarize
     from asoe.demo.seed import read_tickets, seed, wait_until_indexed
 
-    say("Starting PostgreSQL, the API and a worker …")
-    async with processes.stop_on_signals() as stop, served(settings, stop=stop) as (url, family, app):
+    tickets = read_tickets()
+    say("Starting PostgreSQL, the API, a worker and a back office in which some things are broken …")
+    async with (
+        processes.stop_on_signals() as stop,
+        broken_estate(tickets) as office,
+        served(settings, stop=stop) as (url, family, app),
+    ):
         with bars() as advance:
             made = await seed(app.desk, app.owner_url, progress=advance)
             await wait_until_indexed(app.desk, made.owner, progress=advance, stop=stop)
+        lent = await join_estate(app.desk, made.owner, office)
         if ready is not None:
             ready_file(ready, _reachable(url, made))
         _introduce(url, made, is_staying=not once)
+        _say_lent(lent, office)
         if serve_only:
             await _until_end(stop, family)
             return
         stage = Stage(url, made.keys["agent"], concurrency=8 if once else 1)
         began = time.monotonic()
-        playing = asyncio.create_task(stage.play(read_tickets(), pace=0 if once else pace, stop=stop))
+        playing = asyncio.create_task(stage.play(tickets, pace=0 if once else pace, stop=stop))
         with following(stage, "The demo's tickets"):
             await _first(playing, stop, family)
         report = summarize(stage.played, seconds=time.monotonic() - began)
@@ -118,6 +129,14 @@ async def _demo(
             await _until_end(stop, family)
         if once and (report["errors"] or report["lost"]):
             raise typer.Exit(1)
+
+
+def _say_lent(lent: Sequence[Lent], office: str) -> None:
+    """What the runbooks' autonomy rests on, in the open."""
+    seen = sum(one.seen for one in lent)
+    say(
+        f"Back office {office}: {len(lent)} runbooks act alone on lent trust ({seen} of {lent[0].needed} judged runs seen)."
+    )
 
 
 async def _first(playing: asyncio.Task[Any], stop: asyncio.Event, family: processes.Family) -> None:

@@ -5,7 +5,9 @@ The estate itself knows nothing of this; what may be done in it alone is decided
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import random
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -14,17 +16,22 @@ from uuid import UUID
 
 import httpx
 
-from asoe.demo.estate.service import DEMO_TOKENS
+from asoe.demo.estate.breaking import break_it
+from asoe.demo.estate.seed import seed as seed_estate
+from asoe.demo.estate.service import DEMO_TOKENS, running
+from asoe.demo.estate.store import open_store
 from asoe.desk import autonomy, connector_settings
 from asoe.desk.context import Desk
 from asoe.desk.runbook import shelf
 from asoe.domain.autonomy import cases_needed
+from asoe.domain.errors import Conflict
 from asoe.domain.organization import Principal
 from asoe.domain.runbook import Risk
 
 RUNBOOKS: Final = Path(__file__).with_name("runbooks")
 CONNECTOR: Final = "estate"
 LENT_FOR: Final = timedelta(days=1)
+ESTATE_SEED: Final = 1
 
 NEEDS_KEY: Final = frozenset(
     {
@@ -81,6 +88,32 @@ class Lent:
     name: str
     seen: int
     needed: int
+
+
+@asynccontextmanager
+async def broken_estate(lines: Iterable[Mapping[str, Any]]) -> AsyncIterator[str]:
+    """Run an estate in which is broken what the lines of tickets say (`broken`); yields its address."""
+    store = open_store()
+    try:
+        seed_estate(store, ESTATE_SEED)
+        for line in lines:
+            for fault in line.get("broken", ()):
+                email = line["contact"]["email"]
+                user = store.find("users", email=email)[0]
+                break_it(store, fault, user["account_id"], user_id=user["id"], chance=random.Random(email))
+        async with running(store) as url:
+            yield url
+    finally:
+        store.close()
+
+
+async def join_estate(desk: Desk, owner: Principal, url: str) -> list[Lent]:
+    """Connect the demo organization to an estate, also when it knew an earlier one, and publish the runbooks."""
+    try:
+        await add_estate(desk, owner, url)
+    except Conflict:
+        await connector_settings.change_connector(desk, owner, CONNECTOR, config={"base_url": url}, may_be_private=True)
+    return await publish_runbooks(desk, owner, reason="a demo with invented clients; nothing real is touched")
 
 
 async def add_estate(desk: Desk, owner: Principal, url: str, *, token: str = DEMO_TOKENS.operator) -> None:

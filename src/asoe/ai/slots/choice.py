@@ -20,6 +20,7 @@ NEAR_ENOUGH: Final = 0.5
 NEAR_ENOUGH_ELSEWHERE: Final = 0.62
 MARGIN: Final = 0.06
 _SAID, _WORDS_SAID, _COUNTRY_NAMED = 0.85, 0.7, 0.6
+_LABELED_NO: Final = re.compile(r" (?:no|none|false|nein|non) $")
 _OUTSIDE: Final = re.compile(r" (?:outside|out of|away from|beyond|left|leaving|ausserhalb|fuera|hors|foreign) ")
 _TO_A_COUNTRY: Final = re.compile(
     rf"\b(?:in|to|through|around|across|visiting|touring|nach|en|au|aux|por)\s+(?:the\s+)?{COUNTRY}\b", re.IGNORECASE
@@ -118,7 +119,7 @@ def _targets(values: Values, words: str, own: frozenset[str]) -> list[int | None
 
     Of two values the example then speaks for the other one, of more for none.
     """
-    denies, departs = _is_odd(_NOT, words), bool(_OUTSIDE.search(words))
+    denies, departs = _is_odd(_NOT, words) != bool(_LABELED_NO.search(words)), bool(_OUTSIDE.search(words))
     targets: list[int | None] = []
     for row, value in enumerate(values.of_row):
         turns = bool(values.negated[row]) != denies

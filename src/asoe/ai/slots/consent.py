@@ -15,7 +15,7 @@ import numpy as np
 from asoe.ai.redaction import Redacted
 from asoe.ai.slots.amounts import number_of, quantities
 from asoe.ai.slots.clauses import Fragment
-from asoe.ai.slots.permission import Cue, cue_of
+from asoe.ai.slots.permission import Cue, cue_of, is_someone_elses
 from asoe.ai.slots.topic import ALIKE, COSTLY, Topic
 from asoe.domain.runbook import Consent, SlotReading
 
@@ -24,6 +24,9 @@ _LIMITING: Final = re.compile(
     r"\b(?:up to|at most|max|maximum|most|limit\w*|more than|tops|cap|capped|beyond|over|hasta|bis zu|hochstens|jusqu)\b"
 )
 _JOINED: Final = re.compile(r"^ (?:and|or|nor|und|oder|y|o|et|ou|ni) ")
+_CONTRASTS: Final = re.compile(
+    r"^ (?:but|however|yet|though|although|while|whereas|except|aber|jedoch|sondern|pero|sino|mais) "
+)
 _FINITE: Final = re.compile(
     r" (?:is|are|was|were|has|have|had|s|isn|aren|went|goes|keeps|stopped|failed|fails|works?) "
 )
@@ -96,27 +99,34 @@ class _Listener:
         self.carried: Cue | None = None
         self.sentence = -1
         self.is_held = False
+        self.place = 0
+        self.heard: list[tuple[Fragment, Cue, list[tuple[Topic, str]]]] = []
 
     def listen(self) -> None:
-        for fragment, vector in zip(self.passage.fragments, self.passage.vectors, strict=True):
+        pairs = zip(self.passage.fragments, self.passage.vectors, strict=True)
+        self.heard = [self._understood(fragment, vector) for fragment, vector in pairs]
+        for place, (fragment, cue, about) in enumerate(self.heard):
+            self.place = place
             if fragment.sentence != self.sentence:
                 self._new_sentence(fragment)
-            self._hear(fragment, vector)
+            self._hear(fragment, cue, about)
 
     def _new_sentence(self, fragment: Fragment) -> None:
         self.sentence = fragment.sentence
         self.carried = None
         self.is_held = False
 
-    def _hear(self, fragment: Fragment, vector: np.ndarray) -> None:
+    def _understood(self, fragment: Fragment, vector: np.ndarray) -> tuple[Fragment, Cue, list[tuple[Topic, str]]]:
         cue = cue_of(fragment.words, is_question=fragment.is_question, language=self.language)
         about = self._about(fragment, vector, gives=cue.polarity == "given")
-        if (
-            cue.polarity == "none"
-            and not fragment.is_question
-            and any(topic.is_ordered_by(fragment) for topic, _ in about)
-        ):
-            cue = Cue("given", is_weak=True)
+        if cue.polarity == "refused" and cue.is_weak:
+            about = [
+                (topic, how) for topic, how in about if how != "meaning"
+            ]  # "no data" complains, it refuses nothing
+        orders = cue.polarity == "none" and any(topic.is_ordered_by(fragment) for topic, _ in about)
+        return fragment, Cue("given", is_weak=True) if orders and not fragment.is_question else cue, about
+
+    def _hear(self, fragment: Fragment, cue: Cue, about: list[tuple[Topic, str]]) -> None:
         if about:
             self._about_something(fragment, cue, about)
         elif cue.polarity != "none":
@@ -132,23 +142,7 @@ class _Listener:
         if is_amount and self._amount_alone(fragment):
             return
         if cue.polarity == "none":
-            inherits = (
-                self.carried is not None
-                and fragment.length <= _MORE_WORDS_THAN_A_LIST_ITEM
-                and not _FINITE.search(fragment.words)
-            )
-            if inherits and not cue.is_open and not fragment.is_question:
-                if (
-                    not (set(_names(topics)) & set(_names(self.last)))
-                    or self.carried is None
-                    or self.carried.polarity != "given"
-                ):
-                    self._say(about, self.carried or cue, fragment, "passed on")
-                else:
-                    self._amount_alone(fragment)
-            else:
-                self.asked = [(topic, grade, fragment) for topic, grade in about] + self.asked[:2]
-            self.last = topics
+            self._named_only(fragment, cue, about)
             return
         joined = [
             item for item in self.asked if item[2].sentence == fragment.sentence and _JOINED.match(fragment.words)
@@ -164,6 +158,34 @@ class _Listener:
         self._say(about, cue, fragment, None, earlier=asked_here[0][2] if asked_here else None)
         self.asked, self.last, self.carried = [], topics, cue
 
+    def _named_only(self, fragment: Fragment, cue: Cue, about: list[tuple[Topic, str]]) -> None:
+        """The next item of a list takes the yes or no of the one before, unless one of its own follows."""
+        topics = [topic for topic, _ in about]
+        inherits = (
+            self.carried is not None
+            and fragment.length <= _MORE_WORDS_THAN_A_LIST_ITEM
+            and not (cue.is_open or fragment.is_question)
+            and not _FINITE.search(fragment.words)
+            and not _CONTRASTS.match(fragment.words)
+            and not self._answer_follows(fragment)
+        )
+        if not inherits or self.carried is None:
+            if not is_someone_elses(fragment.words):
+                self.asked = [(topic, grade, fragment) for topic, grade in about] + self.asked[:2]
+        elif self.carried.polarity == "given" and set(_names(topics)) & set(_names(self.last)):
+            self._amount_alone(fragment)
+        else:
+            self._say(about, self.carried, fragment, "passed on")
+        self.last = topics
+
+    def _answer_follows(self, fragment: Fragment) -> bool:
+        for later, cue, about in self.heard[self.place + 1 :]:
+            if later.sentence != fragment.sentence or (about and any(how != "amount" for _, how in about)):
+                return False
+            if cue.polarity != "none":
+                return True
+        return False
+
     def _bare_cue(self, fragment: Fragment, cue: Cue) -> None:
         """A yes or no without a matter of its own: about what was just asked or named, if it is no more than that."""
         if cue.polarity == "unsure":
@@ -172,7 +194,8 @@ class _Listener:
         here = [item for item in self.asked if fragment.sentence - item[2].sentence <= 1]
         answers = cue.is_answer or fragment.length <= _MORE_WORDS_THAN_A_LIST_ITEM
         same = [item for item in here if item[2].sentence == fragment.sentence]
-        if here and answers and (cue.is_answer or same or here[0][2].is_question):
+        is_asked = bool(here) and (here[0][2].is_question or bool(same) or (cue.is_answer and _is_label(here[0][2])))
+        if is_asked and answers:
             first = here[0][2]
             chosen = [item for item in here if item[2] == first]
             self._say([(topic, grade) for topic, grade, _ in chosen], cue, fragment, "passed on", earlier=first)
@@ -213,6 +236,16 @@ class _Listener:
                 return True
         return False
 
+    def _amount_between(self, earlier: Fragment, topic: Topic) -> Decimal | None:
+        """What stands between the matter and its yes ("a refill (2 GB at most) is fine")."""
+        between = [
+            fragment
+            for fragment, cue, _ in self.heard[: self.place]
+            if fragment.sentence == earlier.sentence and cue.polarity == "none"
+        ]
+        amounts = [amount for fragment in between if (amount := _amount(fragment, topic)) is not None]
+        return amounts[-1] if amounts else None
+
     def _say(
         self,
         about: Sequence[tuple[Topic, str]],
@@ -227,7 +260,7 @@ class _Listener:
                 continue
             amount = _amount(fragment, topic)
             if amount is None and earlier is not None:
-                amount = _amount(earlier, topic)
+                amount = _amount(earlier, topic) or self._amount_between(earlier, topic)
             polarity = "unsure" if cue.polarity == "given" and self.is_held else cue.polarity
             if polarity != "none":
                 self.said[topic.slot.name].append(
@@ -255,6 +288,10 @@ class _Listener:
         ):
             return [(alike[0][0], "meaning")]
         return []
+
+
+def _is_label(fragment: Fragment) -> bool:
+    return fragment.length <= _MORE_WORDS_THAN_A_LIST_ITEM and not _FINITE.search(fragment.words)
 
 
 def _amount(fragment: Fragment, topic: Topic | None) -> Decimal | None:

@@ -39,7 +39,7 @@ _LIMIT: Final = re.compile(
     rf"\b(?:(?:no|not|never|but not|nicht|nichts|pas|sin|ohne)(?: (?:a|any|go|going|anything|to))* (?:more|mehr|mas|plus|over|above|beyond|exceed\w*|uber|superar|pasar|depasser)"
     rf"(?: (?:than|als|de|que))?(?=(?: a| an)? {_NUMBER}| that| this| it\b)"
     rf"|nothing (?:beyond|above|over|more)(?: than)?(?: that| this| it)?|not a (?:gig|gb|cent|byte) more"
-    rf"|at (?:the )?most|up to|bis zu|hochstens|maximal|hasta|jusqu a|au maximum|como maximo|maximum|max|tops|limit|limited to|no less)\b"
+    rf"|at (?:the )?(?:very )?most|up to|bis zu|hochstens|maximal|hasta|jusqu a|au maximum|como maximo|maximum|max|tops|limit|limited to|no less)\b"
 )
 _EVEN_IF: Final = re.compile(r"\b(?:also|even|auch|selbst|aunque|incluso|meme) (?:if|when|wenn|si)\b")
 _UP_TO_ONLY: Final = re.compile(
@@ -49,7 +49,7 @@ _UP_TO_ONLY: Final = re.compile(
 _CONDITION: Final = re.compile(
     r"\b(?:if|in case(?: of| that)?|whenever|when|once|should (?=(?:it|he|she|they|my|his|her|their|the|this|that|i|you|we|there)\b)"
     r"|falls|wenn|sofern|si|s il|en caso de(?: que)?|cuando|au cas ou|en cas de|lorsque|quand)\b"
-    r"(?: (?!(?:can|may|please|then|go|feel|ok|okay|fine|allowed|yes|no|durfen|konnen|bitte|pueden|puede|pouvez|asked)\b|(?:you|we|they|support|agents?) (?:can|may|could|are)\b)[\w.$€]+)*"
+    r"(?: (?!(?:can|may|please|then|go|feel|ok|okay|fine|allowed|yes|no|durfen|konnen|bitte|pueden|puede|pouvez|asked)\b|(?:you|we|they|support|agents?) (?:can|may|could|are)\b|(?:i|he|she|they|we) (?:d|would|ll|will) )[\w.$€]+)*"
 )
 _HARMLESS_CONDITION: Final = (
     r"(?:it s |it is |that s |that is |this is |really |absolutely |strictly )*(?:necessary|needed|required|need be|you (?:must|need|have)|"
@@ -115,6 +115,9 @@ _OTHERS: Final = re.compile(
 _SOMEONE_ELSE: Final = re.compile(
     r"\b(?:husband|wife|son|daughter|boss|friend|colleague|mother|father|mum|mom|dad|brother|sister|neighbou?r|roommate|partner|someone|somebody|assistant|shop|store|salesman)"
     r"(?: \w+)? (?:said|says|told|tells|thinks?|thought|claims?|suggest\w*|mentioned|offered|promised|agreed|agrees|allow\w*)\b"
+)
+_THIRD_PERSON: Final = re.compile(
+    r"^ (?:(?:and|but|because) )?(?:a|an|my|his|her|their|one|some|the|another) (?:\w+ )?(?:friend|colleague|neighbou?r|brother|sister|son|daughter|husband|wife|mother|father|boss|partner|roommate)\b"
 )
 _STALE: Final = re.compile(
     r"\b(?:last (?:week|month|year|time|quarter|summer|winter|bill)|yesterday|ago|previously|back then|letzte[nrs]? (?:woche|monat|jahr)|gestern|ayer|el (?:mes|ano) pasado|hier|le mois dernier)\b"
@@ -201,11 +204,19 @@ def cue_of(words: str, *, is_question: bool = False, language: str = "und") -> C
     return Cue("none")
 
 
+def is_someone_elses(words: str) -> bool:
+    """Whether somebody who is not the client is the one who does it."""
+    return bool(_THIRD_PERSON.match(words))
+
+
 def _question(text: str) -> Cue:
     """A question gives nothing, except a request to do it ("could you please add …?")."""
-    asks = re.search(r"\b(?:can|could|would|will) you(?: \w+)? (?!tell|explain|say|let|check|confirm|look)", text)
+    asks = re.search(
+        r"\b(?:can|could|would|will) you (?:please |just |kindly |maybe )?(?!please|just|tell|explain|say|let|check|confirm|look)",
+        text,
+    )
     if asks and not _OWN_QUESTION.search(text.replace(asks.group().strip(), " ")):
-        after = f" {' '.join(text[asks.end() - 1 :].split()[:_NEAR])} "
+        after = f" {' '.join(text[asks.end() :].split()[: _NEAR + 1])} "
         return Cue("given", is_weak=True, after=after)
     return Cue("none", is_open=True)
 

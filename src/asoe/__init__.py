@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from asoe.engine import AIResolutionEngine, Connection, SupportOpsEngine, connect
+    from asoe.engine import AIResolutionEngine, Connection, OpsAutoFixer, SupportOpsEngine, connect
 
-__all__ = ["AIResolutionEngine", "Connection", "SupportOpsEngine", "connect"]
+__all__ = ["AIResolutionEngine", "Connection", "OpsAutoFixer", "SupportOpsEngine", "connect"]
 __version__ = "0.1.0"
 
 

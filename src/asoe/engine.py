@@ -1,4 +1,4 @@
-"""The library face: `SupportOpsEngine` and `AIResolutionEngine` over the desk, without any server.
+"""The library face: `SupportOpsEngine`, `OpsAutoFixer` and `AIResolutionEngine` over the desk, without any server.
 
 async with asoe.connect() as connection:
     engine = connection.engine("acme")
@@ -20,9 +20,12 @@ import structlog
 from asoe.app import App, open_app
 from asoe.config import Settings
 from asoe.desk import escalation, insight, intake, journey, resolution, session, ticket, triage
-from asoe.desk.context import policy_of
+from asoe.desk.context import Desk, policy_of
 from asoe.desk.insight import Stats
 from asoe.desk.intake import NewContact, NewTicket
+from asoe.desk.runbook import diagnosis, execution, record
+from asoe.desk.runbook.diagnosis import Diagnosis, Verification
+from asoe.desk.runbook.record import Record
 from asoe.domain.answer import Answer
 from asoe.domain.errors import Denied, Invalid, Unavailable
 from asoe.domain.organization import Principal
@@ -54,6 +57,10 @@ class Connection:
 
     def resolution_engine(self, org_id: UUID | str) -> AIResolutionEngine:
         return AIResolutionEngine(org_id, app=self.app)
+
+    def fixer(self, org_id: UUID | str, acting_as: Principal | None = None) -> OpsAutoFixer:
+        """Runbooks of one organization, as a principal starts and looks at them."""
+        return OpsAutoFixer(org_id, acting_as=acting_as, app=self.app)
 
     async def principal(self, org_id: UUID | str, email: str) -> Principal:
         """A member of the organization by e-mail address, to act as; raises `Denied(not_a_member)`."""
@@ -201,6 +208,49 @@ class SupportOpsEngine:
         if self._acting_as.org_id != org_id:
             raise Denied("acting_as: this principal belongs to another organization.", code="wrong_organization")
         return self._acting_as
+
+
+class OpsAutoFixer:
+    """Runbooks on tickets: find out, rehearse, fix, and verify. Acts only as far as each runbook's autonomy allows."""
+
+    def __init__(self, org_id: UUID | str, *, acting_as: Principal | None = None, app: App | None = None) -> None:
+        self.org = _named(org_id)
+        self._acting_as = acting_as
+        self._app = app
+
+    async def diagnose(self, ticket_id: UUID | str) -> Diagnosis | None:
+        """The runbook that fits a ticket, what it reads now, and what it would do; None when none fits. Stores nothing."""
+        desk, principal = await self._who()
+        return await diagnosis.diagnose(desk, principal, _uuid(ticket_id))
+
+    async def dry_run(self, ticket_id: UUID | str, runbook: str) -> Record:
+        """Rehearse a published runbook for a ticket, and keep the record; every act is only noted."""
+        desk, principal = await self._who()
+        run_id = await journey.begin_run(desk, principal, _uuid(ticket_id), runbook, mode="dry_run")
+        await execution.advance_run(desk, await desk.engine_of(principal.org_id), run_id)
+        return await record.read_run(desk, principal, run_id)
+
+    async def fix(self, ticket_id: UUID | str, runbook: str) -> Record:
+        """Start a published runbook for a ticket and bring it as far as it goes now.
+
+        It may wait for the client, an approval or a timer: the worker goes on. Raises `Conflict(run_under_way)`, `Missing`.
+        """
+        desk, principal = await self._who()
+        run_id = await journey.begin_run(desk, principal, _uuid(ticket_id), runbook)
+        await journey.carry_on_run(desk, principal.org_id, run_id)
+        return await record.read_run(desk, principal, run_id)
+
+    async def verify(self, run_id: UUID | str) -> Verification:
+        """Read the goal of a run anew in the system of record."""
+        desk, principal = await self._who()
+        return await diagnosis.verify(desk, principal, _uuid(run_id))
+
+    async def _who(self) -> tuple[Desk, Principal]:
+        desk = _app(self._app).desk
+        engine = await desk.engine_of(self.org)
+        if self._acting_as is not None and self._acting_as.org_id != engine.org_id:
+            raise Denied("acting_as belongs to another organization.", code="not_a_member")
+        return desk, self._acting_as or engine
 
 
 class AIResolutionEngine:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from asoe.connectors.contract import Action, ConnectorError, Health, Probe
 from asoe.desk import approval, autonomy, journey, session, ticket
 from asoe.desk.connector import Connectors
 from asoe.desk.runbook import shelf
-from asoe.domain.errors import Conflict
+from asoe.domain.errors import Conflict, Denied, Missing
+from asoe.engine import OpsAutoFixer
 
 RUNBOOK = """
 runbook: unlock-account
@@ -257,3 +259,31 @@ async def test_what_does_not_fit_is_left_alone(world, estate):
     await world.drain()
     assert estate.effects == []
     assert not await world.rows("select id from asoe.runbook_runs where ticket_id = $1", made.id)
+
+
+async def test_the_library_diagnoses_rehearses_fixes_and_verifies(world, estate):
+    await publish(world)
+    made = await world.open_by_contact("I cannot get in #category:billing", subject="locked out")
+    app = SimpleNamespace(desk=world.desk)
+    fixer = OpsAutoFixer(world.acme.org_id, app=app)
+    found = await fixer.diagnose(made.id)
+    assert (found.runbook, found.would, found.reason) == ("unlock-account", ("estate.unlock",), "rehearsed")
+    rehearsed = await fixer.dry_run(made.id, "unlock-account")
+    assert (rehearsed.run.reason, estate.effects) == ("rehearsed", [])
+    fixed = await fixer.fix(made.id, "unlock-account")
+    assert (fixed.run.status, estate.effects) == ("verified", [("unlock", "kim@example.org")])
+    assert (await fixer.verify(fixed.run.id)).is_met
+    estate.accounts["kim@example.org"]["status"] = "locked"
+    assert not (await fixer.verify(fixed.run.id)).is_met
+    assert len(estate.effects) == 1, "looking does nothing"
+
+
+async def test_the_library_acts_for_nobody_of_another_organization(world, estate, globex):
+    await publish(world)
+    made = await world.open_by_contact("I cannot get in", subject="locked out")
+    app = SimpleNamespace(desk=world.desk)
+    with pytest.raises(Denied):
+        await OpsAutoFixer(world.acme.org_id, acting_as=globex.owner, app=app).diagnose(made.id)
+    with pytest.raises(Missing):
+        await OpsAutoFixer(globex.org_id, app=app).fix(made.id, "unlock-account")
+    assert estate.effects == []

@@ -12,6 +12,7 @@ from tests.connectors.connector_cast import served
 
 from asoe.connectors.credits import CreditsConnector
 from asoe.connectors.kinds import Opening
+from asoe.connectors.prefect import ACTIONS as PREFECT_ACTIONS
 from asoe.connectors.stripe import open_stripe
 from asoe.desk import ledger
 from asoe.desk.ledger import OrgLedger
@@ -32,7 +33,7 @@ def source(name: str) -> str:
 async def test_what_is_shipped_is_free_of_doubts_and_passes_its_cases(name):
     ledger_actions = await CreditsConnector(None, UUID(int=1)).actions()
     payments = open_stripe(Opening(UUID(int=1), "stripe", {}, {"key": KEY}))
-    known = {"stripe": await payments.actions(), "credits": ledger_actions}
+    known = {"stripe": await payments.actions(), "credits": ledger_actions, "prefect": PREFECT_ACTIONS}
     await payments.close()
     assert not [finding for finding in lint.check(source(name), actions=known) if finding.is_error]
     cases = recorded.read_cases((SHIPPED / f"{name}.cases.yaml").read_text(encoding="utf-8"))

@@ -75,6 +75,13 @@ async def test_dialogs_and_menus_are_accessible_too(house: House, visitor: Visit
     await check(page, "filters")
 
 
+async def test_the_judge_sees_what_is_wrong(house: House, visitor: Visitor) -> None:
+    page = await visitor(house.acme.owner, "/profile")
+    await page.evaluate("document.querySelector('main').append(document.createElement('img'))")
+    with pytest.raises(AssertionError, match="image-alt"):
+        await check(page, "a picture without words")
+
+
 async def check(page: Page, what: str) -> None:
     # the policy of our pages lets no foreign script in; the browser itself may evaluate
     await page.evaluate(AXE.read_text(encoding="utf-8"))

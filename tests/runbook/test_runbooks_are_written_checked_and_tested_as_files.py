@@ -36,6 +36,22 @@ def test_new_overwrites_nothing_and_takes_only_names(folder):
     assert isinstance(asoe("new", "../unlock", "--folder", folder).exception, Invalid)
 
 
+def test_a_shipped_runbook_is_copied_under_a_new_name_with_its_cases(tmp_path):
+    listed = {row["template"]: row for row in json.loads(asoe("templates", "--json").stdout)}
+    assert listed.keys() >= {"credits-failed-work", "prefect-reset", "stripe-double-charge"}
+    assert listed["prefect-reset"]["resolution_type"] == "workflow_reset"
+    for template in listed:
+        assert asoe("new", "of-ours", "--from", template, "--folder", tmp_path / template).exit_code == 0
+        path = tmp_path / template / "of-ours.yaml"
+        assert path.read_text().startswith("runbook: of-ours\n")
+        assert (asoe("check", path).exit_code, asoe("test", path).exit_code) == (0, 0)
+    for unknown in ("nothing", "../shipped/prefect-reset", "prefect-reset.cases"):
+        missing = asoe("new", "another", "--from", unknown, "--folder", tmp_path)
+        assert isinstance(missing.exception, Missing)
+        assert "there are" in missing.exception.message
+    assert not (tmp_path / "another.yaml").exists()
+
+
 def test_errors_are_printed_with_file_and_line_and_end_with_1(folder):
     path = folder / "unlock.yaml"
     text = path.read_text().replace("met: =account", "met: =acount")

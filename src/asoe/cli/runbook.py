@@ -24,13 +24,19 @@ def new(
     *,
     name: Annotated[str, typer.Argument(help="Lower-case letters, digits and -, as in unlock-account.")],
     folder: Annotated[Path, typer.Option("--folder", help="Where to write it.")] = Path(),
+    shipped: Annotated[
+        str | None, typer.Option("--from", help="Begin with a shipped runbook: see `asoe runbook templates`.")
+    ] = None,
 ) -> None:
-    """Write a beginning with comments, NAME.yaml, and a case for it, NAME.cases.yaml; both pass their checks."""
+    """Write a beginning, NAME.yaml, and cases for it, NAME.cases.yaml; both pass their checks."""
     from asoe.desk.runbook.template import cases_text, runbook_text
 
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", name):
         raise Invalid(f"{name!r} is no name for a runbook: use lower-case letters, digits and -.", code="bad_name")
-    written = {folder / f"{name}.yaml": runbook_text(name), folder / f"{name}.cases.yaml": cases_text(name)}
+    written = {
+        folder / f"{name}.yaml": runbook_text(name, shipped),
+        folder / f"{name}.cases.yaml": cases_text(name, shipped),
+    }
     for path in written:
         if path.exists():
             raise Conflict(f"{path} exists already; choose another name, or remove it.", code="already_exists")
@@ -39,6 +45,23 @@ def new(
         path.write_text(text, encoding="utf-8")
         say(f"Wrote {path}.")
     say(f"Next: asoe runbook check {folder / name}.yaml && asoe runbook test {folder / name}.yaml")
+
+
+@app.command()
+def templates(*, as_json: Json = False) -> None:
+    """List the shipped runbooks, to begin with: asoe runbook new NAME --from TEMPLATE."""
+    from asoe.desk.runbook.template import shipped_runbooks
+
+    rows = [
+        {
+            "template": runbook.name,
+            "resolution_type": runbook.resolution_type,
+            "connectors": ", ".join(runbook.connectors),
+            "title": runbook.title,
+        }
+        for runbook in shipped_runbooks()
+    ]
+    show(rows, ("template", "resolution_type", "connectors", "title"), as_json=as_json)
 
 
 @app.command()

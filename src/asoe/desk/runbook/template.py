@@ -1,16 +1,45 @@
-"""The beginning that `asoe runbook new` writes: a runbook with comments, and a recorded case. Both pass their checks."""
+"""The beginnings that `asoe runbook new` writes: one with comments, or a shipped runbook under a new name, each with its cases.
+
+All pass their checks as they are.
+"""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Final
 
+from asoe.desk.runbook.language import read_runbook
+from asoe.domain.errors import Missing
+from asoe.domain.runbook import Runbook
 
-def runbook_text(name: str) -> str:
-    return _RUNBOOK.replace("NAME", name)
+_SHIPPED: Final = Path(__file__).parent / "shipped"
 
 
-def cases_text(name: str) -> str:
-    return _CASES.replace("NAME", name)
+def runbook_text(name: str, shipped: str | None = None) -> str:
+    """A runbook of this name; raises `Missing` when nothing is shipped under that one."""
+    if shipped is None:
+        return _RUNBOOK.replace("NAME", name)
+    return re.sub(r"^runbook: .*$", f"runbook: {name}", _shipped(shipped), count=1, flags=re.MULTILINE)
+
+
+def cases_text(name: str, shipped: str | None = None) -> str:
+    return _CASES.replace("NAME", name) if shipped is None else _shipped(shipped, ".cases.yaml")
+
+
+def shipped_runbooks() -> list[Runbook]:
+    """What comes with the product, by name."""
+    return [read_runbook(_shipped(name)) for name in _names()]
+
+
+def _names() -> list[str]:
+    return sorted(path.stem for path in _SHIPPED.glob("*.yaml") if not path.name.endswith(".cases.yaml"))
+
+
+def _shipped(name: str, ending: str = ".yaml") -> str:
+    if name not in _names():
+        raise Missing(f"No runbook {name!r} is shipped; there are {', '.join(_names())}.", code="runbook_missing")
+    return (_SHIPPED / f"{name}{ending}").read_text(encoding="utf-8")
 
 
 _RUNBOOK: Final = """\

@@ -6,6 +6,7 @@ overrides an earlier one. Vectors are made from redacted text; values and eviden
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from asoe.ai.slots.consent import Heard, read_consents
 from asoe.ai.slots.plain import read_plain
 from asoe.ai.slots.topic import topic_of
 from asoe.domain.runbook import Slot, SlotReading
+
+MOST_CHARS: Final = 12_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ def read_slots(
     slots: Sequence[Slot], passages: Sequence[SlotText], *, encoder: Encoder, language: str = "und"
 ) -> dict[str, SlotReading]:
     """A reading for every slot; `absent` where nothing was said about it."""
-    said = [passage for passage in passages if passage.role == "client" and passage.text.strip()]
+    said = [_bounded(passage) for passage in passages if passage.role == "client" and passage.text.strip()]
     answers = _asked_before(slots, passages)
     readings: dict[str, SlotReading] = {}
     by_meaning = [slot for slot in slots if slot.type in ("consent", "choice")]
@@ -51,6 +54,14 @@ def read_slots(
         if slot.name not in readings:
             readings[slot.name] = _latest(slot, said, language)
     return readings
+
+
+def _bounded(passage: SlotText) -> SlotText:
+    """Of a very long text its beginning and its end: what is said last counts most."""
+    if len(passage.text) <= MOST_CHARS:
+        return passage
+    text = f"{passage.text[: MOST_CHARS * 3 // 4]}\n{passage.text[-MOST_CHARS // 4 :]}"
+    return SlotText(passage.source, text, passage.role)
 
 
 def _latest(slot: Slot, said: Sequence[SlotText], language: str) -> SlotReading:

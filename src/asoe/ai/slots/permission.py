@@ -32,6 +32,7 @@ class Cue:
     after: str = ""
 
 
+LONGEST: Final = 600
 _NEAR: Final = 4
 _NUMBER: Final = rf"(?:\d+(?:\.\d+)?|{'|'.join(NUMBER_WORDS)})"
 # limits sound like refusals ("not more than two"); they are none
@@ -158,6 +159,8 @@ _OWN_QUESTION: Final = re.compile(
 
 def cue_of(words: str, *, is_question: bool = False, language: str = "und") -> Cue:
     """What the fragment says about permission. `words` as `plain_words` gives them."""
+    if len(words) > LONGEST:
+        return Cue("unsure")  # nobody says yes in so many words; and patterns stay cheap
     words = _LEADING.sub(" ", words)
     if _ANSWER_NO.fullmatch(words) and not is_question:
         return Cue("refused", is_answer=True)

@@ -13,7 +13,7 @@ import pytest
 from asoe.connectors.contract import Action, ConnectorError, Health, Probe
 from asoe.desk import approval, autonomy, journey, session, ticket
 from asoe.desk.connector import Connectors
-from asoe.desk.runbook import shelf
+from asoe.desk.runbook import execution, shelf
 from asoe.domain.errors import Conflict, Denied, Missing
 from asoe.engine import OpsAutoFixer
 
@@ -287,3 +287,68 @@ async def test_the_library_acts_for_nobody_of_another_organization(world, estate
     with pytest.raises(Missing):
         await OpsAutoFixer(globex.org_id, app=app).fix(made.id, "unlock-account")
     assert estate.effects == []
+
+
+async def speaks_in(world, made):
+    async with world.desk.database.org_reading(world.acme.agent) as connection:
+        return await connection.fetchval("select id from public.support_sessions where ticket_id = $1", made.id)
+
+
+async def run_of(world, made):
+    (found,) = await world.rows("select id, status, reason from asoe.runbook_runs where ticket_id = $1", made.id)
+    return found
+
+
+async def test_a_run_ends_with_its_ticket_and_leaves_no_approval_behind(world, estate):
+    await publish(world, "approve")
+    made = await opened(world)
+    (card,) = await approval.list_approvals(world.desk, world.acme.agent)
+    await ticket.move_ticket(world.desk, world.acme.agent, made.id, "resolved")
+    await approval.decide(world.desk, world.acme.agent, card.id, "approve")
+    await world.drain()
+    found = await run_of(world, made)
+    assert (found["status"], estate.effects) == ("cancelled", [])
+    assert (await approval.read_approval(world.desk, world.acme.agent, card.id)).status == "dead"
+    with pytest.raises(Conflict, match="has ended"):
+        await journey.begin_run(world.desk, world.acme.agent, made.id, "unlock-account")
+
+
+async def test_a_consent_that_is_taken_back_before_the_act_ends_the_run(world, estate):
+    await publish(world, "approve", slots=CONSENT)
+    made = await opened(world)
+    spoken = await speaks_in(world, made)
+    await session.add_message(world.desk, world.acme.engine, spoken, "user", "yes please #slot:terms:given")
+    await world.drain()
+    (card,) = await approval.list_approvals(world.desk, world.acme.agent)
+    await session.add_message(world.desk, world.acme.engine, spoken, "user", "no, leave it #slot:terms:refused")
+    await world.drain()
+    with suppress(Conflict):
+        await approval.decide(world.desk, world.acme.agent, card.id, "approve")
+    await world.drain()
+    (handed,) = await world.escalations(made)
+    assert (handed["reasons"], estate.effects) == (["needs_consent"], [])
+
+
+async def test_whoever_asks_for_a_person_gets_one_though_the_run_has_ended_meanwhile(world, estate):
+    await publish(world, slots=CONSENT)
+    made = await opened(world)
+    run_id = (await run_of(world, made))["id"]
+    await execution.cancel(world.desk, world.acme.agent, run_id)
+    await session.add_message(world.desk, world.acme.engine, await speaks_in(world, made), "user", "a PERSON please")
+    await execution.advance_run(world.desk, world.acme.engine, run_id)
+    await world.drain()
+    (handed,) = await world.escalations(made)
+    assert handed["reasons"] == ["client_asked"]
+
+
+async def test_a_run_asks_the_client_nothing_once_a_person_has_the_ticket(world, estate):
+    await publish(world, slots=CONSENT)
+    made = await world.open_by_contact("I cannot get in #category:account", subject="locked out")
+    await world.advance(made)
+    await session.take_over(world.desk, world.acme.agent, await speaks_in(world, made))
+    before = await world.said_by_engine(made)
+    await world.drain()
+    assert await world.said_by_engine(made) == before
+    assert (await world.now(made)).waiting_for == "person"
+    notes = await world.rows("select content from asoe.session_messages where ticket_id = $1 and is_internal", made.id)
+    assert "May we unlock it?" in notes[0]["content"]

@@ -14,6 +14,7 @@ it read. So a job may come twice, late, or be lost: the next one finds the same 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -27,9 +28,10 @@ from asoe.desk.resolution import Case, HandOver
 from asoe.desk.runbook import execution, shelf, treatment
 from asoe.desk.runbook.treatment import Report, Treatment
 from asoe.desk.trail import Trail
-from asoe.domain.errors import Invalid, Missing
+from asoe.domain.errors import Conflict, Invalid, Missing
 from asoe.domain.organization import Principal
 from asoe.domain.policy import Policy, read_policy
+from asoe.domain.runbook import Consent, SlotReading
 from asoe.domain.session import Message, Session
 from asoe.domain.ticket import SEVERITY_RANK, Ticket
 from asoe.domain.triage import Triage
@@ -130,7 +132,7 @@ async def carry_on_run(desk: Desk, org_id: UUID, run_id: UUID) -> Advance | Lite
 async def begin_run(
     desk: Desk, principal: Principal, ticket_id: UUID, name: str, *, mode: Literal["live", "shadow", "dry_run"] = "live"
 ) -> UUID:
-    """Start a published runbook for a ticket by a person's hand; raises `Conflict(run_under_way)`, `Missing`."""
+    """Start a published runbook for a ticket by a person's hand; raises `Conflict(run_under_way | ticket_ended)`, `Missing`."""
     engine = await desk.engine_of(principal.org_id)
     async with desk.database.org_reading(principal) as connection:
         standing = await _read(connection, principal, ticket_id)
@@ -141,6 +143,9 @@ async def begin_run(
         desk, runbook, standing.ticket, messages=standing.messages, client=client, policy=standing.policy
     )
     async with desk.database.org_transaction(principal) as connection:
+        ticket = await tickets.find_for_update(connection, principal.org_id, ticket_id)  # an advance waits, or is over
+        if mode == "live" and _is_over(ticket):
+            raise Conflict(f"Ticket {ticket.number} has ended: reopen it first.", code="ticket_ended")
         run_id = await execution.start(
             desk,
             connection,
@@ -217,6 +222,13 @@ def _is_at_rest(standing: Standing) -> bool:
 async def _think(desk: Desk, engine: Principal, standing: Standing, trail: Trail) -> Step | None:
     """Decide the next step; None when there is nothing to do now."""
     ticket = standing.ticket
+    if standing.run_id is not None and _is_over(ticket):
+        report = await _stop_run(desk, engine, standing.run_id, trail)
+        if report is None:
+            return None  # whoever has the run wakes the ticket when it has ended
+        standing = _without_run(standing)
+        if not standing.is_ended or not standing.news:
+            return outcome.dropped(standing.journey, ticket, _in_lines(report))
     if ticket.is_spam or ticket.merged_into is not None:
         return None
     if standing.is_ended:
@@ -355,13 +367,15 @@ async def _suggest(desk: Desk, engine: Principal, run_id: UUID) -> None:
 
 async def _carry_run(desk: Desk, engine: Principal, standing: Standing, run_id: UUID, trail: Trail) -> Step | None:
     """Bring the ticket's run as far as it goes now, and tell what came of it."""
-    wants_person = False
+    objection = ""
     if standing.news:
-        wants_person = await _read_replies(desk, standing, trail) == "wants_person"
-        if wants_person:
-            await execution.cancel(desk, engine, run_id)
-        else:
-            await _hear(desk, engine, standing, run_id)
+        if await _read_replies(desk, standing, trail) == "wants_person":
+            objection = "client_asked"
+        elif await _hear(desk, engine, standing, run_id):
+            objection = "needs_consent"
+        if objection:
+            with suppress(Conflict):  # it has ended meanwhile
+                await execution.cancel(desk, engine, run_id)
     with trail.agent("ops-fixer", run_id=str(run_id)) as noted:
         await execution.advance_run(desk, engine, run_id)
         async with desk.database.org_reading(engine) as connection:
@@ -369,15 +383,40 @@ async def _carry_run(desk: Desk, engine: Principal, standing: Standing, run_id: 
         noted(status=report.run.status, waiting_for=report.run.waiting_for, reason=report.run.reason)
     if report.run.ended_at is None:
         return _while_it_runs(standing, report)
-    data = {name: value for name, value in standing.journey.data.items() if name not in {"run", "held"}}
-    standing = replace(standing, journey=replace(standing.journey, data=data))
-    step = await _after_run(desk, engine, standing, report, trail, wants_person=wants_person)
+    standing = _without_run(standing)
+    step = await _after_run(desk, engine, standing, report, trail, objection=objection)
     return step.seen(standing.positions)
 
 
-async def _hear(desk: Desk, engine: Principal, standing: Standing, run_id: UUID) -> None:
-    """Read the slots again, with the client's new words."""
+async def _stop_run(desk: Desk, engine: Principal, run_id: UUID, trail: Trail) -> Report | None:
+    """End the run of a ticket that is over; None while another pass still has it."""
+    with trail.agent("ops-fixer", run_id=str(run_id)) as noted:
+        with suppress(Conflict):  # it has ended already
+            await execution.cancel(desk, engine, run_id)
+        await execution.advance_run(desk, engine, run_id)
+        async with desk.database.org_reading(engine) as connection:
+            report = await treatment.report(connection, engine.org_id, run_id)
+        noted(status=report.run.status, reason=report.run.reason)
+    return None if report.run.ended_at is None else report
+
+
+def _without_run(standing: Standing) -> Standing:
+    data = {name: value for name, value in standing.journey.data.items() if name not in {"run", "held"}}
+    return replace(standing, journey=replace(standing.journey, data=data))
+
+
+def _in_lines(report: Report) -> str:
+    return "\n".join((*report.tried, *report.not_done))
+
+
+def _is_over(ticket: Ticket) -> bool:
+    return ticket.is_spam or ticket.merged_into is not None or ticket.status in {"resolved", "closed"}
+
+
+async def _hear(desk: Desk, engine: Principal, standing: Standing, run_id: UUID) -> bool:
+    """Read the slots again, with the client's new words; whether a consent that the run stands on was taken back."""
     async with desk.database.org_reading(engine) as connection:
+        run = await runs.find(connection, engine.org_id, run_id)
         runbook = await treatment.runbook_of(connection, engine.org_id, run_id)
         client = await treatment.client_of(connection, engine.org_id, standing.ticket.id)
     slots = await treatment.read_slots(
@@ -385,6 +424,15 @@ async def _hear(desk: Desk, engine: Principal, standing: Standing, run_id: UUID)
     )
     async with desk.database.org_transaction(engine) as connection:
         await treatment.keep_slots(connection, engine.org_id, run_id, slots)
+    before = {name: runs.reading_from_json(stored) for name, stored in run.slots.items()}
+    return any(
+        _consent(before.get(name)) == "given" and _consent(reading) == "refused" for name, reading in slots.items()
+    )
+
+
+def _consent(reading: SlotReading | None) -> str:
+    is_read = reading is not None and reading.status == "read" and isinstance(reading.value, Consent)
+    return reading.value.status if reading is not None and is_read else ""
 
 
 def _while_it_runs(standing: Standing, report: Report) -> Step | None:
@@ -395,20 +443,25 @@ def _while_it_runs(standing: Standing, report: Report) -> Step | None:
         return None
     language = resolution.answer_language(standing.ticket, standing.policy)
     reply = None if journey.data.get("held") == key else treatment.say_waiting(report, language)
-    return outcome.held(journey, standing.ticket, run, reply=reply, key=key).seen(standing.positions)
+    step = outcome.held(journey, standing.ticket, run, reply=reply, key=key).seen(standing.positions)
+    if any(session.is_ai_quiet for session in standing.sessions):  # whoever has the ticket speaks to the client
+        note = f"Runbook {report.runbook.name} waits ({run.waiting_for}). It would say: {reply}" if reply else None
+        return replace(step, path=(), fact=None, reply=None, note=note, waiting_for=standing.ticket.waiting_for)
+    return step
 
 
 async def _after_run(
-    desk: Desk, engine: Principal, standing: Standing, report: Report, trail: Trail, *, wants_person: bool
+    desk: Desk, engine: Principal, standing: Standing, report: Report, trail: Trail, *, objection: str
 ) -> Step:
+    """`objection`: why the client's own words end it here, with a person, whatever the run came to."""
     run, ticket = report.run, standing.ticket
     is_quiet = any(session.is_ai_quiet for session in standing.sessions)
-    if run.status == "verified" and not is_quiet:
+    if run.status == "verified" and not is_quiet and not objection:
         standing = _with_mended(standing, report)
         return await _next_treatment(desk, engine, standing, trail) or _fixed(desk, standing)
     if is_quiet or ticket.status == "escalated":
-        return outcome.dropped(standing.journey, ticket, "\n".join((*report.tried, *report.not_done)))
-    if run.reason == "already_met" and not wants_person:
+        return outcome.dropped(standing.journey, ticket, _in_lines(report))
+    if run.reason == "already_met" and not objection:
         step = await _next_treatment(desk, engine, standing, trail)
         if step is not None:
             return step
@@ -416,14 +469,9 @@ async def _after_run(
             return _fixed(desk, standing)
         step = await _resolve(desk, engine, standing, trail)
         return step if step.dossier is None else _hand_over(standing, _given_up(standing, report), trail)
-    if (
-        run.reason == "not_found"
-        and not wants_person
-        and not report.effects
-        and not standing.journey.data.get("mended")
-    ):
+    if run.reason == "not_found" and not objection and not report.effects and not standing.journey.data.get("mended"):
         return await _resolve(desk, engine, standing, trail, looked=_given_up(standing, report))
-    reasons = ("client_asked",) if wants_person else (run.reason or "stage_failed",)
+    reasons = (objection or run.reason or "stage_failed",)
     return _hand_over(standing, replace(_given_up(standing, report), reasons=reasons), trail)
 
 

@@ -278,6 +278,15 @@ async def test_the_library_diagnoses_rehearses_fixes_and_verifies(world, estate)
     assert len(estate.effects) == 1, "looking does nothing"
 
 
+async def test_a_client_learns_nothing_of_the_systems_of_record_through_the_library(world, estate):
+    await publish(world)
+    made = await world.open_by_contact("I cannot get in #category:billing", subject="locked out")
+    with pytest.raises(Denied):
+        await OpsAutoFixer(
+            world.acme.org_id, acting_as=world.acme.client, app=SimpleNamespace(desk=world.desk)
+        ).diagnose(made.id)
+
+
 async def test_the_library_acts_for_nobody_of_another_organization(world, estate, globex):
     await publish(world)
     made = await world.open_by_contact("I cannot get in", subject="locked out")

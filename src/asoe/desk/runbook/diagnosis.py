@@ -11,6 +11,7 @@ from asoe.desk import triage
 from asoe.desk.context import Desk, policy_of
 from asoe.desk.runbook import matching, shelf, treatment
 from asoe.desk.runbook.backtest import rehearse
+from asoe.domain.errors import Denied
 from asoe.domain.organization import Principal
 from asoe.domain.runbook import SlotReading
 from asoe.store import runs, sessions, tickets
@@ -39,7 +40,12 @@ class Verification:
 
 
 async def diagnose(desk: Desk, principal: Principal, ticket_id: UUID) -> Diagnosis | None:
-    """Find the runbook for a ticket and rehearse it on live reads; None when none fits. Nothing is stored, nothing is done."""
+    """Find the runbook for a ticket and rehearse it on live reads; None when none fits. Nothing is stored, nothing is done.
+
+    Raises `Denied(staff_only)`: what it reads of the systems of record is the engine's to see, not the client's.
+    """
+    if principal.is_client:
+        raise Denied("Clients may not look into the systems of record.", code="staff_only")
     engine = await desk.engine_of(principal.org_id)
     async with desk.database.org_reading(principal) as connection:
         ticket = await tickets.find(connection, principal.org_id, ticket_id)

@@ -152,6 +152,10 @@ async def test_a_client_never_sees_what_staff_keeps_to_itself(
     seen = (await client.get(one)).json()
     assert not {"tags", "team", "assignee", "custom_fields", "is_spam"} & seen.keys()
     assert {"metadata", "triage", "resolution"} <= seen.keys()
+    assert seen["resolution"]["verdict"] == "handed_over"
+    assert not {"summary", "evidence"} & seen["resolution"].keys(), (
+        "why, to whom, and what was read of systems of record"
+    )
     assert "Difficult" not in (await client.get(f"/api/support/session/{own['session_id']}")).text
     assert (await client.get(f"{one}/attachments")).json()["items"] == []
     problem(await client.get(f"/api/support/attachment/{inner.json()['id']}"), 404, "attachment_missing")

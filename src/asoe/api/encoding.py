@@ -23,6 +23,7 @@ from asoe.store.escalations import Escalation
 from asoe.store.fields import FieldDefinition
 
 JSON: Final = "application/json"
+_INNER: Final = frozenset({"evidence", "summary"})
 
 
 def reply(value: Any, status: int = 200, *, headers: Mapping[str, str] | None = None) -> Response:
@@ -72,6 +73,8 @@ def ticket(value: Ticket, principal: Principal) -> dict[str, Any]:
     if principal.is_client:
         # the nearest known texts read like other clients' words
         seen["triage"] = {name: part for name, part in value.triage.items() if name != "evidence"}
+        # what was read of the systems of record, calls with their arguments, and why whom it was handed to
+        seen["resolution"] = {name: part for name, part in value.resolution.items() if name not in _INNER}
     if principal.is_staff:
         seen["team"] = value.team
         seen["assignee"] = value.assignee

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -78,6 +79,23 @@ async def test_a_new_version_begins_without_evidence(desk, acme):
     assert isinstance(await decided(desk, acme, await make_run(desk.database, acme, runbook_id)), NeedsApproval)
 
 
+async def test_another_text_published_after_it_was_out_of_use_begins_without_evidence_too(desk, acme):
+    from asoe.desk.runbook import shelf
+    from asoe.store import runbooks
+
+    runbook_id = await make_runbook(desk.database, acme)
+    await autonomy.set_level(desk, acme.admin, "unlock", "auto")
+    await judged(desk.database, acme, runbook_id, 59)
+    await shelf.retire(desk, acme.admin, "unlock")
+    async with desk.database.org_transaction(acme.admin) as connection:
+        await runbooks.put(
+            connection, acme.org_id, name="unlock", title="Unlock", resolution_type="auto_fix",
+            source="# other", digest="other", by=acme.admin.user_id,
+        )  # fmt: skip
+    await shelf.publish(desk, acme.admin, "unlock")
+    assert isinstance(await decided(desk, acme, await make_run(desk.database, acme, runbook_id)), NeedsApproval)
+
+
 async def test_lent_trust_is_an_owners_has_a_reason_and_ends_within_90_days(desk, acme):
     await make_runbook(desk.database, acme)
     soon = desk.clock() + timedelta(days=30)
@@ -100,6 +118,9 @@ async def test_the_caps_of_a_loan_hold(desk, acme):
     run = await make_run(desk.database, acme, runbook_id, alone=True)
     assert await decided(desk, acme, run, perform(amount="15")) == Alone(lent=True)
     assert isinstance(await decided(desk, acme, run, perform(amount="15.01")), NeedsApproval)
+    unnamed = replace(perform(), amount=None)
+    assert await decided(desk, acme, run, unnamed) == Alone(lent=True), "what can be undone costs nothing"
+    assert isinstance(await decided(desk, acme, run, unnamed, action=REFUND), NeedsApproval), "it cannot be counted"
     await make_run(desk.database, acme, runbook_id, alone=True)
     assert isinstance(await decided(desk, acme, run, perform(amount="0")), NeedsApproval), "two acts a day were lent"
 

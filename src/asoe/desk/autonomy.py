@@ -105,6 +105,9 @@ async def decide(
     loan = standing.lent(now)
     if loan is None:
         return Alone()
+    if "total_per_day" in loan.caps and perform.amount is None and action.risk != "reversible":
+        total_cap = loan.caps["total_per_day"]
+        return NeedsApproval(ApprovalRule(), f"The act names no amount; the lent trust covers {total_cap} a day.")
     since = now - timedelta(days=1)
     acts, total = (
         await autonomy.acted_since(connection, engine.org_id, run.runbook_id, since) if loan.caps else _NOTHING

@@ -65,8 +65,7 @@ async def publish(desk: Desk, principal: Principal, name: str, version: int | No
         await runbooks.version(connection, principal.org_id, row.id, number)
         if row.published_version != number:
             await runbooks.publish(connection, principal.org_id, row.id, number)
-            if row.published_version is not None:
-                await autonomy.void_evidence(connection, principal.org_id, row.id)
+            await autonomy.void_evidence(connection, principal.org_id, row.id)  # also after it was out of use
             await facts.record(connection, principal, "runbook.published", runbook_id=row.id, version=number)
         return await runbooks.find(connection, principal.org_id, name)
 

@@ -322,14 +322,15 @@ async def test_a_run_ends_with_its_ticket_and_leaves_no_approval_behind(world, e
         await journey.begin_run(world.desk, world.acme.agent, made.id, "unlock-account")
 
 
-async def test_a_consent_that_is_taken_back_before_the_act_ends_the_run(world, estate):
+@pytest.mark.parametrize("said", ["no, leave it #slot:terms:refused", "hm, perhaps not #slot:terms:unsure"])
+async def test_a_consent_that_is_taken_back_before_the_act_ends_the_run(world, estate, said):
     await publish(world, "approve", slots=CONSENT)
     made = await opened(world)
     spoken = await speaks_in(world, made)
     await session.add_message(world.desk, world.acme.engine, spoken, "user", "yes please #slot:terms:given")
     await world.drain()
     (card,) = await approval.list_approvals(world.desk, world.acme.agent)
-    await session.add_message(world.desk, world.acme.engine, spoken, "user", "no, leave it #slot:terms:refused")
+    await session.add_message(world.desk, world.acme.engine, spoken, "user", said)
     await world.drain()
     with suppress(Conflict):
         await approval.decide(world.desk, world.acme.agent, card.id, "approve")

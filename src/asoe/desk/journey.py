@@ -422,17 +422,26 @@ async def _hear(desk: Desk, engine: Principal, standing: Standing, run_id: UUID)
     slots = await treatment.read_slots(
         desk, runbook, standing.ticket, messages=standing.messages, client=client, policy=standing.policy
     )
+    before = {name: runs.reading_from_json(stored) for name, stored in run.slots.items()}
+    if any(_takes_back(before.get(name), reading) for name, reading in slots.items()):
+        return True  # not kept: whoever reads it again finds the same
     async with desk.database.org_transaction(engine) as connection:
         await treatment.keep_slots(connection, engine.org_id, run_id, slots)
-    before = {name: runs.reading_from_json(stored) for name, stored in run.slots.items()}
-    return any(
-        _consent(before.get(name)) == "given" and _consent(reading) == "refused" for name, reading in slots.items()
-    )
+    return False
 
 
-def _consent(reading: SlotReading | None) -> str:
-    is_read = reading is not None and reading.status == "read" and isinstance(reading.value, Consent)
-    return reading.value.status if reading is not None and is_read else ""
+def _takes_back(before: SlotReading | None, now: SlotReading) -> bool:
+    """Whether a consent was given, and is refused, in doubt or for less now."""
+    given, stands = _given(before), _given(now)
+    if given is None:
+        return False
+    return stands is None or (stands.amount is not None and (given.amount is None or stands.amount < given.amount))
+
+
+def _given(reading: SlotReading | None) -> Consent | None:
+    if reading is None or reading.status != "read" or not isinstance(reading.value, Consent):
+        return None
+    return reading.value if reading.value.status == "given" else None
 
 
 def _while_it_runs(standing: Standing, report: Report) -> Step | None:

@@ -44,13 +44,16 @@ async def make_runbook(database, org, name: str = "unlock") -> UUID:
         return runbook_id
 
 
-async def make_run(database, org, runbook_id: UUID, *, status: str = "running", alone: bool = False) -> Run:
+async def make_run(
+    database, org, runbook_id: UUID, *, status: str = "running", alone: bool = False, mode: str = "live"
+) -> Run:
     """A run without a ticket; `alone`: it did one act that nobody approved."""
     ended = datetime.now(UTC) if status not in {"pending", "running", "waiting"} else None
     async with database.org_transaction(org.engine) as connection:
         run_id = await connection.fetchval(
-            "insert into asoe.runbook_runs (org_id, runbook_id, version, status, ended_at) values ($1, $2, 1, $3, $4) returning id",
-            org.org_id, runbook_id, status, ended,
+            "insert into asoe.runbook_runs (org_id, runbook_id, version, status, ended_at, mode) "
+            "values ($1, $2, 1, $3, $4, $5) returning id",
+            org.org_id, runbook_id, status, ended, mode,
         )  # fmt: skip
         if alone:
             await connection.execute(

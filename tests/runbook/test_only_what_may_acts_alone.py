@@ -96,6 +96,18 @@ async def test_another_text_published_after_it_was_out_of_use_begins_without_evi
     assert isinstance(await decided(desk, acme, await make_run(desk.database, acme, runbook_id)), NeedsApproval)
 
 
+async def test_no_certificate_rests_on_rehearsals_or_on_runs_that_go_on(desk, acme):
+    runbook_id = await make_runbook(desk.database, acme)
+    for run in (
+        await make_run(desk.database, acme, runbook_id),
+        await make_run(desk.database, acme, runbook_id, status="unverified", mode="dry_run"),
+    ):
+        with pytest.raises(Conflict, match="live runs that have ended"):
+            await autonomy.judge(desk, acme.agent, run.id, is_right=True)
+    ended = await make_run(desk.database, acme, runbook_id, status="verified")
+    await autonomy.judge(desk, acme.agent, ended.id, is_right=True)
+
+
 async def test_lent_trust_is_an_owners_has_a_reason_and_ends_within_90_days(desk, acme):
     await make_runbook(desk.database, acme)
     soon = desk.clock() + timedelta(days=30)

@@ -220,7 +220,10 @@ async def judge(
     if source not in {"person", "audit"}:
         raise Invalid("source: must be person or audit.", code="unknown_source")
     async with desk.database.org_transaction(principal) as connection:
-        await runs.find(connection, principal.org_id, run_id)
+        run = await runs.find(connection, principal.org_id, run_id)
+        if run.mode != "live" or run.ended_at is None:
+            why = "goes on" if run.mode == "live" else "was a rehearsal, of which there may be any number"
+            raise Conflict(f"Run {run_id} {why}: certificates rest on live runs that have ended.", code="not_to_judge")
         if not await autonomy.judge(
             connection,
             principal.org_id,

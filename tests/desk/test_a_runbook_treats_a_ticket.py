@@ -16,6 +16,7 @@ from asoe.desk.connector import Connectors
 from asoe.desk.runbook import execution, shelf
 from asoe.domain.errors import Conflict, Denied, Missing
 from asoe.engine import OpsAutoFixer
+from asoe.store import runs
 
 RUNBOOK = """
 runbook: unlock-account
@@ -362,3 +363,16 @@ async def test_a_run_asks_the_client_nothing_once_a_person_has_the_ticket(world,
     assert (await world.now(made)).waiting_for == "person"
     notes = await world.rows("select content from asoe.session_messages where ticket_id = $1 and is_internal", made.id)
     assert "May we unlock it?" in notes[0]["content"]
+
+
+async def test_due_runs_of_a_suspended_organization_keep_nobody_waiting(world, estate):
+    async def due():
+        async with world.desk.database.system_transaction("due_timers") as connection:
+            return [org_id for org_id, _ in await runs.due(connection)]
+
+    await publish(world)
+    made = await world.open_by_contact("I cannot get in #category:account", subject="locked out")
+    await world.advance(made)
+    assert await due() == [world.acme.org_id]
+    await world.owner.execute("update asoe.organization_profiles set suspended_at = now()")
+    assert await due() == []

@@ -166,10 +166,15 @@ async def _at_rest(house: House, ticket: Ticket) -> Ticket:
 
 
 async def _is_left(house: House, ticket: Ticket) -> bool:
+    """Whether no run goes on, and what the last one came to has reached its ticket."""
     desk, engine = house.connection.app.desk, await house.connection.app.desk.engine_of(ticket.org_id)
     async with desk.database.org_reading(engine) as connection:
-        run = await runs.going(connection, ticket.org_id, ticket.id)
-    return run is None or run.waiting_for in {"client", "approval"}
+        found = await runs.list_runs(connection, ticket.org_id, ticket_id=ticket.id)
+    if not found:
+        return True
+    if found[0].ended_at is None:
+        return found[0].waiting_for in {"client", "approval"}
+    return found[0].status != "verified" or ticket.status in {"resolved", "closed"}
 
 
 async def _account(house: House, ticket: Ticket) -> dict[str, Any]:

@@ -383,7 +383,9 @@ async def update(connection: Connection, ticket: Ticket, changes: Mapping[str, A
             "decide.",
             code="ticket_changed",
         )
-    written = {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
+    written: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()
+    }
     return replace(ticket, **written, version=row["version"], updated_at=row["updated_at"])
 
 

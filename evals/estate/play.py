@@ -7,7 +7,6 @@ cannot be undone waits for an admin, who here agrees to whatever is asked: a wro
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -84,7 +83,7 @@ async def play(
 ) -> Game:
     """The cases of a seed, a few at a time; `only` picks cases by id."""
     with TemporaryDirectory(prefix="asoe-estate-") as folder:
-        os.chmod(folder, 0o711)  # as root, PostgreSQL runs as another account and must get through
+        Path(folder).chmod(0o711)  # as root, PostgreSQL runs as another account and must get through
         file = Path(folder, "estate.db")
         store = open_store(file)
         prepare(store, seed, n)

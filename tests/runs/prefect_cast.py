@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,6 +26,16 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "prefect-server"
 BREAKS = ("refused", "torn_before", "failed_after", "torn_after", "silent_after")
 LATE = {"type": "SCHEDULED", "name": "Late"}
 PENDING, RUNNING, CRASHED = {"type": "PENDING"}, {"type": "RUNNING"}, {"type": "CRASHED"}
+FLOW = """
+from prefect import flow
+
+@flow
+def mend():
+    return "done"
+
+if __name__ == "__main__":
+    mend.serve(name="served", pause_on_shutdown=False)
+"""
 SUSPENDED = {"type": "PAUSED", "name": "Suspended", "state_details": {"pause_reschedule": True}}
 
 
@@ -33,14 +43,32 @@ SUSPENDED = {"type": "PAUSED", "name": "Suspended", "state_details": {"pause_res
 def prefect_server(folder: Path, *, seconds: float = 600) -> Iterator[str]:
     """The address of its API. Its process group is stopped at the end, whatever happens."""
     port = free_port()
-    log = folder / "server.log"
+    command = ["bash", str(SCRIPT), "run", str(port), str(folder)]
+    with _going(command, folder, f"http://127.0.0.1:{port}/api/health", int(seconds), os.environ):
+        yield f"http://127.0.0.1:{port}/api"
+
+
+@contextmanager
+def worker_of(address: str, folder: Path, *, seconds: float = 300) -> Iterator[str]:
+    """A real worker that serves one flow; yields where its deployment is. Its flows end well."""
+    (folder / "mend.py").write_text(FLOW)
+    python = SCRIPT.parents[1] / ".venv" / "prefect" / "bin" / "python"
+    told = {"PREFECT_API_URL": address, "PREFECT_HOME": str(folder), "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
+    url = f"{address}/deployments/name/mend/served"
+    with _going([str(python), str(folder / "mend.py")], folder, url, int(seconds), {**os.environ, **told}):
+        yield url
+
+
+@contextmanager
+def _going(command: list[str], folder: Path, url: str, seconds: int, environment: Mapping[str, str]) -> Iterator[None]:
+    log = folder / "out.log"
     with log.open("w") as out:
         process = subprocess.Popen(
-            ["bash", str(SCRIPT), "run", str(port), str(folder)], stdout=out, stderr=out, start_new_session=True
+            command, stdout=out, stderr=out, start_new_session=True, cwd=folder, env={**environment}
         )
     try:
-        _wait(process, f"http://127.0.0.1:{port}/api/health", log, int(seconds))
-        yield f"http://127.0.0.1:{port}/api"
+        _wait(process, url, log, seconds)
+        yield
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -49,7 +77,7 @@ def prefect_server(folder: Path, *, seconds: float = 600) -> Iterator[str]:
 def _wait(process: subprocess.Popen[bytes], url: str, log: Path, seconds: int) -> None:
     for _ in range(seconds * 2):
         if process.poll() is not None:
-            raise AssertionError(f"the Prefect server ended: {log.read_text()[-2000:]} (make system installs it)")
+            raise AssertionError(f"Prefect ended: {log.read_text()[-2000:]} (make system installs it)")
         try:
             if httpx.get(url, timeout=2).is_success:
                 return
@@ -59,7 +87,7 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path, seconds: int) -
             process.wait(0.5)
         except subprocess.TimeoutExpired:
             continue
-    raise AssertionError(f"the Prefect server was not up within {seconds} s: {log.read_text()[-2000:]}")
+    raise AssertionError(f"Prefect was not up within {seconds} s: {log.read_text()[-2000:]}")
 
 
 @dataclass

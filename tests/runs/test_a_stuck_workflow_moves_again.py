@@ -1,5 +1,5 @@
 """Late, crashed and zombie runs of a real Prefect server: found for their client only, reset once whatever breaks, and seen to
-move. One server serves the whole file; its worker is played over the same API."""
+move. One server serves the whole file; where the worker itself is not the matter, it is played over the same API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,19 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from prefect_cast import BREAKS, CRASHED, LATE, PENDING, RUNNING, SUSPENDED, Line, Prefect, prefect_at, prefect_server
+from prefect_cast import (
+    BREAKS,
+    CRASHED,
+    LATE,
+    PENDING,
+    RUNNING,
+    SUSPENDED,
+    Line,
+    Prefect,
+    prefect_at,
+    prefect_server,
+    worker_of,
+)
 from runs_cast import World, connect
 from tests.connectors.connector_cast import served
 
@@ -135,6 +147,22 @@ async def test_one_key_is_one_reset_even_after_the_run_went_on(connector, prefec
     assert (await prefect.states(run_id)).count("AwaitingRetry") == 1
     await reset(connector, run_id, key="k2")
     assert (await prefect.states(run_id)).count("AwaitingRetry") == 2
+
+
+async def test_a_real_worker_takes_up_what_was_reset(connector, address, http, client, tmp_path):
+    with worker_of(address, tmp_path) as deployment_url:
+        deployment = (await http.get(deployment_url)).json()
+        prefect = Prefect(http, deployment["flow_id"], deployment["id"])
+        # not due yet, so that the worker leaves it alone until the reset
+        run_id = await prefect.run(CRASHED, tag=f"client:{client}", due=timedelta(hours=-1))
+        await reset(connector, run_id)
+        for _ in range(1000):
+            run = await connector.read("get_run", {"id": run_id}, timeout=20)
+            if run["state_type"] == "COMPLETED":
+                break
+            await asyncio.sleep(0.2)
+        assert (run["state_name"], run["is_stuck"], run["is_moving"]) == ("Completed", False, True)
+    assert (await prefect.states(run_id)).count("AwaitingRetry") == 1
 
 
 async def test_the_same_key_twice_at_once_is_one_reset(connector, prefect, client):

@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any, ClassVar, Final
+from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 import asyncpg
@@ -200,6 +201,25 @@ asyncio.run(main())
 """
 
 
+async def _run(command: list[str]) -> dict[str, Any]:
+    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+    done = await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, check=False, env=environment
+    )
+    if done.returncode:
+        raise RuntimeError(f"{command[:3]} failed:\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}")
+    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return result
+
+
+async def _analyze(dsn: str, owner: Any) -> None:
+    """As autovacuum would after a while: neither contestant is measured with the plans of empty tables."""
+    for row in await owner.fetch("select datname from pg_database where datallowconn and not datistemplate"):
+        other = await asyncpg.connect(_as_url(dsn, row["datname"]))
+        await other.execute("analyze")
+        await other.close()
+
+
 async def _written(owner: Any) -> int:
     """Rows inserted or updated so far in this cluster's databases."""
     await asyncio.sleep(1.5)  # backends report their counts at most once a second
@@ -208,20 +228,12 @@ async def _written(owner: Any) -> int:
     return int(found)
 
 
-async def _watched(owner: Any, postmaster: int, command: list[str], runs: int) -> dict[str, Any]:
+async def _watched(owner: Any, dsn: str, postmaster: int, command: list[str], runs: int) -> dict[str, Any]:
     """Run one contestant in a process of its own; PostgreSQL's share is what its processes spent meanwhile."""
+    await _run([each.replace("{runs}", str(WARM)) for each in command])
+    await _analyze(dsn, owner)
     cpu, rows = cpu_seconds(postmaster), await _written(owner)
-    done = await asyncio.to_thread(
-        subprocess.run,
-        command,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONWARNINGS": "ignore"},
-    )
-    if done.returncode:
-        raise RuntimeError(f"{command[:3]} failed:\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}")
-    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    result = await _run([each.replace("{runs}", str(runs)) for each in command])
     whole = runs + WARM
     result["postgres_cpu_ms"] = round(1000 * (cpu_seconds(postmaster) - cpu) / whole, 2)
     result["cpu_ms"] = round(result["process_cpu_ms"] + result["postgres_cpu_ms"], 2)
@@ -236,7 +248,8 @@ async def compare(runs: int, *, with_dbos: bool) -> dict[str, Any]:
     try:
         await migrate(server.owner_dsn)
         made = await organizations.create_organization(server.owner_dsn, "Bench", "bench", "cleo@bench.example", "Cleo")
-        owner = await asyncpg.connect(server.superuser_dsn)
+        dsn = server.superuser_dsn
+        owner = await asyncpg.connect(dsn)
         (pid_file,) = folder.rglob("postmaster.pid")
         postmaster = int(pid_file.read_text().split("\n", 1)[0])
         figures: dict[str, Any] = {"cores": os.cpu_count()}
@@ -250,16 +263,16 @@ async def compare(runs: int, *, with_dbos: bool) -> dict[str, Any]:
                 server.app_dsn,
                 server.system_dsn,
                 *ids,
-                str(runs),
+                "{runs}",
             ]
-            figures["asoe"] = await _watched(owner, postmaster, own, runs)
+            figures["asoe"] = await _watched(owner, dsn, postmaster, own, runs)
             if with_dbos:
                 python = _install_dbos(folder)
                 await owner.execute("create database dbos_bench")
-                url = _as_url(server.superuser_dsn)
+                url = _as_url(dsn, "dbos_bench")
                 for name, intents in (("dbos", 1), ("dbos_without_intents", 0)):
-                    command = [python, "-c", DBOS_PROGRAM, url, *map(str, (runs, WARM, AT_ONCE, intents))]
-                    figures[name] = await _watched(owner, postmaster, command, runs)
+                    command = [python, "-c", DBOS_PROGRAM, url, "{runs}", *map(str, (WARM, AT_ONCE, intents))]
+                    figures[name] = await _watched(owner, dsn, postmaster, command, runs)
         finally:
             await owner.close()
         return figures
@@ -276,11 +289,9 @@ def _install_dbos(folder: Path) -> str:
     return python
 
 
-def _as_url(dsn: str) -> str:
-    """The same cluster, another database, as libpq reads it."""
-    from urllib.parse import urlsplit, urlunsplit
-
-    return urlunsplit(urlsplit(dsn)._replace(path="/dbos_bench"))
+def _as_url(dsn: str, database: str) -> str:
+    """The same cluster, another database."""
+    return urlunsplit(urlsplit(dsn)._replace(path=f"/{database}"))
 
 
 def main() -> int:

@@ -29,6 +29,7 @@ from asoe.desk.context import Desk
 from asoe.desk.runbook import execution
 from asoe.desk.runbook.passing import Pace
 from asoe.domain.organization import Principal
+from asoe.domain.runbook import SlotReading
 from asoe.queue import Queue
 from asoe.store import runs
 from asoe.store.db import Database, open_database
@@ -41,8 +42,8 @@ ACTIONS = {
         Action("lock", "reversible", repeats="naturally"),
         Action("refund", "costly", repeats="by_key", has_probe=True),
         Action("keyed", "costly", repeats="by_key"),
-        Action("post", "costly", repeats="never", has_probe=True),
-        Action("blind", "costly", repeats="never"),
+        Action("post", "reversible", repeats="never", has_probe=True),
+        Action("blind", "reversible", repeats="never"),
     )
 }
 DOERS = ("unlock", "refund", "keyed", "post", "blind")
@@ -238,6 +239,7 @@ async def _victim(where: Where, point: str, name: str) -> None:
                 runbook_id=UUID(where.runbook_id),
                 version=where.version,
                 ticket=None,
+                slots={"subject": SlotReading("subject", "read", name)},
             )
             await connection.execute(
                 "update asoe.runbook_runs set evidence = jsonb_build_object('point', $2::text) where id = $1",

@@ -33,9 +33,9 @@ ACTIONS = {
         Action("unlock", "reversible", repeats="naturally", undo="lock"),
         Action("lock", "reversible", repeats="naturally"),
         Action("refund", "costly", repeats="by_key", has_probe=True),
-        Action("post", "costly", repeats="never", has_probe=True, undo="unpost"),
+        Action("post", "reversible", repeats="never", has_probe=True, undo="unpost"),
         Action("unpost", "reversible", repeats="never", has_probe=True),
-        Action("blind", "costly", repeats="never"),
+        Action("blind", "reversible", repeats="never"),
         Action("keyed", "costly", repeats="by_key"),
     )
 }

@@ -38,6 +38,7 @@ class RunsSql(NamedQueries):
     steps: str
     actions: str
     gate: str
+    gate_alone: str
     renew: str
     keep_steps: str
     intend: str
@@ -146,21 +147,21 @@ class ActionRow:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What is so at the moment before an act; the ticket is held until the transaction ends."""
+    """What is so at the moment before an act; the ticket, if there is one, is held until the transaction ends."""
 
     is_held: bool
     is_short: bool
     is_cancelled: bool
     stopped: str | None
-    status: str | None
-    severity: str | None
-    assignee: UUID | None
-    waiting_for: str | None
-    is_spam: bool | None
-    is_merged: bool | None
-    is_ai_quiet: bool
     now: datetime
     age: timedelta
+    status: str | None = None
+    severity: str | None = None
+    assignee: UUID | None = None
+    waiting_for: str | None = None
+    is_spam: bool = False
+    is_merged: bool = False
+    is_ai_quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,8 +333,11 @@ async def gate(
     connection: Connection, org_id: UUID, run_id: UUID, *, by: UUID, ticket_id: UUID | None, needed: timedelta
 ) -> Gate:
     """Hold the ticket and read what decides; `is_short` when the lease is over in less than `needed`."""
-    ticket = None if ticket_id is None else str(ticket_id)
-    return Gate(**dict(await connection.fetchrow(RunsSql.gate, str(org_id), run_id, by, ticket, needed)))
+    if ticket_id is None:
+        row = await connection.fetchrow(RunsSql.gate_alone, org_id, run_id, by, needed)
+    else:
+        row = await connection.fetchrow(RunsSql.gate, str(org_id), run_id, by, str(ticket_id), needed)
+    return Gate(**dict(row))
 
 
 async def renew(

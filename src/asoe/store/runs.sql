@@ -85,6 +85,15 @@ left join ticket t on true
 left join asoe.emergency_stops s on s.org_id = r.org_id and s.released_at is null
 where r.org_id = $1::text::uuid and r.id = $2
 
+-- name: gate_alone
+-- the same for a run without a ticket
+select r.held_by = $3 and r.held_until > clock_timestamp() as is_held, r.held_until < clock_timestamp() + $4::interval as is_short,
+  r.cancel_requested_at is not null as is_cancelled, s.reason as stopped,
+  clock_timestamp() as now, clock_timestamp() - r.started_at - r.waited as age
+from asoe.runbook_runs r
+left join asoe.emergency_stops s on s.org_id = r.org_id and s.released_at is null
+where r.org_id = $1 and r.id = $2
+
 -- name: renew
 -- the lease of a pass that still has the run
 update asoe.runbook_runs set held_until = clock_timestamp() + $4::interval

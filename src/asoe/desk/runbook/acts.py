@@ -87,6 +87,7 @@ async def perform(passing: Pass, wanted: Perform) -> Outcome:
         return await _recover(passing, wanted, row, hand, action)
     while True:
         begun = await _intend(passing, wanted, hand, action)
+        passing.unsettled = None
         if not isinstance(begun, _Taken):
             break
     return await _act(passing, begun) if isinstance(begun, Doing) else begun
@@ -105,6 +106,8 @@ async def _intend(passing: Pass, wanted: Perform, hand: Hand, action: Action) ->
     within = getattr(hand, "act_within", None)
     fresh = time.monotonic()
     async with passing.desk.database.org_step(passing.engine) as connection:
+        if passing.unsettled is not None and not await _write_outcome(connection, passing, *passing.unsettled):
+            return Lost()
         gate = await _gate(connection, passing)
         halt = _halted(passing, gate, is_undo=wanted.is_undo)
         if halt is not None:
@@ -307,7 +310,7 @@ async def _act(passing: Pass, doing: Doing, *, in_doubt: bool = False) -> Outcom
         except ConnectorError as error:
             problem = error
         else:
-            return await _settle(passing, doing, Performed("done", value))
+            return await _done(passing, doing, Performed("done", value))
         in_doubt = in_doubt or problem.effect == "unknown"
         is_last = tries >= passing.pace.tries or problem.permanent
         if in_doubt:
@@ -343,6 +346,26 @@ async def _call(passing: Pass, doing: Doing) -> Json:
         raise ConnectorError(
             f"The connector failed ({type(error).__name__}).", permanent=False, effect="unknown"
         ) from error
+
+
+async def _done(passing: Pass, doing: Doing, told: Performed) -> Outcome:
+    """Beat (c), or left for a moment: when the next thing is an act as well, its intent is written with this outcome.
+
+    Not so where a lost outcome could be neither asked for nor made good by doing it again.
+    """
+    if doing.action.repeats == "never" and not doing.action.has_probe:
+        return await _settle(passing, doing, told)
+    passing.unsettled, passing.has_acted = (doing, told), True
+    return told
+
+
+async def settle_last(passing: Pass) -> Lost | None:
+    """Write the outcome that was left for the next intent: the next thing is no act."""
+    if passing.unsettled is None:
+        return None
+    outcome = await _settle(passing, *passing.unsettled)
+    passing.unsettled = None
+    return outcome if isinstance(outcome, Lost) else None
 
 
 async def _settle(passing: Pass, doing: Doing, told: Performed) -> Outcome:

@@ -243,15 +243,18 @@ async def _carry_on(passing: Pass, interpreter: Interpreter) -> RunAdvance:
 async def _answer(passing: Pass, effect: Effect) -> Told | Halt:
     if isinstance(effect, Perform):
         return await acts.perform(passing, effect)
+    lost = await acts.settle_last(passing)
+    if lost is not None:
+        return lost
     step = passing.steps.get(effect.path)
     if step is not None and step.told is not None:
         told = told_from_json(step.kind, step.told)
         if isinstance(effect, Observe) and isinstance(told, Observed):
             passing.seen[effect.path] = told.value
         return told
-    lost = await passing.keep_lease()
-    if lost is not None:
-        return lost
+    halt = await passing.keep_lease()
+    if halt is not None:
+        return halt
     if isinstance(effect, Observe):
         return await _observe(passing, effect)
     return await (_inquire(passing, effect, step) if isinstance(effect, Inquire) else _pause(passing, effect, step))
@@ -337,6 +340,7 @@ async def _pause(passing: Pass, effect: Pause, step: StepRow | None) -> Told | H
 async def _wait(passing: Pass, hold: Hold) -> RunAdvance:
     """Let go of the run until it is woken."""
     if not hold.is_written:
+        await acts.settle_last(passing)
         async with passing.desk.database.org_step(passing.engine) as connection:
             if not await passing.write_hold(connection, hold):
                 return "busy"
@@ -347,6 +351,7 @@ async def _wait(passing: Pass, hold: Hold) -> RunAdvance:
 async def _end(passing: Pass, ending: Ending | Stop) -> RunAdvance:
     """Write how it ended, and wake the ticket's journey."""
     run = passing.run
+    await acts.settle_last(passing)
     if isinstance(ending, Stop):
         ending = Ending(ending.verdict, ending.reason, note=ending.note)
         passing.has_asked = passing.has_asked or passing.claimed.was_waiting_for == "approval"
@@ -379,6 +384,7 @@ async def _end(passing: Pass, ending: Ending | Stop) -> RunAdvance:
 async def _let_go(passing: Pass) -> None:
     """The database was not there for a moment: whoever tries next need not wait for the lease to end."""
     with contextlib.suppress(Exception):
+        await acts.settle_last(passing)
         async with passing.desk.database.org_step(passing.engine) as connection:
             await runs.let_go(connection, passing.org_id, passing.run.id, by=passing.id)
 

@@ -104,7 +104,7 @@ Halt: TypeAlias = Stop | Hold | Lost
 
 @dataclass(slots=True)
 class Pass:
-    """The one mutable thing: what this pass holds and has learned."""
+    """The one mutable thing: what this pass holds and has learned. `unsettled`: an act that is done, and its outcome."""
 
     desk: Desk
     engine: Principal
@@ -120,6 +120,7 @@ class Pass:
     rehearsed: list[Intent] = field(default_factory=list)
     seen: dict[str, Any] = field(default_factory=dict)
     seq: int = 0
+    unsettled: Any = None
     has_acted: bool = False
     has_asked: bool = False
     began: float = field(default_factory=time.monotonic)

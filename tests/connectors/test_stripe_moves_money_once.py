@@ -7,12 +7,12 @@ from uuid import UUID
 
 import pytest
 from connector_cast import served
-from stripe_stand_in import FAILURES, KEY, Provider, application
 
 from asoe.connectors.contract import ConnectorError
 from asoe.connectors.kinds import Opening
 from asoe.connectors.stripe import STRIPE, open_stripe
 from asoe.domain.errors import Invalid
+from stripe_stand_in import FAILURES, KEY, Provider, application
 
 
 @pytest.fixture

@@ -1,0 +1,154 @@
+"""A ticket's life, in order. The conductor: it alone knows which stage follows which.
+
+    triage ─► resolve ─┬─► await_client ─┬─► resolve (new words, or the answer did not help)
+                       │                 └─► ended (the client confirmed, or stayed silent)
+                       ├─► run (a runbook) ─┬─► ended (verified), or resolve (nothing was broken)
+                       │                    └─► with_person
+                       ├─► with_person (the engine is quiet until handed back)
+                       └─► ended ─► with_person (the client came back)
+
+One advance reads, thinks without holding a transaction, then writes under the ticket's lock if nothing has changed since
+it read. So a job may come twice, late, or be lost: the next one finds the same rows and goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final, Literal
+from uuid import UUID
+
+from asoe.desk import outcome
+from asoe.desk.context import Desk
+from asoe.desk.journey.resolving import hand_over, judge, read_replies, resolve
+from asoe.desk.journey.running import begin, begin_run, carry_run, in_lines, stop_run, suggest, without_run
+from asoe.desk.journey.standing import Standing, is_at_rest, is_over, read, tried_in
+from asoe.desk.journey.waiting import after_resolution, after_waiting
+from asoe.desk.outcome import Step
+from asoe.desk.resolution import HandOver
+from asoe.desk.runbook import execution
+from asoe.desk.trail import Trail
+from asoe.domain.errors import Missing
+from asoe.domain.organization import Principal
+from asoe.store import facts, journeys, runs
+from asoe.store.transient import is_transient
+
+__all__ = ["Advance", "advance", "begin_run", "carry_on", "carry_on_run", "fail"]
+
+MAX_FAILURES: Final = 3
+Advance = Literal["ended", "waiting", "busy", "stale"]
+
+
+async def carry_on(desk: Desk, org_id: UUID, ticket_id: UUID) -> Advance | Literal["gone", "given_away"]:
+    """`advance` as the worker does it: what fails three times goes to a person, what passes by itself is raised."""
+    try:
+        return await advance(desk, org_id, ticket_id)
+    except Missing:
+        return "gone"  # deleted since, or its organization is suspended
+    except Exception as error:
+        if not is_transient(error) and await fail(desk, org_id, ticket_id, cause=type(error).__name__):
+            return "given_away"
+        raise
+
+
+async def carry_on_run(desk: Desk, org_id: UUID, run_id: UUID) -> Advance | Literal["gone", "given_away"]:
+    """Bring a run on: through its ticket's journey, which tells the client what came of it, or by itself."""
+    try:
+        engine = await desk.engine_of(org_id)
+        async with desk.database.org_reading(engine) as connection:
+            run = await runs.find(connection, org_id, run_id)
+        if run.ticket_id is not None and run.mode == "live":
+            return await carry_on(desk, org_id, run.ticket_id)
+        if run.ended_at is not None:
+            return "ended"
+        done = await execution.advance_run(desk, engine, run_id)
+        if done == "ended" and run.mode == "shadow":
+            await suggest(desk, engine, run_id)
+    except Missing:
+        return "gone"
+    return done
+
+
+async def advance(desk: Desk, org_id: UUID, ticket_id: UUID, *, initiator: str = "worker") -> Advance:
+    """Bring one ticket as far as it goes now. `stale`: something changed meanwhile and another advance is enqueued."""
+    engine = await desk.engine_of(org_id)
+    async with desk.database.org_reading(engine) as connection:
+        standing = await read(connection, engine, ticket_id)
+    trail = Trail(desk.clock, initiator=initiator, entrypoint=f"journey.{standing.journey.stage}")
+    step = await _think(desk, engine, standing, trail)
+    if step is None:
+        await _stop_timer(desk, engine, standing)
+        return "waiting" if standing.ticket.waiting_for else "ended"
+    async with desk.database.org_transaction(engine) as connection:
+        version = await journeys.hold(connection, org_id, ticket_id)
+        if version is None:
+            await desk.queue.advance(connection, org_id, ticket_id, delay=timedelta(seconds=1))
+            return "busy"
+        stands, is_said = await journeys.recheck(connection, org_id, ticket_id, standing.read_until)
+        if version != standing.ticket.version or stands != standing.journey or is_said:
+            await desk.queue.advance(connection, org_id, ticket_id)
+            return "stale"
+        if step.treatment is not None:
+            step = await begin(desk, connection, engine, standing.ticket, step)
+        await outcome.write(desk, connection, engine, standing.ticket, step, session=standing.session)
+        await trail.save(connection, engine.org_id, ticket_id, step.name)
+    return "waiting" if step.waiting_for else "ended"
+
+
+async def fail(desk: Desk, org_id: UUID, ticket_id: UUID, *, cause: str) -> bool:
+    """Note that an advance failed; after three in a row a person gets the ticket. True when it was given away."""
+    engine = await desk.engine_of(org_id)
+    trail = Trail(desk.clock, initiator="worker", entrypoint="journey.fail")
+    async with desk.database.org_transaction(engine) as connection:
+        if await journeys.hold(connection, org_id, ticket_id) is None:
+            return False
+        standing = await read(connection, engine, ticket_id, is_lenient=True)
+        failures = standing.journey.failures + 1
+        await facts.record(connection, engine, "journey.failed", ticket_id=ticket_id, cause=cause, failures=failures)
+        if failures < MAX_FAILURES or is_at_rest(standing):
+            await journeys.save(connection, org_id, ticket_id, replace(standing.journey, failures=failures))
+            return False
+        tried = (*tried_in(standing), f"The engine failed {failures} times: {cause}.")
+        step = hand_over(standing, HandOver(("stage_failed",), tried=tried), trail)
+        await outcome.write(desk, connection, engine, standing.ticket, step, session=standing.session)
+        await trail.save(connection, engine.org_id, ticket_id, step.name)
+    return True
+
+
+async def _think(desk: Desk, engine: Principal, standing: Standing, trail: Trail) -> Step | None:
+    """Decide the next step; None when there is nothing to do now."""
+    ticket = standing.ticket
+    if standing.run_id is not None and is_over(ticket):
+        report = await stop_run(desk, engine, standing.run_id, trail)
+        if report is None:
+            return None  # whoever has the run wakes the ticket when it has ended
+        standing = without_run(standing)
+        if not standing.is_ended or not standing.news:
+            return outcome.dropped(standing.journey, ticket, in_lines(report))
+    if ticket.is_spam or ticket.merged_into is not None:
+        return None
+    if standing.is_ended:
+        return await after_resolution(desk, standing, trail)
+    if standing.run_id is not None:
+        return await carry_run(desk, engine, standing, standing.run_id, trail)
+    if standing.is_persons:
+        if ticket.waiting_for == "person" or not standing.news:
+            return None
+        with trail.agent("escalation", reading="reply to a person"):
+            return outcome.passed_on(standing.journey).seen(standing.positions)
+    if standing.journey.stage == "await_client":
+        return await after_waiting(desk, engine, standing, trail)
+    if await read_replies(desk, standing, trail) == "wants_person":
+        # judged all the same: the person gets it sorted
+        standing, _, changed = await judge(desk, engine, standing, trail)
+        step = hand_over(standing, HandOver(("client_asked",), tried=tried_in(standing)), trail)
+        return replace(step, triage=changed)
+    return await resolve(desk, engine, standing, trail)
+
+
+async def _stop_timer(desk: Desk, engine: Principal, standing: Standing) -> None:
+    """A timer that has run out for nothing would wake the journey for ever."""
+    due_at = standing.journey.due_at
+    if due_at is not None and due_at <= desk.clock():
+        async with desk.database.org_transaction(engine) as connection:
+            await journeys.rest(connection, engine.org_id, standing.ticket.id, due_at)

@@ -1,0 +1,150 @@
+"""The stage `resolve`: the triage as it stands, a runbook if one fits, else an answer, a question back, or a person."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from asoe.desk import outcome, resolution, triage
+from asoe.desk.context import Desk
+from asoe.desk.escalation import reasons_to_escalate
+from asoe.desk.journey.standing import Standing, question_of, said_in
+from asoe.desk.outcome import Step
+from asoe.desk.resolution import Case, HandOver
+from asoe.desk.runbook import treatment
+from asoe.desk.runbook.treatment import Treatment
+from asoe.desk.trail import Trail
+from asoe.domain.organization import Principal
+from asoe.domain.ticket import SEVERITY_RANK
+from asoe.domain.triage import Triage
+from asoe.store import tickets
+
+
+async def resolve(
+    desk: Desk,
+    engine: Principal,
+    standing: Standing,
+    trail: Trail,
+    *,
+    after_a_miss: bool = False,
+    looked: HandOver | None = None,
+) -> Step:
+    """`looked`: what a runbook found that could not say who the client is; no other one is tried then."""
+    standing, judged, changed = await judge(desk, engine, standing, trail)
+    ticket = standing.ticket
+    found = None if looked else await find_treatment(desk, engine, standing, judged, trail)
+    if found is not None and found.is_live and ticket.severity != "critical":
+        step = outcome.treated(standing.journey, ticket)
+        return replace(step, triage=changed, treatment=found).seen(standing.positions)
+    case = Case(
+        ticket=ticket,
+        triage=judged,
+        policy=standing.policy,
+        question=question_of(standing),
+        earlier=standing.earlier,
+        attempts=standing.journey.attempts,
+        cited=tuple(standing.journey.data.get("cited", ())),
+        has_asked=bool(standing.journey.data.get("has_asked")),
+    )
+    with trail.agent("resolution", attempt=case.attempts + 1) as noted:
+        plan = await resolution.choose(desk, engine, case)
+        noted(plan=type(plan).__name__)
+    if isinstance(plan, resolution.GiveAnswer):
+        step = outcome.answered(
+            desk.clock(),
+            standing.journey,
+            ticket,
+            plan.answer,
+            policy=standing.policy,
+            after_a_miss=after_a_miss,
+        )
+    elif isinstance(plan, resolution.AskBack):
+        step = outcome.asked(desk.clock(), standing.journey, ticket, policy=standing.policy)
+    elif isinstance(plan, resolution.NothingWanted):
+        step = outcome.noted(desk.clock(), standing.journey, ticket, policy=standing.policy)
+    else:
+        if looked is not None:
+            plan = HandOver(
+                (*plan.reasons, *looked.reasons), tried=(*plan.tried, *looked.tried), not_done=looked.not_done
+            )
+        step = hand_over(standing, plan, trail)
+    return replace(step, triage=changed, treatment=found).seen(standing.positions)
+
+
+async def find_treatment(
+    desk: Desk, engine: Principal, standing: Standing, judged: Triage | None, trail: Trail
+) -> Treatment | None:
+    """A runbook for the ticket, unless something speaks for a person first; a critical one may be mended all the same."""
+    reasons = reasons_to_escalate(standing.ticket, judged, standing.policy, earlier=standing.earlier)
+    if set(reasons) - {"critical_severity"} or standing.journey.data.get("cited"):
+        return None
+    with trail.agent("ops-fixer", looking_for="runbook") as noted:
+        found = await treatment.find(
+            desk,
+            engine,
+            standing.ticket,
+            triage=judged,
+            question=question_of(standing),
+            messages=standing.messages,
+            policy=standing.policy,
+            tried=standing.journey.data.get("treated", ()),
+        )
+        noted(runbook=found.runbook.name if found else None)
+    return found
+
+
+async def judge(
+    desk: Desk, engine: Principal, standing: Standing, trail: Trail
+) -> tuple[Standing, Triage | None, dict[str, Any]]:
+    """The triage, and what it changes: made now if there is none, and made anew on what was asked back for."""
+    ticket = standing.ticket
+    judged = triage.readable(ticket)
+    is_answer = bool(standing.journey.data.get("has_asked")) and not standing.journey.attempts and bool(standing.news)
+    with trail.agent("triage", reused=judged is not None and not is_answer) as noted:
+        changed: dict[str, Any] = {}
+        if is_answer:
+            judged = await desk.ai.triage(ticket.subject, "\n".join(said_in(standing)))
+        elif judged is None:
+            judged = await triage.judge(desk, ticket)
+        else:
+            noted(category=ticket.category, severity=ticket.severity, intent=ticket.intent)
+            return standing, judged, {}
+        if judged is not None:
+            async with desk.database.org_reading(engine) as connection:
+                corrected = await tickets.corrected_fields(connection, engine.org_id, ticket.id)
+            changed = triage.changes(ticket, judged, corrected=corrected)
+            if is_answer and "severity" in changed:  # what was urgent stays urgent
+                changed["severity"] = max(ticket.severity, changed["severity"], key=SEVERITY_RANK.__getitem__)
+            ticket = replace(ticket, **changed)
+        noted(category=ticket.category, severity=ticket.severity, intent=ticket.intent)
+    return replace(standing, ticket=ticket), judged, changed
+
+
+async def read_replies(desk: Desk, standing: Standing, trail: Trail) -> str:
+    """What the client's new words come to: the last one counts, but who asks for a person anywhere gets one."""
+    reply = "other"
+    if not standing.news:
+        return reply
+    with trail.agent("resolution", reading="reply", messages=len(standing.news)) as noted:
+        for message in standing.news:
+            reply = await desk.ai.read_reply(message.content, standing.ticket.language)
+            if reply == "wants_person":
+                break
+        noted(reply=reply)
+    return reply
+
+
+def hand_over(standing: Standing, plan: HandOver, trail: Trail) -> Step:
+    """To a person, with the dossier."""
+    with trail.agent("escalation", reasons=list(plan.reasons)) as noted:
+        step = outcome.handed_over(
+            standing.journey,
+            standing.ticket,
+            triage.readable(standing.ticket),
+            plan,
+            policy=standing.policy,
+            messages=standing.messages,
+            earlier=standing.earlier,
+        )
+        noted(team=step.team)
+    return step.seen(standing.positions)

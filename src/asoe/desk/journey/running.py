@@ -1,0 +1,261 @@
+"""The stage `run`: a runbook treats the ticket. What it waits for is said once, what came of it goes where it belongs.
+
+Carrying a run out is `runbook/execution.py`'s; which runbook fits is `runbook/treatment.py`'s.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import Literal
+from uuid import UUID
+
+from asoe.desk import outcome, resolution
+from asoe.desk.context import Desk
+from asoe.desk.journey.resolving import find_treatment, hand_over, judge, read_replies, resolve
+from asoe.desk.journey.standing import Standing, is_over, read
+from asoe.desk.outcome import Step
+from asoe.desk.resolution import HandOver
+from asoe.desk.runbook import execution, shelf, treatment
+from asoe.desk.runbook.treatment import Report
+from asoe.desk.trail import Trail
+from asoe.domain.errors import Conflict
+from asoe.domain.organization import Principal
+from asoe.domain.runbook import Consent, SlotReading
+from asoe.domain.ticket import Ticket
+from asoe.store import autonomy, journeys, runs, sessions, tickets
+from asoe.store.db import Connection
+
+
+async def begin_run(
+    desk: Desk, principal: Principal, ticket_id: UUID, name: str, *, mode: Literal["live", "shadow", "dry_run"] = "live"
+) -> UUID:
+    """Start a published runbook for a ticket by a person's hand; raises `Conflict(run_under_way | ticket_ended)`, `Missing`."""
+    engine = await desk.engine_of(principal.org_id)
+    async with desk.database.org_reading(principal) as connection:
+        standing = await read(connection, principal, ticket_id)
+        runbook_id, version = await shelf.find_published(connection, principal.org_id, name)
+        runbook = await shelf.load(connection, principal.org_id, runbook_id, version)
+        client = await treatment.client_of(connection, principal.org_id, ticket_id)
+    slots = await treatment.read_slots(
+        desk, runbook, standing.ticket, messages=standing.messages, client=client, policy=standing.policy
+    )
+    async with desk.database.org_transaction(principal) as connection:
+        ticket = await tickets.find_for_update(connection, principal.org_id, ticket_id)  # an advance waits, or is over
+        if mode == "live" and is_over(ticket):
+            raise Conflict(f"Ticket {ticket.number} has ended: reopen it first.", code="ticket_ended")
+        run_id = await execution.start(
+            desk,
+            connection,
+            engine,
+            runbook_id=runbook_id,
+            version=version,
+            ticket=standing.ticket,
+            slots=slots,
+            mode=mode,
+            initiator=principal.user_id,
+        )
+        if mode == "live":
+            now = await journeys.find(connection, principal.org_id, ticket_id)
+            await journeys.save(
+                connection, principal.org_id, ticket_id, replace(now, data={**now.data, "run": str(run_id)})
+            )
+        return run_id
+
+
+async def begin(desk: Desk, connection: Connection, engine: Principal, ticket: Ticket, step: Step) -> Step:
+    """Start the step's runbook: as the ticket's one live run, or as a rehearsal beside what happens to the ticket."""
+    begun = step.treatment
+    assert begun is not None
+    run_id = await execution.start(
+        desk,
+        connection,
+        engine,
+        runbook_id=begun.runbook_id,
+        version=begun.runbook.version,
+        ticket=ticket,
+        slots=begun.slots,
+        mode="live" if begun.is_live else "shadow",
+    )
+    data = {**step.journey.data, "treated": [*step.journey.data.get("treated", ()), str(begun.runbook_id)]}
+    if begun.is_live:
+        data["run"] = str(run_id)
+    return replace(step, journey=replace(step.journey, data=data))
+
+
+async def suggest(desk: Desk, engine: Principal, run_id: UUID) -> None:
+    """Tell staff in a note what a runbook at `suggest` would have done."""
+    async with desk.database.org_reading(engine) as connection:
+        report = await treatment.report(connection, engine.org_id, run_id)
+        level = (await autonomy.standing(connection, engine.org_id, report.run.runbook_id)).level
+    if level != "suggest" or report.run.ticket_id is None or not report.not_done:
+        return
+    lines = "\n".join(f"- {line}" for line in report.not_done)
+    async with desk.database.org_transaction(engine) as connection:
+        found = await sessions.of_ticket(connection, engine.org_id, report.run.ticket_id)
+        if found:
+            await sessions.add(
+                connection,
+                engine.org_id,
+                found[-1],
+                role="system",
+                content=f"Runbook {report.runbook.name} suggests:\n{lines}",
+                author=engine.user_id,
+                is_internal=True,
+            )
+
+
+async def carry_run(desk: Desk, engine: Principal, standing: Standing, run_id: UUID, trail: Trail) -> Step | None:
+    """Bring the ticket's run as far as it goes now, and tell what came of it."""
+    objection = ""
+    if standing.news:
+        if await read_replies(desk, standing, trail) == "wants_person":
+            objection = "client_asked"
+        elif await _hear(desk, engine, standing, run_id):
+            objection = "needs_consent"
+        if objection:
+            with suppress(Conflict):  # it has ended meanwhile
+                await execution.cancel(desk, engine, run_id)
+    with trail.agent("ops-fixer", run_id=str(run_id)) as noted:
+        await execution.advance_run(desk, engine, run_id)
+        async with desk.database.org_reading(engine) as connection:
+            report = await treatment.report(connection, engine.org_id, run_id)
+        noted(status=report.run.status, waiting_for=report.run.waiting_for, reason=report.run.reason)
+    if report.run.ended_at is None:
+        return _while_it_runs(standing, report)
+    standing = without_run(standing)
+    step = await _after_run(desk, engine, standing, report, trail, objection=objection)
+    return step.seen(standing.positions)
+
+
+async def stop_run(desk: Desk, engine: Principal, run_id: UUID, trail: Trail) -> Report | None:
+    """End the run of a ticket that is over; None while another pass still has it."""
+    with trail.agent("ops-fixer", run_id=str(run_id)) as noted:
+        with suppress(Conflict):  # it has ended already
+            await execution.cancel(desk, engine, run_id)
+        await execution.advance_run(desk, engine, run_id)
+        async with desk.database.org_reading(engine) as connection:
+            report = await treatment.report(connection, engine.org_id, run_id)
+        noted(status=report.run.status, reason=report.run.reason)
+    return None if report.run.ended_at is None else report
+
+
+def without_run(standing: Standing) -> Standing:
+    """The same, with no run under way."""
+    data = {name: value for name, value in standing.journey.data.items() if name not in {"run", "held"}}
+    return replace(standing, journey=replace(standing.journey, data=data))
+
+
+def in_lines(report: Report) -> str:
+    """What was done and what was not, as a note."""
+    return "\n".join((*report.tried, *report.not_done))
+
+
+async def _hear(desk: Desk, engine: Principal, standing: Standing, run_id: UUID) -> bool:
+    """Read the slots again, with the client's new words; whether a consent that the run stands on was taken back."""
+    async with desk.database.org_reading(engine) as connection:
+        run = await runs.find(connection, engine.org_id, run_id)
+        runbook = await treatment.runbook_of(connection, engine.org_id, run_id)
+        client = await treatment.client_of(connection, engine.org_id, standing.ticket.id)
+    slots = await treatment.read_slots(
+        desk, runbook, standing.ticket, messages=standing.messages, client=client, policy=standing.policy
+    )
+    before = {name: runs.reading_from_json(stored) for name, stored in run.slots.items()}
+    if any(_takes_back(before.get(name), reading) for name, reading in slots.items()):
+        return True  # not kept: whoever reads it again finds the same
+    async with desk.database.org_transaction(engine) as connection:
+        await treatment.keep_slots(connection, engine.org_id, run_id, slots)
+    return False
+
+
+def _takes_back(before: SlotReading | None, now: SlotReading) -> bool:
+    """Whether a consent was given, and is refused, in doubt or for less now."""
+    given, stands = _given(before), _given(now)
+    if given is None:
+        return False
+    return stands is None or (stands.amount is not None and (given.amount is None or stands.amount < given.amount))
+
+
+def _given(reading: SlotReading | None) -> Consent | None:
+    if reading is None or reading.status != "read" or not isinstance(reading.value, Consent):
+        return None
+    return reading.value if reading.value.status == "given" else None
+
+
+def _while_it_runs(standing: Standing, report: Report) -> Step | None:
+    """What the run waits for, said to the client once."""
+    run, journey = report.run, standing.journey
+    key = f"{run.waiting_for}:{report.pending}"
+    if run.waiting_for is None or (journey.data.get("held") == key and not standing.news):
+        return None
+    language = resolution.answer_language(standing.ticket, standing.policy)
+    reply = None if journey.data.get("held") == key else treatment.say_waiting(report, language)
+    step = outcome.held(journey, standing.ticket, run, reply=reply, key=key).seen(standing.positions)
+    if any(session.is_ai_quiet for session in standing.sessions):  # whoever has the ticket speaks to the client
+        note = f"Runbook {report.runbook.name} waits ({run.waiting_for}). It would say: {reply}" if reply else None
+        return replace(step, path=(), fact=None, reply=None, note=note, waiting_for=standing.ticket.waiting_for)
+    return step
+
+
+async def _after_run(
+    desk: Desk, engine: Principal, standing: Standing, report: Report, trail: Trail, *, objection: str
+) -> Step:
+    """`objection`: why the client's own words end it here, with a person, whatever the run came to."""
+    run, ticket = report.run, standing.ticket
+    is_quiet = any(session.is_ai_quiet for session in standing.sessions)
+    if run.status == "verified" and not is_quiet and not objection:
+        standing = _with_mended(standing, report)
+        return await _next_treatment(desk, engine, standing, trail) or _fixed(desk, standing)
+    if is_quiet or ticket.status == "escalated":
+        return outcome.dropped(standing.journey, ticket, in_lines(report))
+    if run.reason == "already_met" and not objection:
+        step = await _next_treatment(desk, engine, standing, trail)
+        if step is not None:
+            return step
+        if standing.journey.data.get("mended"):
+            return _fixed(desk, standing)
+        step = await resolve(desk, engine, standing, trail)
+        return step if step.dossier is None else hand_over(standing, _given_up(standing, report), trail)
+    if run.reason == "not_found" and not objection and not report.effects and not standing.journey.data.get("mended"):
+        return await resolve(desk, engine, standing, trail, looked=_given_up(standing, report))
+    reasons = (objection or run.reason or "stage_failed",)
+    return hand_over(standing, replace(_given_up(standing, report), reasons=reasons), trail)
+
+
+async def _next_treatment(desk: Desk, engine: Principal, standing: Standing, trail: Trail) -> Step | None:
+    """A ticket may complain of several things: the next runbook that fits it and may act."""
+    standing, judged, changed = await judge(desk, engine, standing, trail)
+    found = await find_treatment(desk, engine, standing, judged, trail)
+    if found is None or not found.is_live:
+        return None
+    return replace(outcome.treated(standing.journey, standing.ticket), triage=changed, treatment=found)
+
+
+def _with_mended(standing: Standing, report: Report) -> Standing:
+    """Keep what a run has mended: the client is told of all of it at the end, a person finds it in the dossier."""
+    language = resolution.answer_language(standing.ticket, standing.policy)
+    mended = {
+        "run": str(report.run.id),
+        "reply": treatment.say_fixed(report, language),
+        "effects": list(report.effects),
+        "evidence": report.run.evidence,
+        "tried": list(report.tried),
+        "kind": report.runbook.resolution_type,
+    }
+    data = standing.journey.data
+    return replace(
+        standing, journey=replace(standing.journey, data={**data, "mended": [*data.get("mended", ()), mended]})
+    )
+
+
+def _fixed(desk: Desk, standing: Standing) -> Step:
+    data = dict(standing.journey.data)
+    mended = data.pop("mended")
+    return outcome.fixed(
+        desk.clock(), replace(standing.journey, data=data), standing.ticket, mended, policy=standing.policy
+    )
+
+
+def _given_up(standing: Standing, report: Report) -> HandOver:
+    before = [line for mended in standing.journey.data.get("mended", ()) for line in mended["tried"]]
+    return HandOver((report.run.reason or "stage_failed",), tried=(*before, *report.tried), not_done=report.not_done)

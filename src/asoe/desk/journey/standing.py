@@ -1,0 +1,130 @@
+"""What one advance has read of a ticket: the ticket, its journey, everything said, and the policy it is handled by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from asoe.domain.errors import Invalid
+from asoe.domain.organization import Principal
+from asoe.domain.policy import Policy, read_policy
+from asoe.domain.session import Message, Session
+from asoe.domain.ticket import Ticket
+from asoe.store import journeys, sessions, tickets
+from asoe.store.db import Connection
+from asoe.store.journeys import Journey
+
+WORDS_OF_QUESTION: Final = 5
+"""Of a long conversation, the opening and the client's last messages are what an answer must fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All that one advance has read."""
+
+    ticket: Ticket
+    journey: Journey
+    sessions: tuple[Session, ...]
+    messages: tuple[Message, ...]
+    earlier: tuple[Ticket, ...]
+    policy: Policy
+
+    @property
+    def news(self) -> tuple[Message, ...]:
+        """What the client has said since the engine last looked."""
+        seen = self.journey.seen
+        return tuple(m for m in self.messages if m.role == "user" and m.seq > seen.get(str(m.session_id), 0))
+
+    @property
+    def positions(self) -> Mapping[str, int]:
+        """The last seq of each session."""
+        return self.journey.seen | {str(message.session_id): message.seq for message in self.messages}
+
+    @property
+    def read_until(self) -> datetime | None:
+        return self.messages[-1].created_at if self.messages else None
+
+    @property
+    def session(self) -> Session | None:
+        """Where to speak: the session in which the client spoke last, else the newest."""
+        spoken = [message.session_id for message in self.messages if message.role == "user"]
+        found = [session for session in self.sessions if spoken and session.id == spoken[-1]]
+        return next(iter(found), self.sessions[-1] if self.sessions else None)
+
+    @property
+    def is_persons(self) -> bool:
+        """Whether a person has the ticket, so that the engine is quiet."""
+        return (
+            self.ticket.status == "escalated"
+            or self.journey.stage == "with_person"
+            or any(session.is_ai_quiet for session in self.sessions)
+        )
+
+    @property
+    def run_id(self) -> UUID | None:
+        """The run under way for this ticket."""
+        stored = self.journey.data.get("run")
+        return None if stored is None else UUID(stored)
+
+    @property
+    def is_ended(self) -> bool:
+        return self.ticket.status in {"resolved", "closed"}
+
+
+async def read(connection: Connection, engine: Principal, ticket_id: UUID, *, is_lenient: bool = False) -> Standing:
+    """Read it all; `is_lenient`: settings nobody can read are the defaults. Raises `Missing(ticket_missing)`."""
+    ticket, journey, settings = await journeys.standing(connection, engine.org_id, ticket_id)
+    return Standing(
+        ticket=ticket,
+        journey=journey,
+        sessions=tuple(await sessions.of_ticket(connection, engine.org_id, ticket_id)),
+        messages=tuple(await sessions.messages_of_ticket(connection, engine.org_id, ticket_id)),
+        earlier=tuple(await tickets.earlier_of_requester(connection, ticket)),
+        policy=_policy(settings, is_lenient=is_lenient),
+    )
+
+
+def _policy(settings: Mapping[str, Any], *, is_lenient: bool) -> Policy:
+    try:
+        return read_policy(settings)
+    except Invalid:
+        if not is_lenient:
+            raise
+        return Policy()
+
+
+def is_at_rest(standing: Standing) -> bool:
+    """Whether nobody is owed anything by the engine."""
+    ticket = standing.ticket
+    if ticket.is_spam or ticket.merged_into is not None:
+        return True
+    return not standing.news if standing.is_ended else standing.is_persons
+
+
+def is_over(ticket: Ticket) -> bool:
+    """Whether nothing may be done on the ticket any more."""
+    return ticket.is_spam or ticket.merged_into is not None or ticket.status in {"resolved", "closed"}
+
+
+def question_of(standing: Standing) -> str:
+    """Subject, opening and the client's last words, which is what an answer must fit."""
+    ticket = standing.ticket
+    parts = [ticket.subject, *(said_in(standing) or [ticket.body or ticket.text])]
+    return "\n".join(dict.fromkeys(part for part in parts if part)).strip()
+
+
+def said_in(standing: Standing) -> list[str]:
+    """What the client said: all of a short conversation, the opening and the end of a long one."""
+    said = [message.content for message in standing.messages if message.role == "user"]
+    return said if len(said) <= WORDS_OF_QUESTION else [said[0], *said[1 - WORDS_OF_QUESTION :]]
+
+
+def tried_in(standing: Standing) -> tuple[str, ...]:
+    """The answers given so far, as the dossier says them."""
+    return tuple(
+        f"Answered from article {slug}; it did not settle the matter."
+        for slug in standing.journey.data.get("cited", ())
+    )

@@ -1,4 +1,4 @@
-"""Scores ASOE at the demo estate: `python -m evals.estate [--seed N] [--n 300] [--part dev|test] --json FILE`.
+"""Scores ASOE at the demo estate: `python -m evals.estate [--seed N] [--n 300] [--part dev|test] [--late] --json FILE`.
 
 Its estate, its PostgreSQL and its worker are its own and are gone afterwards. The score is read from the estate's store.
 """
@@ -82,10 +82,13 @@ def main() -> int:
     parser.add_argument("--n", type=int, default=300, help="how many cases")
     parser.add_argument("--part", choices=("all", "dev", "test"), default="all", help="which wordings")
     parser.add_argument("--only", nargs="*", default=(), help="only these case ids")
+    parser.add_argument(
+        "--late", action="store_true", help="only the faults that the runbooks have never seen (all of them)"
+    )
     parser.add_argument("--misses", action="store_true", help="print letters of misses (not allowed for the part test)")
     parser.add_argument("--json", type=Path, help="write the report to this file")
     options = parser.parse_args()
-    if options.misses and options.part != "dev":
+    if options.misses and (options.late or options.part != "dev"):
         parser.error("--misses shows letters; use it with --part dev")
     begun = time.monotonic()
     game = asyncio.run(
@@ -94,10 +97,13 @@ def main() -> int:
             n=options.n,
             part=options.part,
             only=options.only,
+            late=options.late,
             tell=_tell if options.misses else None,
         )
     )
-    found = told(game, seed=options.seed, part=options.part, seconds=time.monotonic() - begun)
+    found = told(
+        game, seed=options.seed, part="late" if options.late else options.part, seconds=time.monotonic() - begun
+    )
     show(found)
     if options.json:
         details = [

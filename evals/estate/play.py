@@ -19,7 +19,7 @@ from uuid import UUID
 
 from asoe import connect
 from asoe.demo.back_office import Lent, add_estate, publish_runbooks
-from asoe.demo.estate.store import open_store
+from asoe.demo.estate.store import Store, open_store
 from asoe.desk import approval
 from asoe.domain.organization import Principal
 from asoe.domain.ticket import Ticket
@@ -27,6 +27,7 @@ from asoe.engine import Connection, SupportOpsEngine
 from asoe.store import escalations, organizations, runs
 
 from .cases import Case, Part, apply, iter_cases, prepare
+from .late import judge, set_late
 from .score import Score, score, stray_effects
 
 CASE_SECONDS: Final = 240.0
@@ -79,27 +80,34 @@ async def play(
     n: int,
     part: Part = "all",
     only: Sequence[str] = (),
+    late: bool = False,
     tell: Callable[[Played, Score], None] | None = None,
 ) -> Game:
-    """The cases of a seed, a few at a time; `only` picks cases by id."""
+    """The cases of a seed, a few at a time; `only` picks cases by id, `late` plays the late ones and no others."""
     with TemporaryDirectory(prefix="asoe-estate-") as folder:
         Path(folder).chmod(0o711)  # as root, PostgreSQL runs as another account and must get through
         file = Path(folder, "estate.db")
         store = open_store(file)
-        prepare(store, seed, n)
-        cases = [case for case in iter_cases(seed, n, part=part) if not only or case.id in only]
-        for case in cases:
-            apply(case, store)
+        cases = set_late(store, seed, only=only) if late else _set(store, seed, n, part=part, only=only)
         async with _estate(file) as url, open_house(Path(folder, "asoe"), url) as house:
             played = await _play_all(house, cases)
         scores = []
         for one in played:
-            scores.append(score(one.case, store, one.outcome))
+            scores.append((judge if late else score)(one.case, store, one.outcome))
             if tell is not None:
                 tell(one, scores[-1])
         stray = stray_effects(store, cases)
         store.close()
     return Game(scores, played, stray, house.lent)
+
+
+def _set(store: Store, seed: int, n: int, *, part: Part, only: Sequence[str]) -> list[Case]:
+    """Fill an empty estate and break it for the cases of the seed."""
+    prepare(store, seed, n)
+    cases = [case for case in iter_cases(seed, n, part=part) if not only or case.id in only]
+    for case in cases:
+        apply(case, store)
+    return cases
 
 
 @asynccontextmanager

@@ -115,9 +115,15 @@ async def test_whoever_asks_for_a_person_gets_one(world, when):
 
 
 async def test_an_intent_that_wants_a_person_gets_one(world):
-    made = await world.open("call me #intent:wants_a_person")
+    made = await world.open("call me #intent:wants_a_person #need:action")
     await world.advance(made)
     await is_handed_over(world, made, "client_asked")
+
+
+async def test_who_asks_about_people_is_answered(world):
+    made = await world.open("when is somebody there? #intent:wants_a_person #need:information")
+    await world.advance(made)
+    assert (await world.now(made)).waiting_for == "client"
 
 
 async def test_the_client_is_asked_back_once_and_then_a_person_looks(world):
@@ -194,7 +200,7 @@ async def test_a_ticket_that_a_person_raises_to_critical_reaches_a_person_at_onc
 
 
 async def test_thanks_are_acknowledged_and_end_unproven(world):
-    made = await world.open("thank you #intent:thanks_or_feedback")
+    made = await world.open("thank you #intent:thanks_or_feedback #need:none")
     assert await world.advance(made) == "ended"
     done = await world.now(made)
     assert (done.status, done.resolution["verdict"]) == ("resolved", "answered")
@@ -203,6 +209,12 @@ async def test_thanks_are_acknowledged_and_end_unproven(world):
     again = await world.now(made)
     assert (again.status, again.resolution["verdict"]) == ("resolved", "answered")
     assert (await world.facts(made)).count("ticket.resolved") == 1
+
+
+async def test_thanks_with_a_wish_in_it_are_not_put_away(world):
+    made = await world.open("thank you, and where is my invoice? #intent:thanks_or_feedback #need:information")
+    await world.advance(made)
+    assert (await world.now(made)).status != "resolved"
 
 
 async def test_a_ticket_without_text_goes_to_a_person(world):

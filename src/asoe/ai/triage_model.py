@@ -8,7 +8,7 @@ with version, fingerprint of the training set, figures and settings.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from asoe.ai.classifier import Floats, TextClassifier
 from asoe.ai.encoder import Encoder, Vectors
 from asoe.ai.features import Row
 from asoe.ai.language import detect_language
+from asoe.ai.orders import without_orders
 from asoe.ai.redaction import redact
 from asoe.domain.errors import Unavailable
 from asoe.domain.triage import CATEGORIES, INTENTS, SEVERITIES, Estimate, Evidence, Triage
@@ -95,10 +96,23 @@ class TriageModel:
         likeness = np.asarray(vectors @ self.classifier.anchors.T, np.float32)
         rows = [self.classifier.ngrams.row(text) for text in texts]
         judged = self.judge(texts, vectors, likeness, rows)
-        return [
+        found = [
             self._triage_of(text, index, judged, likeness=likeness[index], row=rows[index])
             for index, text in enumerate(texts)
         ]
+        return self._unswayed(texts, found, encoder)
+
+    def _unswayed(self, texts: Sequence[str], found: list[Triage], encoder: Encoder) -> list[Triage]:
+        """No severity is lower for what a text says to the machine that judges it."""
+        plain = {place: left for place, text in enumerate(texts) if (left := without_orders(text)) is not None}
+        if plain:
+            left = list(plain.values())
+            shares = self.judge(left, encoder.embed(left)).severity
+            for place, row in zip(plain, shares, strict=True):
+                severity = decide_severity(row, self.settings)
+                if SEVERITIES.index(severity.value) > SEVERITIES.index(found[place].severity.value):
+                    found[place] = replace(found[place], severity=severity)
+        return found
 
     def judge(
         self,

@@ -16,7 +16,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from asoe.ai.glossary import with_english
+from asoe.ai.glossary import in_english
 from asoe.desk.article import check_article, cut, read_article_file
 from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid, Missing
 from asoe.domain.knowledge import (
@@ -285,7 +285,8 @@ async def search_articles(
         return await knowledge.search(
             connection,
             principal.org_id,
-            question=with_english(question),
+            question=question,
+            reading=in_english(question),
             embedding=embedding,
             language=language,
             audience=wanted,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from asoe.ai.glossary import with_english
+from asoe.ai.glossary import in_english
 from asoe.desk.context import Desk, policy_of
 from asoe.desk.escalation import NEEDS_ACTION, SURE_INTENT, reasons_to_escalate
 from asoe.desk.settling import settles, share
@@ -137,7 +137,8 @@ async def _passages(desk: Desk, engine: Principal, question: str, *, language: s
         return await knowledge.search(
             connection,
             engine.org_id,
-            question=with_english(question),
+            question=question,
+            reading=in_english(question),
             embedding=embedding,
             language=language,
             limit=18,

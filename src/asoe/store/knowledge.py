@@ -230,21 +230,34 @@ async def search(
     product: str | None = None,
     limit: int = 8,
     exclude_articles: Iterable[UUID | str] = (),
+    reading: str | None = None,
 ) -> list[Passage]:
     """The passages that fit `question` best, of several articles, those in `language` first.
 
+    reading: the question in other words (another language's); a passage may hold the words of either.
     embedding: 384 floats, the mean over `question_windows`. audience: "agent" adds internal articles, for staff only.
     product: its articles and those of no product; None for all. The transaction's organization must be `org_id`.
     """
     vector, excluded = _vector(embedding), [UUID(str(article)) for article in exclude_articles]
-    words = question[:MAX_QUESTION].replace("\x00", " ")
-    rows = await connection.fetch(
-        KnowledgeSql.find_chunks, words, vector, audience, product, excluded, LEXICAL_CANDIDATES, SEMANTIC_CANDIDATES
-    )
+    found: dict[int, Candidate] = {}
+    for words in dict.fromkeys((question, reading or question)):
+        rows = await connection.fetch(
+            KnowledgeSql.find_chunks,
+            words[:MAX_QUESTION].replace("\x00", " "),
+            vector,
+            audience,
+            product,
+            excluded,
+            LEXICAL_CANDIDATES,
+            SEMANTIC_CANDIDATES,
+        )
+        for candidate in (Candidate(*row.values()) for row in rows):
+            known = found.get(candidate.chunk_id)
+            if known is None or candidate.lexical > known.lexical:
+                found[candidate.chunk_id] = candidate
     alike = await connection.fetch(
         KnowledgeSql.find_questions, vector, audience, product, excluded, ARTICLES_BY_QUESTION
     )
-    found = {row["chunk_id"]: Candidate(*row.values()) for row in rows}
     asked = {row["article_id"]: row["asked"] for row in alike}
     for row in alike:
         missing = Candidate(row["chunk_id"], row["article_id"], row["language"], 0.0, row["semantic"])

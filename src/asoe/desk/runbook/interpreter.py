@@ -410,7 +410,8 @@ class _Run:
     ) -> Generator[Effect, Told, None]:
         observed = yield from self._observe(read, path, names, frame, is_final=is_final)
         if observed.error is not None or observed.is_missing:
-            raise _Ended("escalated", "check_failed", step=path, note=f"{path}: {_failure(observed)}")
+            reason = "not_found" if observed.is_missing and not self.acts else "check_failed"
+            raise _Ended("escalated", reason, step=path, note=f"{path}: {_failure(observed)}")
         names[read.into] = _selected(read, observed.value, names)
 
     def _lookup(self, step: Lookup, path: str, names: Names, frame: _Frame) -> Generator[Effect, Told, None]:

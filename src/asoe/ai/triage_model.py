@@ -106,8 +106,8 @@ class TriageModel:
         """No severity is lower for what a text says to the machine that judges it."""
         plain = {place: left for place, text in enumerate(texts) if (left := without_orders(text)) is not None}
         if plain:
-            left = list(plain.values())
-            shares = self.judge(left, encoder.embed(left)).severity
+            remaining = list(plain.values())
+            shares = self.judge(remaining, encoder.embed(remaining)).severity
             for place, row in zip(plain, shares, strict=True):
                 severity = decide_severity(row, self.settings)
                 if SEVERITIES.index(severity.value) > SEVERITIES.index(found[place].severity.value):

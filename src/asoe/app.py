@@ -135,7 +135,7 @@ async def open_app(
                 ),
             )
             connectors = open_connectors(database, secret_key, desk.engine_of)
-            desk = replace(desk, connectors=connectors)
+            desk = replace(desk, connectors=connectors, derive=secret_key.derive_all)
             try:
                 yield App(settings, database, desk, secret_key, app_url, owner_url, server)
             finally:

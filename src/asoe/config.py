@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     silence_hours: float = Field(48, gt=0, description="Client silence after an answer that closes it as contained.")
     rate_limit: str = Field("600/minute", description="Requests per API key or member, as `limits` writes them.")
     rate_limit_anonymous: str = Field("30/minute", description="Failed or missing proofs of identity per address.")
+    rate_limit_widget: str = Field("120/minute", description="Requests per client of the widget; starts per address.")
     max_request_bytes: int = Field(2 * 1024 * 1024, ge=1024, description="Largest JSON request body.")
     max_attachment_bytes: int = Field(25 * 1024 * 1024, ge=1, le=25 * 1024 * 1024, description="Largest attachment.")
     key_cache_seconds: float = Field(2.0, ge=0, le=60, description="How long other processes may honor a revoked key.")

@@ -59,7 +59,14 @@ async def house(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
     database = await open_database(app_dsn, system, pool=8)
     async with database.app.acquire() as connection:
         secret_key = await open_secret_key(settings.data_dir, connection)
-    desk = Desk(database, Queue(), PlainJudgement(), Clock(), Thresholds(triage_budget=timedelta(seconds=5)))
+    desk = Desk(
+        database,
+        Queue(),
+        PlainJudgement(),
+        Clock(),
+        Thresholds(triage_budget=timedelta(seconds=5)),
+        derive=secret_key.derive_all,
+    )
     app = App(settings, database, desk, secret_key, app_dsn, owner)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

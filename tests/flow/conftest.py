@@ -53,7 +53,14 @@ def settings(tmp_path: Path, dsns: Dsns) -> Settings:
 async def app(settings: Settings, database: Database, dsns: Dsns, clock: Clock) -> App:
     async with database.app.acquire() as connection:
         secret_key = await open_secret_key(settings.data_dir, connection)
-    desk = Desk(database, Queue(), PlainJudgement(), clock, Thresholds(triage_budget=timedelta(seconds=5)))
+    desk = Desk(
+        database,
+        Queue(),
+        PlainJudgement(),
+        clock,
+        Thresholds(triage_budget=timedelta(seconds=5)),
+        derive=secret_key.derive_all,
+    )
     return App(settings, database, desk, secret_key, dsns.app, dsns.owner)
 
 

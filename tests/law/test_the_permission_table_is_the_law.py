@@ -11,6 +11,7 @@ import pytest
 from asoe.api import (
     articles,
     attachments,
+    chat,
     connectors,
     operations,
     people,
@@ -19,6 +20,7 @@ from asoe.api import (
     runs,
     sessions,
     tickets,
+    widget,
 )
 from asoe.api import credits as credit_ledger
 from asoe.api.permissions import ALL, RULES, TABLE, Rule, authorize, check, rule_of
@@ -26,7 +28,20 @@ from asoe.domain.errors import Denied
 from asoe.domain.organization import ROLES, Principal
 from asoe.domain.people import SCOPES
 
-ROUTERS = (tickets, sessions, attachments, articles, people, operations, connectors, credit_ledger, runbooks, runs)
+ROUTERS = (
+    tickets,
+    sessions,
+    attachments,
+    articles,
+    people,
+    operations,
+    connectors,
+    credit_ledger,
+    runbooks,
+    runs,
+    chat,
+    widget,
+)
 
 
 def served() -> set[tuple[str, str]]:
@@ -58,7 +73,7 @@ def test_the_table_fits_one_screen_and_names_each_route_once() -> None:
         noun, _, verb = permission.partition(".")
         assert noun
         assert verb
-        assert roles <= ALL
+        assert roles <= ALL or roles == permissions.CONTACTS
         assert scope is None or scope in SCOPES
 
 
@@ -101,6 +116,12 @@ def test_what_changes_something_needs_more_than_a_reading_scope() -> None:
 
 def test_clients_change_nothing_but_their_own_words() -> None:
     writes = {(m, p) for (m, p), rule in RULES.items() if m != "GET" and "client" in rule.roles}
+    chats = "/api/widget/{org}/conversations"
+    assert {p for (m, p), rule in RULES.items() if m != "GET" and rule.is_for_contacts} == {
+        "/api/widget/{org}/renew",
+        chats,
+        *(f"{chats}/{{conversation_id}}/{act}" for act in ("messages", "rating", "person", "files")),
+    }
     assert writes == {
         ("POST", "/api/support/ticket"),
         ("POST", "/api/support/message/{session_id}"),
@@ -120,6 +141,7 @@ def test_every_route_is_documented_with_who_may_call_it() -> None:
         permissions.ADMINS: "owner, admin",
         permissions.OWNERS: "owner",
         permissions.PUBLIC: "anybody",
+        permissions.CONTACTS: "client of the widget",
     }
     for (method, path), rule in RULES.items():
         row = next((line for line in text.splitlines() if line.startswith(f"| {method} | `{path}` |")), None)

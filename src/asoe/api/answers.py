@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -391,3 +391,95 @@ class PrincipalOut(Answer):
 
 class HealthOut(Answer):
     status: str
+
+
+class WidgetOut(Answer):
+    is_on: bool
+    takes_anonymous: bool
+    shows_help: bool
+    origins: list[str]
+    theme: str
+    accent: str
+    greetings: dict[str, str]
+    has_secret: bool
+    secret_made_at: datetime | None
+    changed_at: datetime | None
+
+
+class WidgetSecretOut(WidgetOut):
+    """The secret is in the first response only: it is stored nowhere."""
+
+    secret: str | None
+
+
+class AdmissionOut(Answer):
+    token: str
+    expires_at: datetime
+    visitor: str | None
+
+
+class LookOut(Answer):
+    organization: str
+    language: str
+    theme: str
+    accent: str
+    greetings: dict[str, str]
+    help: str | None
+    max_file_bytes: int
+
+
+class StartOut(AdmissionOut):
+    name: str
+    look: LookOut
+
+
+class LastSaid(Answer):
+    role: MessageRole
+    text: str
+
+
+class GlanceOut(Answer):
+    id: UUID
+    number: int
+    title: str
+    state: Literal["thinking", "yours", "with_person", "waiting", "ended"]
+    last: LastSaid | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class GlancePage(Answer):
+    items: list[GlanceOut]
+    next_cursor: str | None
+
+
+class ChatCitation(Answer):
+    title: str
+    heading: str
+    quote: str
+    url: str | None
+
+
+class ChatMessageOut(MessageOut):
+    citations: list[ChatCitation]
+    steps: list[str]
+
+
+class ChatFileOut(Answer):
+    id: UUID
+    name: str
+    size: int
+    is_own: bool
+    created_at: datetime
+
+
+class ConversationOut(Answer):
+    id: UUID
+    number: int
+    state: Literal["thinking", "yours", "with_person", "waiting", "ended"]
+    language: str
+    may_rate: bool
+    created_at: datetime
+    updated_at: datetime
+    messages: list[ChatMessageOut]
+    files: list[ChatFileOut]

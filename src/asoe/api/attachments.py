@@ -16,6 +16,7 @@ from asoe.api.door import Door, call_of
 from asoe.api.encoding import page, reply
 from asoe.api.once import hash_request
 from asoe.desk import attachment
+from asoe.store.attachments import Attachment
 
 router = APIRouter(route_class=Door, tags=["attachments"])
 _OF_TICKET = "/api/support/ticket/{ticket_id}/attachments"
@@ -46,9 +47,7 @@ async def add_attachment(
     content = await file.read()
     name, media_type = file.filename or "file", file.content_type or "application/octet-stream"
     if call.once is not None:
-        # a form's boundary differs each time it is sent: what counts is the file
-        asked = b"%s\n%s\n%r\n%s" % (name.encode(), media_type.encode(), is_internal, hashlib.sha256(content).digest())
-        call.once.request = hash_request("POST", request.scope["path"], asked)
+        call.once.request = file_request(request, name, media_type, content, is_internal=is_internal)
     added = await attachment.attach(
         call.desk,
         call.principal,
@@ -76,6 +75,16 @@ async def get_attachment(request: Request, attachment_id: UUID) -> Response:
     """The file as a download, whatever it claims to be."""
     call = call_of(request)
     found, content = await attachment.read_attachment(call.desk, call.principal, attachment_id)
+    return as_download(found, content)
+
+
+def file_request(request: Request, name: str, media_type: str, content: bytes, *, is_internal: bool = False) -> bytes:
+    """What was asked, for `Once`: a form's boundary differs each time it is sent, what counts is the file."""
+    asked = b"%s\n%s\n%r\n%s" % (name.encode(), media_type.encode(), is_internal, hashlib.sha256(content).digest())
+    return hash_request("POST", request.scope["path"], asked)
+
+
+def as_download(found: Attachment, content: bytes) -> Response:
     plain = found.name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_")
     return Response(
         content,

@@ -22,13 +22,15 @@ from asoe.api.auth import Authenticator
 from asoe.api.decoding import is_json, read_json
 from asoe.api.live import Hub
 from asoe.api.metrics import Metrics
-from asoe.api.once import HEADER, Once, hash_request, read_key
+from asoe.api.once import HEADER, Once, hash_request, key_of_client, read_key
 from asoe.api.permissions import Rule, authorize, rule_of
 from asoe.api.throttle import Allowance, Throttle
+from asoe.api.widget_door import Front, Fronts
 from asoe.config import Settings
 from asoe.desk.context import Desk
 from asoe.domain.errors import AsoeError, Denied, Unavailable
 from asoe.domain.organization import Principal
+from asoe.domain.widget import Client
 from asoe.store.db import Connection
 
 _log = structlog.get_logger("asoe.api")
@@ -47,6 +49,16 @@ class Gate:
     metrics: Metrics
     callers: Throttle
     strangers: Throttle
+    fronts: Fronts
+
+    async def admit_client(self, request: Request) -> tuple[Front, Client, Allowance]:
+        """The same for a client of the widget, by its token."""
+        try:
+            return await self.fronts.admit(request)
+        except Denied as denied:
+            if denied.unproven:
+                self.count_stranger(request)
+            raise
 
     async def admit(self, request: Request, rule: Rule) -> tuple[Principal, Allowance]:
         """Prove who calls, check the permission table and the rate; raises `Denied` or `Unavailable(throttled)`."""
@@ -76,6 +88,14 @@ class Call:
     gate: Gate
     principal: Principal
     once: Once | None
+    client_here: tuple[Front, Client] | None = None
+
+    @property
+    def visitor(self) -> tuple[Front, Client]:
+        """Which client of the widget calls, and where; the principal is the organization's engine then."""
+        if self.client_here is None:
+            raise RuntimeError("this route is not for clients of the widget")
+        return self.client_here
 
     @property
     def desk(self) -> Desk:
@@ -118,9 +138,14 @@ class Door(APIRoute):
             once: Once | None = None
             allowance: Allowance | None = None
             try:
-                if not rule.is_public:
+                key = read_key(request.headers.get(HEADER)) if method == "POST" and not rule.is_public else None
+                if rule.is_for_contacts:
+                    front, client, allowance = await gate.admit_client(request)
+                    if key is not None:
+                        once = Once(front.engine, key_of_client(client.id, key), b"")
+                    request.scope[_CALL] = Call(gate, front.engine, once, (front, client))
+                elif not rule.is_public:
                     principal, allowance = await gate.admit(request, rule)
-                    key = read_key(request.headers.get(HEADER)) if method == "POST" else None
                     if key is not None:
                         once = Once(principal, key, b"")
                     request.scope[_CALL] = Call(gate, principal, once)

@@ -22,7 +22,9 @@ from asoe.config import Settings
 
 _log = structlog.get_logger("asoe.access")
 _REQUEST_ID: Final = re.compile(rb"^[A-Za-z0-9._-]{8,64}$")
-_ATTACHMENTS: Final = re.compile(r"^(/api/support/ticket|/tickets)/[^/]+/attachments/?$")
+_ATTACHMENTS: Final = re.compile(
+    r"^(?:(?:/api/support/ticket|/tickets)/[^/]+/attachments|/api/widget/[^/]+/conversations/[^/]+/files)/?$"
+)
 _FORM_OVERHEAD: Final = 64 * 1024
 _DRAIN_BYTES: Final = 64 * 1024 * 1024
 _DRAIN_SECONDS: Final = 10.0
@@ -33,6 +35,7 @@ _SECURITY: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+_MAY_BE_FRAMED: Final = re.compile(rb"frame-ancestors (?!'none')")
 _DEFAULTS: Final = {
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
     b"cache-control": b"no-store",
@@ -97,6 +100,8 @@ class Edge:
 
     def _dress(self, headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
         there = {name for name, _ in headers}
+        if any(name == b"content-security-policy" and _MAY_BE_FRAMED.search(value) for name, value in headers):
+            there.add(b"x-frame-options")  # which knows no list; the policy's frame-ancestors says who may
         dressed = [*headers, (b"x-request-id", request_id.encode())]
         dressed += [(name, value) for name, value in self._always if name not in there]
         dressed += [(name, value) for name, value in _DEFAULTS.items() if name not in there]

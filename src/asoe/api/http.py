@@ -17,6 +17,7 @@ from starlette.responses import Response
 from asoe.api import (
     articles,
     attachments,
+    chat,
     connectors,
     operations,
     people,
@@ -25,6 +26,7 @@ from asoe.api import (
     runs,
     sessions,
     tickets,
+    widget,
 )
 from asoe.api import credits as credit_ledger
 from asoe.api.auth import Authenticator
@@ -34,6 +36,7 @@ from asoe.api.edge import Edge
 from asoe.api.live import Hub
 from asoe.api.metrics import Metrics
 from asoe.api.throttle import Throttle
+from asoe.api.widget_door import Fronts, WidgetOrigins
 from asoe.app import App
 
 _ROUTERS = (
@@ -47,6 +50,8 @@ _ROUTERS = (
     runbooks.router,
     runs.router,
     credit_ledger.router,
+    chat.router,
+    widget.router,
 )
 
 
@@ -61,6 +66,7 @@ def create_app(app: App) -> FastAPI:
         metrics=Metrics(),
         callers=Throttle(settings.rate_limit, setting="ASOE_RATE_LIMIT"),
         strangers=Throttle(settings.rate_limit_anonymous, setting="ASOE_RATE_LIMIT_ANONYMOUS"),
+        fronts=Fronts(app.desk, rate=settings.rate_limit_widget, public_url=settings.public_url),
     )
 
     @asynccontextmanager
@@ -95,6 +101,7 @@ def create_app(app: App) -> FastAPI:
             ],
             max_age=600,
         )
+    api.add_middleware(WidgetOrigins, fronts=gate.fronts)
     api.add_middleware(Edge, settings=settings, metrics=gate.metrics)
     return api
 

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
 from starlette.responses import Response
 
@@ -135,6 +136,11 @@ def read_key(value: str | None) -> str | None:
         fields=(FieldProblem("Idempotency-Key", problem),),
         unreadable=True,
     )
+
+
+def key_of_client(client_id: UUID, key: str) -> str:
+    """Clients of the widget act by one account: each has keys of its own."""
+    return f"client:{client_id}:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def hash_request(method: str, path: str, body: bytes) -> bytes:

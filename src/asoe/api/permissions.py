@@ -18,6 +18,8 @@ ALL: Final = frozenset({"owner", "admin", "agent", "client"})
 STAFF: Final = frozenset({"owner", "admin", "agent"})
 ADMINS: Final = frozenset({"owner", "admin"})
 OWNERS: Final = frozenset({"owner"})
+CONTACTS: Final = frozenset({"contact"})
+"""Clients of the widget, by their client token: no account of ours, and nobody's role."""
 
 _TICKET: Final = "/api/support/ticket/{ticket_id}"
 _SESSION: Final = "/api/support/session/{session_id}"
@@ -26,6 +28,7 @@ _KNOW, _TEACH = "knowledge:read", "knowledge:write"
 _RUNBOOK: Final = "/api/support/runbooks/{name}"
 _SHELF, _RULE = "runbooks:read", "runbooks:write"
 _COUNT, _BOOK = "credits:read", "credits:write"
+_CHAT: Final = "/api/widget/{org}/conversations/{conversation_id}"
 _SEE, _HIRE = "people:read", "people:write"
 
 # fmt: off
@@ -125,6 +128,20 @@ TABLE: Final[tuple[tuple[str, str, str, frozenset[str], str | None], ...]] = (
     ("DELETE", "/api/keys/{key_id}",                   "key.revoke",           ADMINS, _HIRE),
     ("GET",    "/api/organization",                    "organization.read",    STAFF,  _SEE),
     ("PATCH",  "/api/organization",                    "organization.change",  ADMINS, "admin"),
+    ("GET",    "/api/widget",                          "widget.read",          ADMINS, "admin"),
+    ("PATCH",  "/api/widget",                          "widget.change",        ADMINS, "admin"),
+    ("POST",   "/api/widget/secret",                   "widget.make_secret",   ADMINS, "admin"),
+    ("POST",   "/api/widget/{org}/start",              "chat.start",           PUBLIC, None),
+    ("POST",   "/api/widget/{org}/renew",              "chat.renew",           CONTACTS, None),
+    ("GET",    "/api/widget/{org}/conversations",      "chat.list",            CONTACTS, None),
+    ("POST",   "/api/widget/{org}/conversations",      "chat.open",            CONTACTS, None),
+    ("GET",    _CHAT,                                  "chat.read",            CONTACTS, None),
+    ("POST",   _CHAT + "/messages",                    "chat.write",           CONTACTS, None),
+    ("POST",   _CHAT + "/rating",                      "chat.rate",            CONTACTS, None),
+    ("POST",   _CHAT + "/person",                      "chat.ask_for_person",  CONTACTS, None),
+    ("POST",   _CHAT + "/files",                       "chat.add_file",        CONTACTS, None),
+    ("GET",    _CHAT + "/files/{file_id}",             "chat.read_file",       CONTACTS, None),
+    ("GET",    _CHAT + "/events",                      "chat.follow",          CONTACTS, None),
     ("GET",    "/api/whoami",                          "self.read",            ALL,    None),
     ("GET",    "/healthz",                             "process.health",       PUBLIC, None),
     ("GET",    "/readyz",                              "process.ready",        PUBLIC, None),
@@ -148,6 +165,10 @@ class Rule:
     @property
     def is_public(self) -> bool:
         return not self.roles
+
+    @property
+    def is_for_contacts(self) -> bool:
+        return self.roles == CONTACTS
 
 
 RULES: Final = {(row[0], row[1]): Rule(*row) for row in TABLE}

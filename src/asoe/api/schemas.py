@@ -286,3 +286,50 @@ class ArticleSearch(Body):
     language: Language = "en"
     product: Annotated[str, Field(min_length=1, max_length=120)] | None = None
     limit: int = Field(8, ge=1, le=50)
+
+
+# --- the widget ---
+
+
+class WidgetIn(Body):
+    """Only the fields that are given are changed."""
+
+    is_on: bool | None = None
+    takes_anonymous: bool | None = Field(None, description="Whether visitors may write whom nobody has signed.")
+    shows_help: bool | None = Field(
+        None, description="Whether published articles for clients are public at /help/SLUG."
+    )
+    origins: list[Short] | None = Field(
+        None, max_length=50, description="https://www.example.com, https://*.example.com"
+    )
+    theme: Literal["auto", "light", "dark"] | None = None
+    accent: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
+    greetings: dict[Language, Annotated[str, Field(max_length=500)]] | None = Field(None, max_length=20)
+
+
+class SecretIn(Body):
+    ends_earlier: bool = Field(False, description="The secret before is void at once, not after a day.")
+
+
+class StartIn(Body):
+    identity: Annotated[str, Field(max_length=8192)] | None = Field(None, description="A JWT (HS256) of your server.")
+    visitor: Annotated[str, Field(max_length=4096)] | None = Field(None, description="The key this visitor was given.")
+
+
+class OpenIn(Body):
+    text: Annotated[str, Field(min_length=1, max_length=65536)]
+    page: Annotated[str, Field(max_length=500)] = Field("", description="Address of the page the client is on.")
+    wants_person: bool = False
+
+
+class MessageOfClient(Body):
+    text: Annotated[str, Field(min_length=1, max_length=65536)]
+
+
+class RatingIn(Body):
+    helped: bool
+    language: Language | None = None
+
+
+class PersonIn(Body):
+    language: Language | None = None

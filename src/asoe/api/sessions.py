@@ -99,11 +99,11 @@ async def follow_session(
     stream = _events(request, call, found, read_cursor(last_event_id))
     first = await anext(stream)  # a refusal is a problem document, not a broken stream
     return StreamingResponse(
-        _after_first(first, stream), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+        after_first(first, stream), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
     )
 
 
-async def _after_first(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def after_first(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield first
     async for chunk in rest:
         yield chunk

@@ -28,6 +28,7 @@ from asoe.cli import (
     ticket,
     triage,
     version,
+    widget,
 )
 from asoe.cli.door import explain
 from asoe.domain.errors import AsoeError
@@ -55,6 +56,7 @@ approval.add_to(app)
 runbook_shelf.add_to(runbook.app)
 runbook_runs.add_to(runbook.app)
 app.add_typer(runbook.app, name="runbook")
+app.add_typer(widget.app, name="widget")
 
 
 @app.callback()

@@ -93,6 +93,10 @@ class Engines:
         return None if org_id is None else self.by_id.get(org_id)
 
 
+def _no_secret_key(purpose: str) -> tuple[bytes, ...]:
+    raise RuntimeError(f"this desk was opened without the secret key, which {purpose!r} needs")
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """Handed to every desk function; holds no state of any ticket."""
@@ -106,6 +110,8 @@ class Desk:
     connectors: Connectors = field(default_factory=lambda: Connectors.fixed({}))
     phrases: dict[str, np.ndarray] = field(default_factory=dict)
     """Vectors of what published runbooks say they are for; `matching` fills and empties it."""
+    derive: Callable[[str], tuple[bytes, ...]] = _no_secret_key
+    """Keys of 32 bytes for one purpose, newest first, from the installation's secret key."""
 
     async def engine_of(self, org_id: UUID | str) -> Principal:
         """The own account of the organization with this id or slug; raises `Missing(organization_missing)`."""

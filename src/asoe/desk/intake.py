@@ -55,6 +55,8 @@ class NewTicket:
     cc: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     custom_fields: dict[str, Any] = field(default_factory=dict)
+    said: str | None = None
+    """What the client means by it, where a button told (`session.add_message`)."""
 
     @property
     def text(self) -> tuple[str, str]:
@@ -113,7 +115,13 @@ async def open_ticket(desk: Desk, principal: Principal, new: NewTicket, *, remem
         text = "\n\n".join(part for part in (new.text[0] if not new.body else "", new.text[1]) if part) or new.subject
         if text:
             await sessions.begin(
-                connection, principal.org_id, session, role="user", content=text, author=requester.user_id
+                connection,
+                principal.org_id,
+                session,
+                role="user",
+                content=text,
+                author=requester.user_id,
+                data={"said": new.said} if new.said else None,
             )
         else:
             await sessions.insert(connection, session)

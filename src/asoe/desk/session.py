@@ -73,11 +73,13 @@ async def add_message(
     content: str,
     *,
     is_internal: bool = False,
+    said: str | None = None,
     remember: Remember | None = None,
 ) -> Message:
     """Append a message; concurrent ones are all kept, in order. `remember` runs in the same transaction, last.
 
-    A client's message wakes the journey; an agent's makes the session hybrid, so that the engine is quiet.
+    A client's message wakes the journey; an agent's makes the session hybrid, so that the engine is quiet. `said` is what
+    the client meant by it, where a button told: nothing is read out of the words then.
     """
     _check(principal, role, content, is_internal=is_internal)
     async with desk.database.org_transaction(principal) as connection:
@@ -93,8 +95,9 @@ async def add_message(
             session,
             role=role,
             content=content,
-            author=principal.user_id,
+            author=None if principal.is_engine and role == "user" else principal.user_id,
             is_internal=is_internal,
+            data={"said": said} if said else None,
         )
         await facts.record(
             connection,

@@ -61,6 +61,24 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "es": "He visto lo que hay que hacer y he pedido a una persona que lo decida. Le contaré aquí el resultado.",
         "fr": "J’ai trouvé ce qu’il faut faire et demandé à une personne d’en décider. Vous aurez la réponse ici.",
     },
+    "client_helped": {
+        "en": "Yes, that helped.",
+        "de": "Ja, das hat geholfen.",
+        "es": "Sí, me ha servido.",
+        "fr": "Oui, cela m’a aidé.",
+    },
+    "client_did_not_help": {
+        "en": "No, that did not help.",
+        "de": "Nein, das hat nicht geholfen.",
+        "es": "No, no me ha servido.",
+        "fr": "Non, cela ne m’a pas aidé.",
+    },
+    "client_wants_person": {
+        "en": "I would like to talk to a person.",
+        "de": "Ich möchte mit einem Menschen sprechen.",
+        "es": "Quiero hablar con una persona.",
+        "fr": "Je voudrais parler à une personne.",
+    },
     "noted": {
         "en": "Thank you for writing. There is nothing left for us to do here; a reply opens this again.",
         "de": "Danke für Ihre Nachricht. Hier ist für uns nichts weiter zu tun; eine Antwort öffnet das wieder.",

@@ -66,6 +66,8 @@ FACTS: Final[dict[str, str]] = {
     "connector.enabled": "a connector was enabled again",
     "connector.removed": "a connector was removed with its secrets",
     "credits.posted": "credits were granted, held, charged or refunded",
+    "widget.changed": "the client's chat widget was set up differently; data names the settings",
+    "widget.secret_made": "a secret that signs the widget's clients was made; the one before ends",
     "journey.failed": "a stage failed and will be tried again, or was given to a person",
 }
 

@@ -87,7 +87,14 @@ async def add(
 
 
 async def begin(
-    connection: Connection, org_id: UUID, session: Session, *, role: str, content: str, author: UUID | None
+    connection: Connection,
+    org_id: UUID,
+    session: Session,
+    *,
+    role: str,
+    content: str,
+    author: UUID | None,
+    data: dict[str, Any] | None = None,
 ) -> None:
     """Insert a session with its first message, in one round trip."""
     await connection.execute(
@@ -101,6 +108,7 @@ async def begin(
         author,
         session.assistant_type,
         session.created_at,
+        data or {},
     )
 
 

@@ -25,8 +25,8 @@ returning seq, created_at
 with session as (
   insert into public.support_sessions (id, ticket_id, assistant_type, created_at) values ($3, $4, $8, $9)
 )
-insert into asoe.session_messages (org_id, id, session_id, ticket_id, seq, role, content, author)
-values ($1, $2, $3, $4, 1, $5, $6, $7)
+insert into asoe.session_messages (org_id, id, session_id, ticket_id, seq, role, content, author, data)
+values ($1, $2, $3, $4, 1, $5, $6, $7, $10)
 
 -- name: messages
 select id, session_id, ticket_id, seq, role, content, created_at, author, is_internal, data

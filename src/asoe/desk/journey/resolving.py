@@ -127,7 +127,8 @@ async def read_replies(desk: Desk, standing: Standing, trail: Trail) -> str:
         return reply
     with trail.agent("resolution", reading="reply", messages=len(standing.news)) as noted:
         for message in standing.news:
-            reply = await desk.ai.read_reply(message.content, standing.ticket.language)
+            told = message.data.get("said")
+            reply = told or await desk.ai.read_reply(message.content, standing.ticket.language)
             if reply == "wants_person":
                 break
         noted(reply=reply)

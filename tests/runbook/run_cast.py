@@ -16,6 +16,7 @@ from asoe.store import runbooks
 class Run:
     id: UUID
     runbook_id: UUID
+    version: int = 1
     ticket_id: UUID | None = None
 
 
@@ -28,7 +29,7 @@ def perform(path: str = "steps/unlock/act/0", *, amount: str | None = None, **ar
     return Perform(path, Act(call), call, amount=None if amount is None else Decimal(amount))
 
 
-async def make_runbook(database, org, name: str = "unlock") -> UUID:
+async def make_runbook(database, org, name: str = "unlock", *, source: str = "") -> UUID:
     async with database.org_transaction(org.admin) as connection:
         runbook_id, version = await runbooks.put(
             connection,
@@ -36,7 +37,7 @@ async def make_runbook(database, org, name: str = "unlock") -> UUID:
             name=name,
             title="Unlock",
             resolution_type="auto_fix",
-            source=f"# {name}",
+            source=source or f"# {name}",
             digest=name,
             by=org.admin.user_id,
         )
@@ -45,15 +46,22 @@ async def make_runbook(database, org, name: str = "unlock") -> UUID:
 
 
 async def make_run(
-    database, org, runbook_id: UUID, *, status: str = "running", alone: bool = False, mode: str = "live"
+    database,
+    org,
+    runbook_id: UUID,
+    *,
+    status: str = "running",
+    alone: bool = False,
+    mode: str = "live",
+    version: int = 1,
 ) -> Run:
     """A run without a ticket; `alone`: it did one act that nobody approved."""
     ended = datetime.now(UTC) if status not in {"pending", "running", "waiting"} else None
     async with database.org_transaction(org.engine) as connection:
         run_id = await connection.fetchval(
             "insert into asoe.runbook_runs (org_id, runbook_id, version, status, ended_at, mode) "
-            "values ($1, $2, 1, $3, $4, $5) returning id",
-            org.org_id, runbook_id, status, ended, mode,
+            "values ($1, $2, $6, $3, $4, $5) returning id",
+            org.org_id, runbook_id, status, ended, mode, version,
         )  # fmt: skip
         if alone:
             await connection.execute(
@@ -61,4 +69,4 @@ async def make_run(
                 "values ($1, $2, 1, 'steps/x/act/0', 'estate', 'unlock', 'reversible', '{}', $3, 'done', 10)",
                 org.org_id, run_id, str(run_id),
             )  # fmt: skip
-    return Run(run_id, runbook_id)
+    return Run(run_id, runbook_id, version)

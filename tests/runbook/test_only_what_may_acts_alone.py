@@ -12,13 +12,24 @@ from run_cast import ACTION, REFUND, make_run, make_runbook, perform
 from asoe.desk import approval, autonomy
 from asoe.desk.autonomy import Alone, NeedsApproval, No
 from asoe.desk.context import Desk
+from asoe.desk.runbook import shelf
 from asoe.domain.errors import Conflict, Denied, Invalid, Missing
 from asoe.domain.organization import Principal
 from asoe.domain.people import APPROVE
 from asoe.domain.runbook import Act, ApprovalRule, Call, Perform
 from asoe.queue import Queue
-from asoe.store import approvals
+from asoe.store import approvals, runbooks
 from asoe.store import autonomy as rows
+
+RUNBOOK = """
+runbook: NAME
+title: It calls another
+resolution_type: auto_fix
+match: {phrases: [whatever]}
+connectors: {estate: estate}
+goal: {reads: [{call: estate.get, into: seen}], met: =seen.done}
+steps: [{do: CALLED}]
+"""
 
 
 @pytest.fixture
@@ -62,38 +73,99 @@ async def test_a_certificate_lets_it_act_alone_until_an_error_takes_it_away(desk
     assert isinstance(await decided(desk, acme, run), NeedsApproval)
 
 
-async def test_a_new_version_begins_without_evidence(desk, acme):
-    from asoe.store import runbooks
+async def rewritten(desk, org, name: str = "unlock") -> None:
+    """Another text of it is published."""
+    async with desk.database.org_transaction(org.admin) as connection:
+        await runbooks.put(
+            connection, org.org_id, name=name, title="Unlock", resolution_type="auto_fix",
+            source="# other", digest="other", by=org.admin.user_id,
+        )  # fmt: skip
+    await shelf.publish(desk, org.admin, name)
 
+
+async def test_a_new_version_begins_without_evidence(desk, acme):
     runbook_id = await make_runbook(desk.database, acme)
     await autonomy.set_level(desk, acme.admin, "unlock", "auto")
     await judged(desk.database, acme, runbook_id, 59)
-    async with desk.database.org_transaction(acme.admin) as connection:
-        await runbooks.put(
-            connection, acme.org_id, name="unlock", title="Unlock", resolution_type="auto_fix",
-            source="# other", digest="other", by=acme.admin.user_id,
-        )  # fmt: skip
-    from asoe.desk.runbook import shelf
-
-    await shelf.publish(desk, acme.admin, "unlock")
-    assert isinstance(await decided(desk, acme, await make_run(desk.database, acme, runbook_id)), NeedsApproval)
+    await rewritten(desk, acme)
+    run = await make_run(desk.database, acme, runbook_id, version=2)
+    assert isinstance(await decided(desk, acme, run), NeedsApproval)
 
 
 async def test_another_text_published_after_it_was_out_of_use_begins_without_evidence_too(desk, acme):
-    from asoe.desk.runbook import shelf
-    from asoe.store import runbooks
-
     runbook_id = await make_runbook(desk.database, acme)
     await autonomy.set_level(desk, acme.admin, "unlock", "auto")
     await judged(desk.database, acme, runbook_id, 59)
     await shelf.retire(desk, acme.admin, "unlock")
-    async with desk.database.org_transaction(acme.admin) as connection:
-        await runbooks.put(
-            connection, acme.org_id, name="unlock", title="Unlock", resolution_type="auto_fix",
-            source="# other", digest="other", by=acme.admin.user_id,
-        )  # fmt: skip
+    await rewritten(desk, acme)
+    run = await make_run(desk.database, acme, runbook_id, version=2)
+    assert isinstance(await decided(desk, acme, run), NeedsApproval)
+
+
+async def test_a_voided_certificate_never_comes_back(desk, acme):
+    runbook_id = await make_runbook(desk.database, acme)
+    await judged(desk.database, acme, runbook_id, 59)  # nobody has set a level yet
+    await rewritten(desk, acme)
+    await shelf.publish(desk, acme.admin, "unlock", 1)
+    await autonomy.set_level(desk, acme.admin, "unlock", "auto")
+    await autonomy.set_level(desk, acme.admin, "unlock", "approve")
+    await autonomy.set_level(desk, acme.admin, "unlock", "auto")
+    _, standing, _ = await autonomy.read_standing(desk, acme.owner, "unlock")
+    assert standing.evidence.cases == 0
+    run = await make_run(desk.database, acme, runbook_id)
+    assert isinstance(await decided(desk, acme, run), NeedsApproval)
+
+
+async def test_what_an_earlier_version_did_right_proves_nothing_of_the_one_in_use(desk, acme):
+    runbook_id = await make_runbook(desk.database, acme)
+    await autonomy.set_level(desk, acme.admin, "unlock", "auto")
+    await rewritten(desk, acme)
+    await judged(desk.database, acme, runbook_id, 59)  # runs by version 1, judged late
+    run = await make_run(desk.database, acme, runbook_id, version=2)
+    assert isinstance(await decided(desk, acme, run), NeedsApproval)
+
+
+async def test_lent_trust_ends_with_the_version_that_was_trusted(desk, acme):
+    runbook_id = await make_runbook(desk.database, acme)
+    soon = desk.clock() + timedelta(days=1)
+    await autonomy.lend(desk, acme.owner, "unlock", reason="a pilot", until=soon, caps={"acts_per_day": 1})
+    old = await make_run(desk.database, acme, runbook_id)
+    assert await decided(desk, acme, old) == Alone(lent=True)
     await shelf.publish(desk, acme.admin, "unlock")
-    assert isinstance(await decided(desk, acme, await make_run(desk.database, acme, runbook_id)), NeedsApproval)
+    assert await decided(desk, acme, old) == Alone(lent=True), "the same version again changes nothing"
+    await make_run(desk.database, acme, runbook_id, alone=True)
+    await rewritten(desk, acme)
+    _, standing, _ = await autonomy.read_standing(desk, acme.owner, "unlock")
+    assert standing.loan is None
+    new = await make_run(desk.database, acme, runbook_id, version=2)
+    assert isinstance(await decided(desk, acme, new), NeedsApproval)
+    await autonomy.lend(desk, acme.owner, "unlock", reason="again", until=soon, caps={"acts_per_day": 1})
+    assert await decided(desk, acme, new) == Alone(lent=True), "what the earlier loan did is not this one's"
+    asked = await decided(desk, acme, old)
+    assert isinstance(asked, NeedsApproval)
+    assert "version 1" in asked.why
+
+
+async def test_a_runbook_loses_its_trust_with_the_runbooks_it_calls(desk, acme):
+    await make_runbook(desk.database, acme, "clean-up")
+    outer = RUNBOOK.replace("NAME", "outer").replace("CALLED", "middle")
+    middle = RUNBOOK.replace("NAME", "middle").replace("CALLED", "clean-up")
+    for name, source in (("outer", outer), ("middle", middle), ("other", RUNBOOK.replace("NAME", "other"))):
+        await make_runbook(desk.database, acme, name, source=source)
+        soon = desk.clock() + timedelta(days=1)
+        await autonomy.lend(desk, acme.owner, name, reason="a pilot", until=soon)
+    await rewritten(desk, acme, "clean-up")
+    loans = {
+        name: (await autonomy.read_standing(desk, acme.owner, name))[1].loan for name in ("outer", "middle", "other")
+    }
+    assert [name for name, loan in loans.items() if loan] == ["other"]
+
+
+async def test_trust_is_lent_to_a_version_in_use(desk, acme):
+    await make_runbook(desk.database, acme)
+    await shelf.retire(desk, acme.admin, "unlock")
+    with pytest.raises(Missing, match="Publish unlock first"):
+        await autonomy.lend(desk, acme.owner, "unlock", reason="a pilot", until=desk.clock() + timedelta(days=1))
 
 
 async def test_no_certificate_rests_on_rehearsals_or_on_runs_that_go_on(desk, acme):

@@ -24,7 +24,7 @@ from asoe.domain.autonomy import (
     is_open,
     must_brake,
 )
-from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid
+from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid, Missing
 from asoe.domain.organization import ROLE_RANK, Principal
 from asoe.domain.policy import read_policy
 from asoe.domain.runbook import ApprovalRule, Perform
@@ -47,6 +47,9 @@ class RunOf(Protocol):
 
     @property
     def runbook_id(self) -> UUID: ...
+
+    @property
+    def version(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +89,10 @@ async def decide(
     hours: Sequence[str] = (),
 ) -> Decision:
     """Decide on one act inside the transaction that writes its intent."""
-    standing, stored, stopped = await autonomy.deciding(connection, engine.org_id, run.runbook_id)
-    if stopped is not None:
-        return No("emergency_stop", f"All acts are stopped: {stopped}")
+    found = await autonomy.deciding(connection, engine.org_id, run.runbook_id, run.version)
+    standing = found.standing
+    if found.stopped is not None:
+        return No("emergency_stop", f"All acts are stopped: {found.stopped}")
     if standing.level not in {"approve", "auto"}:
         return No("autonomy", f"The runbook stands at `{standing.level}`: it may not act.")
     if perform.is_undo:
@@ -99,7 +103,10 @@ async def decide(
         return NeedsApproval(perform.act.approval or ApprovalRule(), "The runbook asks for it.")
     if action.risk == "irreversible":
         return NeedsApproval(ApprovalRule(role="admin"), "It cannot be undone.")
-    limits = {**DEFAULT_LIMITS, **read_policy(stored).error_limits}
+    if found.newer is not None:
+        why = f"The run goes by version {run.version}; trust is in version {found.newer}, which is in use now."
+        return NeedsApproval(ApprovalRule(), why)
+    limits = {**DEFAULT_LIMITS, **read_policy(found.settings).error_limits}
     if not standing.may_act_alone(action.risk, now, limits=limits):
         return NeedsApproval(ApprovalRule(), _why_not_alone(standing, action.risk, limits, now))
     loan = standing.lent(now)
@@ -108,7 +115,7 @@ async def decide(
     if "total_per_day" in loan.caps and perform.amount is None and action.risk != "reversible":
         total_cap = loan.caps["total_per_day"]
         return NeedsApproval(ApprovalRule(), f"The act names no amount; the lent trust covers {total_cap} a day.")
-    since = now - timedelta(days=1)
+    since = max(now - timedelta(days=1), loan.since)
     acts, total = (
         await autonomy.acted_since(connection, engine.org_id, run.runbook_id, since) if loan.caps else _NOTHING
     )
@@ -179,7 +186,11 @@ async def lend(
     until: datetime,
     caps: Mapping[str, Any] | None = None,
 ) -> Standing:
-    """Let a runbook act alone without a certificate, in the open: for a reason, with caps, for at most 90 days."""
+    """Let the version in use act alone without a certificate, in the open: for a reason, with caps, for at most 90 days.
+
+    Ends when another version is published. Raises `Denied`, `Invalid(bad_loan)`, `Missing(runbook_missing |
+    runbook_not_published)`.
+    """
     _require(principal, "owner", "lend trust")
     now = desk.clock()
     problems = []
@@ -195,6 +206,8 @@ async def lend(
     loan = Loan(by=principal.name or str(principal.user_id), reason=reason.strip(), since=now, until=until, caps=clean)
     async with desk.database.org_transaction(principal) as connection:
         found = await runbooks.find(connection, principal.org_id, name)
+        if found.published_version is None:
+            raise Missing(f"Publish {found.name} first: trust is lent to a version.", code="runbook_not_published")
         await autonomy.lend(connection, principal.org_id, found.id, loan)
         await facts.record(
             connection, principal, "autonomy.lent", runbook_id=found.id, until=until.isoformat(), caps=clean

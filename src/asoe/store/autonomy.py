@@ -49,12 +49,21 @@ async def standing(connection: Connection, org_id: UUID, runbook_id: UUID) -> St
     return _standing(row, runbook_id)
 
 
-async def deciding(
-    connection: Connection, org_id: UUID, runbook_id: UUID
-) -> tuple[Standing, Mapping[str, Any], str | None]:
-    """(where it stands, the organization's settings, why all acts are stopped); raises `Missing(runbook_missing)`."""
-    row = await connection.fetchrow(AutonomySql.deciding, org_id, runbook_id)
-    return _standing(row, runbook_id), (row["settings"] or {}) if row else {}, row["stopped"] if row else None
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """What decides on one act. `newer`: the version in use, when it is not the run's. `stopped`: why no act may be done."""
+
+    standing: Standing
+    settings: Mapping[str, Any]
+    stopped: str | None
+    newer: int | None
+
+
+async def deciding(connection: Connection, org_id: UUID, runbook_id: UUID, version: int) -> Deciding:
+    """Where the runbook stands for a run by this version of it; raises `Missing(runbook_missing)`."""
+    row = await connection.fetchrow(AutonomySql.deciding, org_id, runbook_id, version)
+    standing = _standing(row, runbook_id)
+    return Deciding(standing, row["settings"] or {}, row["stopped"], row["newer"])
 
 
 def _standing(row: Any, runbook_id: UUID) -> Standing:

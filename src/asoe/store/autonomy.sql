@@ -10,15 +10,18 @@ left join lateral (
     select run_id, bool_and(is_right) as is_right
     from asoe.run_judgements
     where org_id = r.org_id and runbook_id = r.id and at >= coalesce(a.evidence_since, '-infinity'::timestamptz)
+      and (r.published_version is null or version = r.published_version)
     group by run_id having bool_or(source in ('audit', 'person', 'shadow', 'reopen'))
   ) j
 ) e on true
 where r.org_id = $1 and r.id = $2
 
 -- name: deciding
--- all that decides on one act, in one round trip: where the runbook stands, the organization's settings, the emergency stop
+-- all that decides on one act of a run by version $3, in one round trip: where the runbook stands, the organization's
+-- settings, the emergency stop
 select coalesce(a.level, 'approve') as level, a.loan, a.braked_at, a.braked_why,
-  coalesce(e.cases, 0) as cases, coalesce(e.errors, 0) as errors, p.settings, s.reason as stopped
+  coalesce(e.cases, 0) as cases, coalesce(e.errors, 0) as errors, p.settings, s.reason as stopped,
+  nullif(r.published_version, $3) as newer
 from asoe.runbooks r
 left join asoe.runbook_autonomy a on a.org_id = r.org_id and a.runbook_id = r.id
 left join asoe.organization_profiles p on p.org_id = r.org_id
@@ -28,7 +31,8 @@ left join lateral (
   from (
     select run_id, bool_and(is_right) as is_right
     from asoe.run_judgements
-    where org_id = r.org_id and runbook_id = r.id and at >= coalesce(a.evidence_since, '-infinity'::timestamptz)
+    where org_id = r.org_id and runbook_id = r.id and version = $3
+      and at >= coalesce(a.evidence_since, '-infinity'::timestamptz)
     group by run_id having bool_or(source in ('audit', 'person', 'shadow', 'reopen'))
   ) j
 ) e on true
@@ -56,23 +60,26 @@ update asoe.runbook_autonomy set level = 'approve', loan = null, braked_at = clo
 where org_id = $1 and runbook_id = $2 and level = 'auto'
 
 -- name: void_evidence
-update asoe.runbook_autonomy set evidence_since = clock_timestamp(), updated_at = clock_timestamp()
-where org_id = $1 and runbook_id = $2
+-- also where nobody has set a level yet: what was judged before must not count once somebody does
+insert into asoe.runbook_autonomy (org_id, runbook_id, evidence_since) values ($1, $2, clock_timestamp())
+on conflict (org_id, runbook_id) do update set evidence_since = excluded.evidence_since, updated_at = clock_timestamp()
 
 -- name: judge
-insert into asoe.run_judgements (org_id, run_id, runbook_id, is_right, source, judged_by, note)
-select r.org_id, r.id, r.runbook_id, $3, $4, $5, $6 from asoe.runbook_runs r where r.org_id = $1 and r.id = $2
+insert into asoe.run_judgements (org_id, run_id, runbook_id, version, is_right, source, judged_by, note)
+select r.org_id, r.id, r.runbook_id, r.version, $3, $4, $5, $6 from asoe.runbook_runs r where r.org_id = $1 and r.id = $2
 on conflict do nothing
 
 -- name: recent_outcomes
--- runs that acted alone, oldest first: whether something was wrong with each
+-- runs of the version in use that acted alone: whether something was wrong with each
 select coalesce(j.is_wrong, false) or r.status = 'failed' or coalesce(r.reason, '') in ('effect_unknown', 'verification_failed')
   as is_wrong
 from asoe.runbook_runs r
+join asoe.runbooks b on b.org_id = r.org_id and b.id = r.runbook_id
 left join lateral (
   select bool_or(not is_right) as is_wrong from asoe.run_judgements j where j.org_id = r.org_id and j.run_id = r.id
 ) j on true
 where r.org_id = $1 and r.runbook_id = $2 and r.mode = 'live' and r.ended_at is not null and r.ended_at >= $3
+  and (b.published_version is null or r.version = b.published_version)
   and exists (select from asoe.run_actions a where a.org_id = r.org_id and a.run_id = r.id
     and a.approval_id is null and not a.is_undo and a.status in ('done', 'undone', 'unknown'))
 order by r.ended_at desc limit $4

@@ -37,7 +37,6 @@ from asoe.desk.runbook.passing import (
 from asoe.domain.errors import AsoeError, Conflict, Denied, Missing
 from asoe.domain.organization import Principal
 from asoe.domain.runbook import (
-    Each,
     Effect,
     Ending,
     Inquire,
@@ -46,12 +45,9 @@ from asoe.domain.runbook import (
     Passed,
     Pause,
     Perform,
-    Procedure,
     Runbook,
     SlotReading,
-    Step,
     Told,
-    When,
 )
 from asoe.domain.ticket import Ticket
 from asoe.queue.failures import kind_of, place_of
@@ -94,7 +90,7 @@ async def start(
         "contact": {name: getattr(client, name) or "" for name in ("email", "phone", "external_id", "name")},
         "slots": {name: runs.reading_to_json(reading) for name, reading in given.items()},
         "assignee": None if ticket is None or ticket.assignee is None else str(ticket.assignee),
-        "library": await _pins(connection, engine.org_id, runbook),
+        "library": await shelf.pins(connection, engine.org_id, runbook),
     }
     run_id = await runs.start(
         connection,
@@ -437,41 +433,6 @@ def _ticket(ticket: Ticket | None) -> dict[str, Any]:
         "channel": ticket.channel,
         "metadata": ticket.metadata,
     }
-
-
-async def _pins(connection: Connection, org_id: UUID, runbook: Runbook) -> dict[str, tuple[str, int]]:
-    """The versions of other runbooks that this one calls: a run keeps them, whatever is published later."""
-    wanted = _elsewhere(runbook)
-    if not wanted:
-        return {}
-    shelved = {found.runbook.name: found for found in await shelf.published(connection, org_id)}
-    pins: dict[str, tuple[str, int]] = {}
-    while wanted:
-        name = wanted.pop()
-        if name in shelved and name not in pins:
-            pins[name] = (str(shelved[name].runbook_id), shelved[name].runbook.version)
-            wanted |= _elsewhere(shelved[name].runbook)
-    return pins
-
-
-def _elsewhere(runbook: Runbook) -> set[str]:
-    steps = [*runbook.routine.steps, *(step for routine in runbook.procedures.values() for step in routine.steps)]
-    return _called(steps) - set(runbook.procedures)
-
-
-def _called(steps: list[Step]) -> set[str]:
-    found: set[str] = set()
-    for step in steps:
-        match step:
-            case Procedure():
-                found.add(step.name)
-            case Each():
-                found |= _called(list(step.steps))
-            case When():
-                found |= _called([*step.then, *step.otherwise])
-            case _:
-                pass
-    return found
 
 
 def _storable(value: Any) -> Any:

@@ -15,9 +15,9 @@ from asoe.desk.context import Desk
 from asoe.desk.runbook.language import parse, read_runbook
 from asoe.desk.runbook.lint import lint
 from asoe.desk.runbook.source import refused
-from asoe.domain.errors import Denied, Missing
+from asoe.domain.errors import Denied, Invalid, Missing
 from asoe.domain.organization import ROLE_RANK, Principal
-from asoe.domain.runbook import Runbook
+from asoe.domain.runbook import Each, Procedure, Runbook, Step, When
 from asoe.store import autonomy, facts, runbooks
 from asoe.store.db import Connection
 from asoe.store.runbooks import RunbookRow, VersionRow
@@ -57,16 +57,22 @@ async def save(desk: Desk, principal: Principal, source: str) -> tuple[RunbookRo
 
 
 async def publish(desk: Desk, principal: Principal, name: str, version: int | None = None) -> RunbookRow:
-    """Put a version (the newest by default) into use. A changed text begins without evidence: it is another runbook."""
+    """Put a version (the newest by default) into use. A changed text begins without evidence and without lent trust: it
+    is another runbook. So does every runbook that calls it.
+    """
     _require_admin(principal)
     async with desk.database.org_transaction(principal) as connection:
         row = await runbooks.find(connection, principal.org_id, name)
         number = version or row.newest_version or 0
         await runbooks.version(connection, principal.org_id, row.id, number)
         if row.published_version != number:
+            changed = [row.id]  # also after it was out of use
+            if row.published_version is not None or row.retired_at is not None:
+                changed += await _callers(connection, principal.org_id, row.name)
             await runbooks.publish(connection, principal.org_id, row.id, number)
-            await autonomy.void_evidence(connection, principal.org_id, row.id)  # also after it was out of use
             await facts.record(connection, principal, "runbook.published", runbook_id=row.id, version=number)
+            for runbook_id in changed:
+                await _begin_anew(connection, principal, runbook_id)
         return await runbooks.find(connection, principal.org_id, name)
 
 
@@ -127,6 +133,60 @@ async def find_published(connection: Connection, org_id: UUID, name: str) -> tup
             code="runbook_not_published",
         )
     return row.id, row.published_version
+
+
+async def pins(connection: Connection, org_id: UUID, runbook: Runbook) -> dict[str, tuple[str, int]]:
+    """The versions of other runbooks that this one calls: a run keeps them, whatever is published later."""
+    wanted = _elsewhere(runbook)
+    if not wanted:
+        return {}
+    shelved = {found.runbook.name: found for found in await published(connection, org_id)}
+    found: dict[str, tuple[str, int]] = {}
+    while wanted:
+        name = wanted.pop()
+        if name in shelved and name not in found:
+            found[name] = (str(shelved[name].runbook_id), shelved[name].runbook.version)
+            wanted |= _elsewhere(shelved[name].runbook)
+    return found
+
+
+async def _callers(connection: Connection, org_id: UUID, name: str) -> list[UUID]:
+    """The published runbooks that call this one, directly or through others."""
+    calls: dict[str, tuple[UUID, set[str]]] = {}
+    for row in await runbooks.published(connection, org_id):
+        with suppress(Invalid):  # what cannot be read calls nothing
+            calls[row.name] = row.id, _elsewhere(_read(row.source))
+    changed, found = {name}, list[UUID]()
+    while new := {each for each, (_, called) in calls.items() if each not in changed and called & changed}:
+        found += [calls[each][0] for each in new]
+        changed |= new
+    return found
+
+
+async def _begin_anew(connection: Connection, principal: Principal, runbook_id: UUID) -> None:
+    await autonomy.void_evidence(connection, principal.org_id, runbook_id)
+    if await autonomy.end_loan(connection, principal.org_id, runbook_id):
+        await facts.record(connection, principal, "autonomy.changed", runbook_id=runbook_id, after="loan_ended")
+
+
+def _elsewhere(runbook: Runbook) -> set[str]:
+    steps = [*runbook.routine.steps, *(step for routine in runbook.procedures.values() for step in routine.steps)]
+    return _called(steps) - set(runbook.procedures)
+
+
+def _called(steps: list[Step]) -> set[str]:
+    found: set[str] = set()
+    for step in steps:
+        match step:
+            case Procedure():
+                found.add(step.name)
+            case Each():
+                found |= _called(list(step.steps))
+            case When():
+                found |= _called([*step.then, *step.otherwise])
+            case _:
+                pass
+    return found
 
 
 async def _checked(desk: Desk, principal: Principal, source: str) -> Runbook:

@@ -191,6 +191,7 @@ create table asoe.run_judgements (
   org_id uuid not null,
   run_id uuid not null,
   runbook_id uuid not null,
+  version integer not null,                       -- another version is another runbook: it earns its own certificate
   is_right boolean not null,
   source text not null check (source in ('audit', 'person', 'shadow', 'reopen', 'failed_check')),
   judged_by uuid,

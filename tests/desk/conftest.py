@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import asyncpg
 import pytest
 from desk_cast import Clock, Judgement, WatchedDatabase, World, forbid_illegal_moves, passage
+from runbook_desk import Estate
 
 from asoe.desk import resolution
+from asoe.desk.connector import Connectors
 from asoe.desk.context import Desk
 from asoe.queue import Queue
 
@@ -27,3 +31,10 @@ async def world(database, dsns, acme, monkeypatch):
     watched = WatchedDatabase(database.app, database.system)
     yield World(Desk(watched, Queue(), ai, clock), acme, clock, ai, owner, passages)
     await owner.close()
+
+
+@pytest.fixture
+async def estate(world):
+    made = Estate({"kim@example.org": {"status": "locked", "fraud": False}})
+    world.desk = replace(world.desk, connectors=Connectors.fixed({"estate": made}))
+    return made

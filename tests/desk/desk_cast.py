@@ -118,7 +118,7 @@ class Judgement:
         return np.ones((len(texts), 384), np.float32)
 
     async def read_slots(self, slots, passages, *, language: str):
-        """Consents are given as `#slot:NAME:given` or refused, other slots as `#slot:NAME:VALUE`; the last word counts."""
+        """Consents are given as `#slot:NAME:given` or refused, others as `#slot:NAME:VALUE`, or `unsure`; the last counts."""
         assert passages, "there is nothing to read"
         await self._think("read_slots")
         found = {}
@@ -131,6 +131,9 @@ class Judgement:
             ]
             if said:
                 source, value = said[-1]
+                if value == "unsure":
+                    found[slot.name] = SlotReading(slot.name, "unsure", None, source, value, 0.4)
+                    continue
                 read = Consent(value) if slot.type == "consent" else value
                 found[slot.name] = SlotReading(slot.name, "read", read, source, value, 0.9)
         return found

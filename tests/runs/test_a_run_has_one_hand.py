@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from runs_cast import Killed, MortalDatabase, one_act
 
+from asoe.desk import housekeeping
 from asoe.desk.runbook import execution
 from asoe.domain.errors import Conflict, Denied, Missing
 from asoe.store import runs
@@ -178,9 +179,35 @@ async def test_a_run_whose_worker_is_gone_is_woken(world):
     with pytest.raises(Killed):
         await world.advance(run_id)
     world.jobs.runs.clear()
-    await execution.wake_due(world.desk)
+    await housekeeping.wake_runs(world.desk)
     assert world.jobs.runs == []
     await world.let_time_pass()
-    await execution.wake_due(world.desk)
+    await housekeeping.wake_runs(world.desk)
     assert world.jobs.runs == [run_id]
     assert (await world.carry_through(run_id)).status == "verified"
+
+
+async def test_one_broken_organization_keeps_nobody_elses_runs_waiting(world, globex, monkeypatch):
+    await world.shelve()
+    run_id = await world.start()
+    other = replace(world, org=globex, books={})
+    for _ in range(3):  # more of them, and due before
+        await world.owner.execute(
+            "insert into asoe.runbook_runs (org_id, runbook_id, version, created_at) values ($1, $2, $3, now() - interval '1 day')",
+            globex.org_id, *(await other.shelve()),
+        )  # fmt: skip
+    await world.let_time_pass()
+    await world.owner.execute("update asoe.runbook_runs set created_at = created_at - interval '1 minute'")
+    async with world.desk.database.system_transaction("due_timers") as connection:
+        first = await runs.due(connection, limit=2)
+    assert {org_id for org_id, _ in first} == {world.org.org_id, globex.org_id}, "each has its turn"
+
+    async def engine_of(desk, org_id):
+        if org_id == globex.org_id:
+            raise RuntimeError("its settings are broken")
+        return world.engine
+
+    monkeypatch.setattr(type(world.desk), "engine_of", engine_of)
+    world.jobs.runs.clear()
+    await housekeeping.wake_runs(world.desk)
+    assert world.jobs.runs == [run_id]

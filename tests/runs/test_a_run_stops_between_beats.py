@@ -6,7 +6,7 @@ import pytest
 from runs_cast import Killed, act, book, fix
 
 from asoe.desk import autonomy, session, ticket
-from asoe.desk.runbook import execution
+from asoe.desk.runbook import execution, treatment
 from asoe.domain.errors import Conflict
 
 TWO = book(
@@ -187,3 +187,42 @@ async def test_an_undo_outlives_its_process(world):
         run = await world.carry_through(run_id)
         assert run.status == "failed"
         assert world.estate.done() == ["unlock", "post", "unpost", "lock"]
+
+
+UNDOING = book(
+    "undoing",
+    fix(
+        "all",
+        act("unlock", ", undo: {call: estate.lock, with: {id: a}}"),
+        act("post", ", undo: {call: estate.unpost, with: {id: a}}"),
+        that="=account.refund > 5",
+        more="still_broken: fail",
+    ),
+    goal="=account.refund > 5",
+)
+
+
+@pytest.mark.parametrize("how", ["takeover", "stop"])
+async def test_a_run_stopped_while_it_takes_back_says_what_it_did_and_did_not(world, how):
+    """The acts are taken back last first; while the first is, a person steps in."""
+    ticket_id = await world.ticket()
+
+    async def steps_in(*_):
+        if how == "stop":
+            await autonomy.stop_acts(world.desk, world.org.admin, "the estate is on fire")
+        else:
+            found = await world.owner.fetchval("select id from public.support_sessions where ticket_id = $1", ticket_id)
+            await session.take_over(world.desk, world.org.agent, found)
+
+    run = await run_while(world, steps_in, ticket_id=ticket_id, call="unpost", source=UNDOING, name="undoing")
+    assert world.estate.done() == ["unlock", "post", "unpost"]
+    assert (run.status, run.reason) == (
+        ("cancelled", "taken_over") if how == "takeover" else ("escalated", "emergency_stop")
+    )
+    assert run.evidence["undone"] == ["steps/all/act/1"]
+    assert [each["status"] for each in run.evidence["acts"]] == ["done", "undone"]
+    assert "Taken back: steps/all/act/1. Not taken back: steps/all/act/0." in run.note
+    async with world.desk.database.org_reading(world.engine) as connection:
+        report = await treatment.report(connection, world.org.org_id, run.id)
+    assert run.note in report.tried
+    assert world.jobs.journeys[-1] == ticket_id, "the ticket's journey tells whoever has it"

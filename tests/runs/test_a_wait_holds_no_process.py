@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from runs_cast import act, book, fix, one_act
 
-from asoe.desk import approval
+from asoe.desk import approval, housekeeping
 from asoe.desk.runbook import execution
 from asoe.domain.runbook import Consent, SlotReading
 from asoe.store import runs
@@ -74,7 +74,7 @@ async def test_silence_ends_the_run_with_a_person(world):
     run_id = await world.start("asking")
     assert await world.advance(run_id) == "waiting"
     await world.let_time_pass("49 hours")
-    await execution.wake_due(world.desk)
+    await housekeeping.wake_runs(world.desk)
     assert world.jobs.runs[-1] == run_id
     run = await world.carry_through(run_id)
     assert (run.status, run.reason) == ("escalated", "needs_consent")

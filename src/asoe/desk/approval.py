@@ -31,7 +31,8 @@ class RunOf(Protocol):
 
 
 def digest_of(perform: Perform, action: Action) -> str:
-    """What an approval is bound to: system, action, arguments, business key, amount, undo."""
+    """What an approval is bound to: all that its card says will be done, and how it would be taken back."""
+    undo = perform.undo
     bound = {
         "connector": perform.call.connector,
         "action": action.name,
@@ -40,6 +41,7 @@ def digest_of(perform: Perform, action: Action) -> str:
         "business_key": perform.business_key,
         "amount": None if perform.amount is None else str(perform.amount.normalize()),
         "unit": perform.act.unit,
+        "undo": None if undo is None else [undo.connector, undo.action, undo.arguments],
     }
     text = json.dumps(bound, sort_keys=True, separators=(",", ":"), default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -148,6 +148,21 @@ async def watch(connection: Connection, engine: Principal, runbook_id: UUID, now
     return True
 
 
+async def doubt(connection: Connection, engine: Principal, run_id: UUID) -> None:
+    """Count a verified run as wrong whose client came back within the time the brake looks at, and brake if need be.
+
+    Whoever looks at it may say that it was right after all: a person's word goes before this.
+    """
+    run = await runs.find(connection, engine.org_id, run_id)
+    now = await runs.now(connection)
+    if run.mode != "live" or run.ended_at is None or run.ended_at < now - WATCHED:
+        return
+    note = "The client came back after the run."
+    if await autonomy.judge(connection, engine.org_id, run_id, is_right=False, source="reopen", note=note):
+        await facts.record(connection, engine, "run.judged", run_id=run_id, is_right=False, source="reopen")
+        await watch(connection, engine, run.runbook_id, now)
+
+
 # --- what people do ---
 
 

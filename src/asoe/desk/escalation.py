@@ -49,6 +49,7 @@ NEXT_STEPS: Final = {
     "stage_failed": "Look at the timeline for the failed stage, then answer by hand.",
     "over_cap": "Decide whether the limit may be passed for this client, then act by hand.",
     "needs_consent": "Ask the client for the consent that is missing, then act or start the runbook again.",
+    "no_answer": "Ask the client in your own words what the run needs to know, then start the runbook again.",
     "approval_refused": "A colleague said no to the act: read why, and tell the client what happens instead.",
     "approval_expired": "Nobody decided in time: decide on the act, or tell the client what happens instead.",
     "goal_not_met": "Read what was checked and done; look for a cause the runbook does not know.",

@@ -16,7 +16,7 @@ from asoe.desk.runbook import execution
 from asoe.domain.errors import Missing
 from asoe.domain.organization import Principal
 from asoe.queue.failures import kind_of, place_of
-from asoe.store import facts, journeys, organizations, retention, sessions, tickets
+from asoe.store import facts, journeys, organizations, retention, runs, sessions, tickets
 from asoe.store.db import Connection
 
 FORGOTTEN_AFTER: Final = 120.0
@@ -29,10 +29,7 @@ async def wake_due(desk: Desk) -> None:
     """Enqueue every ticket whose timer has run out; advancing it twice does no harm."""
     async with desk.database.system_transaction("due_timers") as connection:
         due = await journeys.due(connection)
-    by_org: dict[UUID, list[UUID]] = {}
-    for org_id, ticket_id in due:
-        by_org.setdefault(org_id, []).append(ticket_id)
-    for org_id, ticket_ids in by_org.items():
+    for org_id, ticket_ids in _by_org(due).items():
         with _apart("wake_due", org_id):
             async with desk.database.org_transaction(await desk.engine_of(org_id)) as connection:
                 await _wake(desk, connection, org_id, ticket_ids, why="timer")
@@ -52,7 +49,13 @@ async def wake_forgotten(desk: Desk) -> None:
 
 async def wake_runs(desk: Desk) -> None:
     """Enqueue runs whose time has come, or whose worker is gone."""
-    await execution.wake_due(desk)
+    async with desk.database.system_transaction("due_timers") as connection:
+        due = await runs.due(connection)
+    for org_id, run_ids in _by_org(due).items():
+        with _apart("wake_runs", org_id):
+            engine = await desk.engine_of(org_id)
+            async with desk.database.org_transaction(engine) as connection:
+                await execution.wake(desk, connection, engine, run_ids)
 
 
 async def expire_approvals(desk: Desk) -> None:
@@ -118,6 +121,13 @@ async def _wake(desk: Desk, connection: Connection, org_id: UUID, ticket_ids: li
     for ticket_id in ticket_ids:
         ids = {"org_id": org_id, "ticket_id": ticket_id}
         await desk.queue.enqueue(connection, "advance", ids, dedupe_key=f"{why}:{ticket_id}")
+
+
+def _by_org(due: list[tuple[UUID, UUID]]) -> dict[UUID, list[UUID]]:
+    found: dict[UUID, list[UUID]] = {}
+    for org_id, what in due:
+        found.setdefault(org_id, []).append(what)
+    return found
 
 
 async def _engines(desk: Desk) -> list[Principal]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from asoe.desk.context import Desk
 from asoe.desk.escalation import build_dossier, team_of
@@ -30,7 +31,10 @@ from asoe.store.runs import Run
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A decided step. `path` lists the statuses it goes through; only legal moves are written. `fact` None: nothing new."""
+    """A decided step. `path` lists the statuses it goes through; only legal moves are written. `fact` None: nothing new.
+
+    `treatment`: a runbook to start. `doubted`: runs that were verified, and whose client came back all the same.
+    """
 
     name: str
     journey: Journey
@@ -49,6 +53,7 @@ class Step:
     is_notice: bool = False
     treatment: Treatment | None = None
     note: str | None = None
+    doubted: tuple[UUID, ...] = ()
 
     def seen(self, positions: Mapping[str, int]) -> Step:
         """The same step, having taken every message up to these (the last seq by session) into account."""
@@ -184,7 +189,9 @@ def closed(journey: Journey, ticket: Ticket) -> Step:
 
 
 def treated(journey: Journey, ticket: Ticket) -> Step:
-    """A runbook begins; what it does is told once it is done."""
+    """A runbook begins; what it does is told once it is done. A critical ticket stays with its person meanwhile."""
+    if ticket.status == "escalated":
+        return Step(name="treated", journey=replace(journey, failures=0), waiting_for=ticket.waiting_for)
     return Step(
         name="treated",
         journey=replace(journey, stage="run", failures=0, due_at=None),
@@ -193,11 +200,13 @@ def treated(journey: Journey, ticket: Ticket) -> Step:
     )
 
 
-def held(journey: Journey, ticket: Ticket, run: Run, *, reply: str | None, key: str) -> Step:
-    """A run waits for the client, an approval or a timer; `key` names what was said about it, which is said once."""
+def held(journey: Journey, ticket: Ticket, run: Run, *, reply: str | None, key: str, repeated: int = 0) -> Step:
+    """A run waits for the client, an approval or a timer; `key` names what was said about it, and `repeated` how often again."""
     return Step(
         name=f"waits_for_{run.waiting_for}",
-        journey=replace(journey, failures=0, due_at=run.due_at, data={**journey.data, "held": key}),
+        journey=replace(
+            journey, failures=0, due_at=run.due_at, data={**journey.data, "held": key, "repeated": repeated}
+        ),
         path=() if ticket.status == "escalated" else path_to(ticket.status, "in_progress"),
         fact="ticket.asked" if run.waiting_for == "client" else None,
         waiting_for="person" if ticket.status == "escalated" else run.waiting_for,
@@ -224,7 +233,9 @@ def fixed(
         resolution=Resolution(
             type=last["kind"],
             verdict="verified",
-            summary=f"Fixed by a runbook: {', '.join(effects) or 'in order when it was checked again'}.",
+            summary=f"Fixed by a runbook: {', '.join(effects)}."
+            if effects
+            else "In order when it was checked again; nothing was changed.",
             decided_at=now,
             run_id=last["run"],
             evidence=evidence or None,
@@ -236,7 +247,13 @@ def fixed(
 
 def dropped(journey: Journey, ticket: Ticket, note: str) -> Step:
     """A run ended while a person has the ticket: they get its report as a note, the client hears from them."""
-    return Step(name="run_reported", journey=replace(journey, failures=0), waiting_for=ticket.waiting_for, note=note)
+    left = replace(journey, failures=0, data=_untold(journey))
+    return Step(name="run_reported", journey=left, waiting_for=ticket.waiting_for, note=note)
+
+
+def _untold(journey: Journey) -> dict[str, Any]:
+    """What a person has been told was mended is theirs to tell: no later stage says it to the client."""
+    return {name: value for name, value in journey.data.items() if name != "mended"}
 
 
 def handed_over(
@@ -265,7 +282,7 @@ def handed_over(
     )
     return Step(
         name="handed_over",
-        journey=replace(journey, stage="with_person", failures=0, due_at=None),
+        journey=replace(journey, stage="with_person", failures=0, due_at=None, data=_untold(journey)),
         path=path_to(ticket.status, "escalated"),
         fact="ticket.escalated",
         waiting_for="person",

@@ -55,6 +55,25 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "fr": "C’est réparé : {title}. J’ai revérifié ensuite, tout est en ordre maintenant. Si quelque chose ne va "
         "toujours pas, répondez ici et une personne regardera.",
     },
+    "recovered": {
+        "en": "I looked again, and it is in order now; I changed nothing for that. If anything is still wrong, reply "
+        "here and a person looks at it.",
+        "de": "Ich habe noch einmal nachgesehen: Jetzt ist es in Ordnung, geändert habe ich dafür nichts. Falls noch "
+        "etwas nicht stimmt, antworten Sie hier, dann sieht ein Mensch nach.",
+        "es": "Lo he vuelto a comprobar y ahora está en orden; no he cambiado nada para ello. Si algo sigue mal, "
+        "responda aquí y lo mirará una persona.",
+        "fr": "J’ai revérifié : tout est en ordre maintenant, sans que j’aie rien changé. Si quelque chose ne va "
+        "toujours pas, répondez ici et une personne regardera.",
+    },
+    "ask_again": {
+        "en": "Sorry, I could not make out the answer to this: {question} You can also ask for a person.",
+        "de": "Entschuldigung, die Antwort auf diese Frage habe ich nicht verstanden: {question} Sie können auch einen "
+        "Menschen verlangen.",
+        "es": "Perdone, no he entendido la respuesta a esta pregunta: {question} También puede pedir hablar con una "
+        "persona.",
+        "fr": "Désolé, je n’ai pas compris la réponse à cette question : {question} Vous pouvez aussi demander une "
+        "personne.",
+    },
     "awaits_approval": {
         "en": "I have found what needs to be done, and asked a colleague to decide on it. You hear the outcome here.",
         "de": "Ich weiß, was zu tun ist, und habe eine Person um ihre Entscheidung gebeten. Das Ergebnis lesen Sie hier.",

@@ -37,6 +37,7 @@ REASONS: Final[dict[str, str]] = {
     "run_timeout": "The run took longer than it may.",
     "run_cancelled": "A person cancelled the run.",
     "client_silent": "The client did not answer what the run needs to know.",
+    "no_answer": "What the run needs to know could not be read from the client's words.",
     "connector_down": "An outside system does not answer.",
     "policy": "The organization's policy gives these to a person.",
 }

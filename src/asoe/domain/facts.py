@@ -54,7 +54,7 @@ FACTS: Final[dict[str, str]] = {
     "run.acted": "a run did something in another system, or tried to; data holds what became of it",
     "run.waiting": "a run waits for its client or for an approval",
     "run.ended": "a run ended; data holds its verdict and reason",
-    "run.judged": "a person said whether a run did right",
+    "run.judged": "a person said whether a run did right, or its client came back",
     "acts.stopped": "all acts of the organization were stopped",
     "acts.released": "acts are allowed again",
     "approval.requested": "a person is asked to agree to one act",

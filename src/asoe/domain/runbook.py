@@ -39,6 +39,8 @@ RUN_STATUSES: Final = (
 )
 ENDED_RUNS: Final = frozenset(RUN_STATUSES[3:])
 RUN_MODES: Final = ("live", "shadow", "dry_run")
+RECOVERED: Final = "recovered"
+"""The reason of a verified run that did nothing: the goal came true by itself, so nobody may call it a fix."""
 
 Risk: TypeAlias = Literal["read", "reversible", "costly", "irreversible"]
 SlotStatus: TypeAlias = Literal["read", "absent", "unsure"]

@@ -7,7 +7,7 @@ left join asoe.runbook_autonomy a on a.org_id = r.org_id and a.runbook_id = r.id
 left join lateral (
   select count(*) as cases, count(*) filter (where not j.is_right) as errors
   from (
-    select run_id, bool_and(is_right) as is_right
+    select run_id, coalesce(bool_and(is_right) filter (where source in ('audit', 'person')), bool_and(is_right)) as is_right
     from asoe.run_judgements
     where org_id = r.org_id and runbook_id = r.id and at >= coalesce(a.evidence_since, '-infinity'::timestamptz)
       and (r.published_version is null or version = r.published_version)
@@ -29,7 +29,7 @@ left join asoe.emergency_stops s on s.org_id = r.org_id and s.released_at is nul
 left join lateral (
   select count(*) as cases, count(*) filter (where not j.is_right) as errors
   from (
-    select run_id, bool_and(is_right) as is_right
+    select run_id, coalesce(bool_and(is_right) filter (where source in ('audit', 'person')), bool_and(is_right)) as is_right
     from asoe.run_judgements
     where org_id = r.org_id and runbook_id = r.id and version = $3
       and at >= coalesce(a.evidence_since, '-infinity'::timestamptz)
@@ -76,7 +76,8 @@ select coalesce(j.is_wrong, false) or r.status = 'failed' or coalesce(r.reason, 
 from asoe.runbook_runs r
 join asoe.runbooks b on b.org_id = r.org_id and b.id = r.runbook_id
 left join lateral (
-  select bool_or(not is_right) as is_wrong from asoe.run_judgements j where j.org_id = r.org_id and j.run_id = r.id
+  select not coalesce(bool_and(j.is_right) filter (where j.source in ('audit', 'person')), bool_and(j.is_right)) as is_wrong
+  from asoe.run_judgements j where j.org_id = r.org_id and j.run_id = r.id
 ) j on true
 where r.org_id = $1 and r.runbook_id = $2 and r.mode = 'live' and r.ended_at is not null and r.ended_at >= $3
   and (b.published_version is null or r.version = b.published_version)

@@ -53,6 +53,7 @@ class RunsSql(NamedQueries):
     end: str
     ask_to_cancel: str
     answer: str
+    now: str
     due: str
 
 
@@ -519,6 +520,12 @@ async def answer(connection: Connection, org_id: UUID, run_id: UUID, readings: M
     """Keep what was read from the client's words; False when the run has ended."""
     values = {name: reading_to_json(reading) for name, reading in readings.items()}
     return await connection.fetchval(RunsSql.answer, org_id, run_id, values) is not None
+
+
+async def now(connection: Connection) -> datetime:
+    """The database's time, which is what runs go by."""
+    found: datetime = await connection.fetchval(RunsSql.now)
+    return found
 
 
 async def due(connection: Connection, *, limit: int = MOST_DUE) -> list[tuple[UUID, UUID]]:

@@ -229,6 +229,9 @@ update asoe.runbook_runs r set slots = r.slots || $3::jsonb,
 where r.org_id = $1 and r.id = $2 and r.ended_at is null
 returning r.id
 
+-- name: now
+select clock_timestamp()
+
 -- name: due
 -- runs that should go on, of every organization; ids and times only (asoe_system)
 select org_id, run_id, due_at from asoe.system_due_runs($1)

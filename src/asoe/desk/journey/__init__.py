@@ -18,7 +18,7 @@ from datetime import timedelta
 from typing import Final, Literal
 from uuid import UUID
 
-from asoe.desk import outcome
+from asoe.desk import autonomy, outcome
 from asoe.desk.context import Desk
 from asoe.desk.journey.resolving import hand_over, judge, read_replies, resolve
 from asoe.desk.journey.running import begin, begin_run, carry_run, in_lines, stop_run, suggest, without_run
@@ -59,9 +59,7 @@ async def carry_on_run(desk: Desk, org_id: UUID, run_id: UUID) -> Advance | Lite
             run = await runs.find(connection, org_id, run_id)
         if run.ticket_id is not None and run.mode == "live":
             return await carry_on(desk, org_id, run.ticket_id)
-        if run.ended_at is not None:
-            return "ended"
-        done = await execution.advance_run(desk, engine, run_id)
+        done = "ended" if run.ended_at is not None else await execution.advance_run(desk, engine, run_id)
         if done == "ended" and run.mode == "shadow":
             await suggest(desk, engine, run_id)
     except Missing:
@@ -91,6 +89,8 @@ async def advance(desk: Desk, org_id: UUID, ticket_id: UUID, *, initiator: str =
         if step.treatment is not None:
             step = await begin(desk, connection, engine, standing.ticket, step)
         await outcome.write(desk, connection, engine, standing.ticket, step, session=standing.session)
+        for run_id in step.doubted:
+            await autonomy.doubt(connection, engine, run_id)
         await trail.save(connection, engine.org_id, ticket_id, step.name)
     return "waiting" if step.waiting_for else "ended"
 
@@ -108,6 +108,8 @@ async def fail(desk: Desk, org_id: UUID, ticket_id: UUID, *, cause: str) -> bool
         if failures < MAX_FAILURES or is_at_rest(standing):
             await journeys.save(connection, org_id, ticket_id, replace(standing.journey, failures=failures))
             return False
+        if standing.run_id is not None and (await runs.find(connection, org_id, standing.run_id)).ended_at is not None:
+            standing = without_run(standing)
         tried = (*tried_in(standing), f"The engine failed {failures} times: {cause}.")
         step = hand_over(standing, HandOver(("stage_failed",), tried=tried), trail)
         await outcome.write(desk, connection, engine, standing.ticket, step, session=standing.session)

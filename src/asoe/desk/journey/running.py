@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from asoe.desk import outcome, resolution
@@ -26,6 +26,9 @@ from asoe.domain.ticket import Ticket
 from asoe.store import autonomy, journeys, runs, sessions, tickets
 from asoe.store.db import Connection
 
+MOST_REPEATS: Final = 2
+"""How often the same question is asked again before a person gets the ticket."""
+
 
 async def begin_run(
     desk: Desk, principal: Principal, ticket_id: UUID, name: str, *, mode: Literal["live", "shadow", "dry_run"] = "live"
@@ -42,8 +45,14 @@ async def begin_run(
     )
     async with desk.database.org_transaction(principal) as connection:
         ticket = await tickets.find_for_update(connection, principal.org_id, ticket_id)  # an advance waits, or is over
+        now = await journeys.find(connection, principal.org_id, ticket_id)
         if mode == "live" and is_over(ticket):
             raise Conflict(f"Ticket {ticket.number} has ended: reopen it first.", code="ticket_ended")
+        if mode == "live" and now.data.get("run"):
+            raise Conflict(
+                f"A run goes on for ticket {ticket.number}, or has just ended and is not told yet: let it end, or cancel it.",
+                code="run_under_way",
+            )
         run_id = await execution.start(
             desk,
             connection,
@@ -56,7 +65,6 @@ async def begin_run(
             initiator=principal.user_id,
         )
         if mode == "live":
-            now = await journeys.find(connection, principal.org_id, ticket_id)
             await journeys.save(
                 connection, principal.org_id, ticket_id, replace(now, data={**now.data, "run": str(run_id)})
             )
@@ -84,7 +92,7 @@ async def begin(desk: Desk, connection: Connection, engine: Principal, ticket: T
 
 
 async def suggest(desk: Desk, engine: Principal, run_id: UUID) -> None:
-    """Tell staff in a note what a runbook at `suggest` would have done."""
+    """Tell staff in a note what a runbook at `suggest` would have done; once, however often its job comes."""
     async with desk.database.org_reading(engine) as connection:
         report = await treatment.report(connection, engine.org_id, run_id)
         level = (await autonomy.standing(connection, engine.org_id, report.run.runbook_id)).level
@@ -92,17 +100,21 @@ async def suggest(desk: Desk, engine: Principal, run_id: UUID) -> None:
         return
     lines = "\n".join(f"- {line}" for line in report.not_done)
     async with desk.database.org_transaction(engine) as connection:
+        await tickets.find_for_update(connection, engine.org_id, report.run.ticket_id)
         found = await sessions.of_ticket(connection, engine.org_id, report.run.ticket_id)
-        if found:
-            await sessions.add(
-                connection,
-                engine.org_id,
-                found[-1],
-                role="system",
-                content=f"Runbook {report.runbook.name} suggests:\n{lines}",
-                author=engine.user_id,
-                is_internal=True,
-            )
+        said = await sessions.messages_of_ticket(connection, engine.org_id, report.run.ticket_id)
+        if not found or any(message.data.get("suggested_by") == str(run_id) for message in said):
+            return
+        await sessions.add(
+            connection,
+            engine.org_id,
+            found[-1],
+            role="system",
+            content=f"Runbook {report.runbook.name} suggests:\n{lines}",
+            author=engine.user_id,
+            is_internal=True,
+            data={"suggested_by": str(run_id)},
+        )
 
 
 async def carry_run(desk: Desk, engine: Principal, standing: Standing, run_id: UUID, trail: Trail) -> Step | None:
@@ -121,6 +133,13 @@ async def carry_run(desk: Desk, engine: Principal, standing: Standing, run_id: U
         async with desk.database.org_reading(engine) as connection:
             report = await treatment.report(connection, engine.org_id, run_id)
         noted(status=report.run.status, waiting_for=report.run.waiting_for, reason=report.run.reason)
+    if _is_asked_in_vain(standing, report):
+        slot = next(slot for slot in report.runbook.slots if slot.name == report.slot)
+        objection = "needs_consent" if slot.type == "consent" else "no_answer"
+        found = await stop_run(desk, engine, run_id, trail)
+        if found is None:
+            return None  # whoever has the run wakes the ticket when it has ended
+        report = found
     if report.run.ended_at is None:
         return _while_it_runs(standing, report)
     standing = without_run(standing)
@@ -142,7 +161,7 @@ async def stop_run(desk: Desk, engine: Principal, run_id: UUID, trail: Trail) ->
 
 def without_run(standing: Standing) -> Standing:
     """The same, with no run under way."""
-    data = {name: value for name, value in standing.journey.data.items() if name not in {"run", "held"}}
+    data = {name: value for name, value in standing.journey.data.items() if name not in {"run", "held", "repeated"}}
     return replace(standing, journey=replace(standing.journey, data=data))
 
 
@@ -182,19 +201,33 @@ def _given(reading: SlotReading | None) -> Consent | None:
     return reading.value if reading.value.status == "given" else None
 
 
+def _is_asked_in_vain(standing: Standing, report: Report) -> bool:
+    """Whether the client has answered the same question once more than it is repeated, and still nobody can tell what."""
+    run, data = report.run, standing.journey.data
+    is_answered = bool(standing.news) and data.get("held") == _held_at(report)
+    return is_answered and run.waiting_for == "client" and data.get("repeated", 0) >= MOST_REPEATS
+
+
+def _held_at(report: Report) -> str:
+    return f"{report.run.waiting_for}:{report.pending}"
+
+
 def _while_it_runs(standing: Standing, report: Report) -> Step | None:
-    """What the run waits for, said to the client once."""
-    run, journey = report.run, standing.journey
-    key = f"{run.waiting_for}:{report.pending}"
-    if run.waiting_for is None or (journey.data.get("held") == key and not standing.news):
+    """What the run waits for, said to the client once; a question again when the answer could not be read."""
+    run, journey, key = report.run, standing.journey, _held_at(report)
+    is_said = journey.data.get("held") == key
+    if run.waiting_for is None or (is_said and not standing.news):
         return None
     language = resolution.answer_language(standing.ticket, standing.policy)
-    reply = None if journey.data.get("held") == key else treatment.say_waiting(report, language)
-    step = outcome.held(journey, standing.ticket, run, reply=reply, key=key).seen(standing.positions)
-    if any(session.is_ai_quiet for session in standing.sessions):  # whoever has the ticket speaks to the client
+    is_quiet = any(session.is_ai_quiet for session in standing.sessions)
+    is_again = is_said and run.waiting_for == "client" and not is_quiet
+    reply = None if is_said and not is_again else treatment.say_waiting(report, language, is_again=is_again)
+    repeated = journey.data.get("repeated", 0) + 1 if is_again else 0
+    step = outcome.held(journey, standing.ticket, run, reply=reply, key=key, repeated=repeated)
+    if is_quiet:  # whoever has the ticket speaks to the client
         note = f"Runbook {report.runbook.name} waits ({run.waiting_for}). It would say: {reply}" if reply else None
-        return replace(step, path=(), fact=None, reply=None, note=note, waiting_for=standing.ticket.waiting_for)
-    return step
+        step = replace(step, path=(), fact=None, reply=None, note=note, waiting_for=standing.ticket.waiting_for)
+    return step.seen(standing.positions)
 
 
 async def _after_run(
@@ -207,7 +240,7 @@ async def _after_run(
         standing = _with_mended(standing, report)
         return await _next_treatment(desk, engine, standing, trail) or _fixed(desk, standing)
     if is_quiet or ticket.status == "escalated":
-        return outcome.dropped(standing.journey, ticket, in_lines(report))
+        return outcome.dropped(standing.journey, ticket, "\n".join((*_mended_lines(standing), in_lines(report))))
     if run.reason == "already_met" and not objection:
         step = await _next_treatment(desk, engine, standing, trail)
         if step is not None:
@@ -223,7 +256,9 @@ async def _after_run(
 
 
 async def _next_treatment(desk: Desk, engine: Principal, standing: Standing, trail: Trail) -> Step | None:
-    """A ticket may complain of several things: the next runbook that fits it and may act."""
+    """A ticket may complain of several things: the next runbook that fits it and may act, unless a person has it by now."""
+    if standing.is_taken:
+        return None
     standing, judged, changed = await judge(desk, engine, standing, trail)
     found = await find_treatment(desk, engine, standing, judged, trail)
     if found is None or not found.is_live:
@@ -257,5 +292,9 @@ def _fixed(desk: Desk, standing: Standing) -> Step:
 
 
 def _given_up(standing: Standing, report: Report) -> HandOver:
-    before = [line for mended in standing.journey.data.get("mended", ()) for line in mended["tried"]]
-    return HandOver((report.run.reason or "stage_failed",), tried=(*before, *report.tried), not_done=report.not_done)
+    tried = (*_mended_lines(standing), *report.tried)
+    return HandOver((report.run.reason or "stage_failed",), tried=tried, not_done=report.not_done)
+
+
+def _mended_lines(standing: Standing) -> list[str]:
+    return [line for mended in standing.journey.data.get("mended", ()) for line in mended["tried"]]

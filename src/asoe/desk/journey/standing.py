@@ -64,6 +64,12 @@ class Standing:
         )
 
     @property
+    def is_taken(self) -> bool:
+        """Whether a person is at work on it; an escalated one may still be waiting for whoever takes it."""
+        is_at_work = self.ticket.status == "in_progress" and self.ticket.waiting_for == "person"
+        return is_at_work or any(session.is_ai_quiet for session in self.sessions)
+
+    @property
     def run_id(self) -> UUID | None:
         """The run under way for this ticket."""
         stored = self.journey.data.get("run")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
+from uuid import UUID
 
 from asoe.desk import outcome, resolution
 from asoe.desk.context import Desk
@@ -50,7 +53,16 @@ async def after_resolution(desk: Desk, standing: Standing, trail: Trail) -> Step
     came_back = "answer_did_not_help" if journey.data.get("cited") else "repeat_contact"
     reason = "client_asked" if reply == "wants_person" else came_back
     step = hand_over(standing, HandOver((reason,), tried=tried_in(standing)), trail)
-    return replace(step, is_notice=any(session.is_ai_quiet for session in standing.sessions))
+    is_quiet = any(session.is_ai_quiet for session in standing.sessions)
+    return replace(step, is_notice=is_quiet, doubted=_runs_of(ticket.resolution))
+
+
+def _runs_of(resolution: Mapping[str, Any]) -> tuple[UUID, ...]:
+    """The verified runs on which a ticket was resolved."""
+    if resolution.get("verdict") != "verified" or not resolution.get("run_id"):
+        return ()
+    several = (resolution.get("evidence") or {}).get("runs") or {}
+    return tuple(UUID(run_id) for run_id in dict.fromkeys((*several, resolution["run_id"])))
 
 
 def _is_proof(standing: Standing) -> bool:

@@ -158,10 +158,10 @@ def _halted(passing: Pass, gate: Gate, *, is_undo: bool) -> Halt | None:
     if not gate.is_held:
         return Lost()
     if gate.stopped is not None:
-        return Stop("escalated", "emergency_stop", f"All acts are stopped: {gate.stopped}")
+        return Stop("escalated", "emergency_stop", f"All acts are stopped: {gate.stopped}", is_undoing=is_undo)
     taken = _taken_over(passing, gate)
     if taken is not None:
-        return Stop("cancelled", *taken)
+        return Stop("cancelled", *taken, is_undoing=is_undo)
     if is_undo:
         return None
     if gate.is_cancelled:
@@ -461,7 +461,7 @@ async def _again(passing: Pass, doing: Doing, *, in_doubt: bool) -> Doing | Outc
         if in_doubt:
             note = f"{halt.note} An act had been begun, and nobody knows whether it took effect."
             await _settle(passing, doing, Performed("unknown", reason="effect_unknown", note=note))
-            return Stop("escalated", "effect_unknown", note)
+            return Stop("escalated", "effect_unknown", note, is_undoing=halt.is_undoing)
         await _settle(passing, doing, Performed("failed", reason=halt.reason, note=halt.note))
     return halt
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 from uuid import UUID, uuid4
 
@@ -34,7 +34,7 @@ from asoe.desk.runbook.passing import (
     told_from_json,
     told_to_json,
 )
-from asoe.domain.errors import AsoeError, Conflict, Denied, Missing
+from asoe.domain.errors import AsoeError, Conflict, Denied
 from asoe.domain.organization import Principal
 from asoe.domain.runbook import (
     Effect,
@@ -157,23 +157,11 @@ async def answer(
     return True
 
 
-async def wake_due(desk: Desk) -> int:
-    """Enqueue every run whose time has come or whose worker is gone; advancing one twice does no harm."""
-    async with desk.database.system_transaction("due_timers") as connection:
-        due = await runs.due(connection)
-    by_org: dict[UUID, list[UUID]] = {}
-    for org_id, run_id in due:
-        by_org.setdefault(org_id, []).append(run_id)
-    for org_id, run_ids in by_org.items():
-        try:
-            engine = await desk.engine_of(org_id)
-        except Missing:
-            continue  # suspended: its runs wait until it is not
-        async with desk.database.org_transaction(engine) as connection:
-            for run_id in run_ids:
-                ids = {"org_id": org_id, "run_id": run_id}
-                await desk.queue.enqueue(connection, "advance_run", ids, dedupe_key=f"run:{run_id}")
-    return len(due)
+async def wake(desk: Desk, connection: Connection, engine: Principal, run_ids: Sequence[UUID]) -> None:
+    """Enqueue runs whose time has come or whose worker is gone; advancing one twice does no harm."""
+    for run_id in run_ids:
+        ids = {"org_id": engine.org_id, "run_id": run_id}
+        await desk.queue.enqueue(connection, "advance_run", ids, dedupe_key=f"run:{run_id}")
 
 
 # One pass
@@ -297,11 +285,10 @@ async def _observe(passing: Pass, effect: Observe) -> Observed:
 
 
 async def _inquire(passing: Pass, effect: Inquire, step: StepRow | None) -> Told | Halt:
-    """The client's answer, once it is there; silence is an answer, too."""
+    """The client's answer, once it can be read; silence is an answer, too. Whoever talks to the client asks again."""
     name = effect.slot.name
     stored = passing.run.slots.get(name)
-    is_new = stored is not None and stored != (passing.run.environment.get("slots") or {}).get(name)
-    if stored is not None and (is_new or stored.get("status") == "read"):
+    if stored is not None and stored.get("status") == "read":
         told = runs.reading_from_json(stored)
     elif not passing.is_live or (
         step is not None and step.at is not None and passing.now() >= step.at + effect.patience
@@ -349,7 +336,7 @@ async def _end(passing: Pass, ending: Ending | Stop) -> RunAdvance:
     run = passing.run
     await acts.settle_last(passing)
     if isinstance(ending, Stop):
-        ending = Ending(ending.verdict, ending.reason, note=ending.note)
+        ending = await _cut_short(passing, ending)
         passing.has_asked = passing.has_asked or passing.claimed.was_waiting_for == "approval"
     async with passing.desk.database.org_step(passing.engine) as connection:
         doubtful = await runs.end(
@@ -375,6 +362,25 @@ async def _end(passing: Pass, ending: Ending | Stop) -> RunAdvance:
         if passing.is_live and run.ticket_id is not None:
             await passing.desk.queue.advance(connection, passing.org_id, run.ticket_id)
     return "ended"
+
+
+async def _cut_short(passing: Pass, stop: Stop) -> Ending:
+    """An ending the runbook knows nothing of: what was done, what of it was taken back, and what stands."""
+    if not passing.has_acted:
+        return Ending(stop.verdict, stop.reason, note=stop.note)
+    async with passing.desk.database.org_reading(passing.engine) as connection:
+        rows = [row for row in await runs.actions(connection, passing.org_id, passing.run.id) if not row.is_undo]
+    kept = [{"path": row.path, "call": f"{row.connector}.{row.action}", "status": row.status} for row in rows]
+    undone = [row.path for row in rows if row.status == "undone"]
+    stands = [row.path for row in rows if row.status in {"intended", "done", "unknown"}]
+    note = stop.note
+    if stop.is_undoing:
+        note += f" The run was taking back what it had done. Taken back: {_listed(undone)}. Not taken back: {_listed(stands)}."
+    return Ending(stop.verdict, stop.reason, note=note, evidence={"acts": kept}, undone=tuple(undone))
+
+
+def _listed(paths: Sequence[str]) -> str:
+    return ", ".join(paths) or "nothing"
 
 
 async def _let_go(passing: Pass) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from asoe.desk.runbook.expressions import ExpressionError, decide, evaluate, fill, fill_text, to_amount, to_json, to_key
 from asoe.domain.runbook import (
+    RECOVERED,
     Act,
     Ask,
     Call,
@@ -133,8 +134,12 @@ class _Run:
         return replace(ending, evidence=evidence, undone=undone)
 
     def _reply(self, ending: Ending) -> dict[str, str]:
-        """What the runbook tells the client about this ending, by language; a text that says what was not read is left out."""
-        texts = {} if self.is_rehearsed else self.runbook.replies.get(ending.verdict, {})
+        """What the runbook tells the client about this ending, by language; a text that says what was not read is left out.
+
+        Nothing where it came true without an act: its words are about what it does.
+        """
+        is_ours = not self.is_rehearsed and ending.reason != RECOVERED
+        texts = self.runbook.replies.get(ending.verdict, {}) if is_ours else {}
         filled: dict[str, str] = {}
         for language, text in texts.items():
             with suppress(ExpressionError):
@@ -155,7 +160,7 @@ class _Run:
             return Ending("unverified", "already_met", note="The goal was met before anything was done.", step="goal")
         if (yield from self._steps(self.runbook.routine.steps, "steps", names, frame)):
             has_acted = any(act["status"] in {"done", "already_done"} for act in self.acts)
-            return Ending("verified", "goal_met" if has_acted else "recovered", step="goal")
+            return Ending("verified", "goal_met" if has_acted else RECOVERED, step="goal")
         return Ending(
             "escalated", "goal_not_met", note="Every step was taken and the goal is still not met.", step="goal"
         )

@@ -77,11 +77,12 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The run ends here, whatever its runbook would do next."""
+    """The run ends here, whatever its runbook would do next. `is_undoing`: acts were being taken back."""
 
     verdict: Literal["escalated", "cancelled"]
     reason: str
     note: str = ""
+    is_undoing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

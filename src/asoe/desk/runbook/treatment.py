@@ -18,7 +18,7 @@ from asoe.desk.runbook.shelf import Shelved
 from asoe.desk.wording import say
 from asoe.domain.organization import Principal
 from asoe.domain.policy import Policy
-from asoe.domain.runbook import Consent, Runbook, Slot, SlotReading
+from asoe.domain.runbook import RECOVERED, Consent, Runbook, Slot, SlotReading
 from asoe.domain.session import Message
 from asoe.domain.ticket import Ticket
 from asoe.domain.triage import Triage
@@ -46,12 +46,13 @@ class Treatment:
 class Report:
     """What a run did and did not do, in lines for the dossier and the resolution's evidence.
 
-    `pending`: the place it waits at; `question`: what it asks the client there, by language.
+    `pending`: the place it waits at; `slot`: what it asks the client for there, and `question` how, by language.
     """
 
     run: Run
     runbook: Runbook
     pending: str
+    slot: str
     question: Mapping[str, str]
     tried: tuple[str, ...]
     not_done: tuple[str, ...]
@@ -142,14 +143,16 @@ async def report(connection: Connection, org_id: UUID, run_id: UUID) -> Report:
     not_done = [f"Not done: {_named(action)} ({action.status}{_why(action)})." for action in others]
     effects = tuple(_named(action) for action in done)
     question = asked.question if asked else {}
-    return Report(run, runbook, pending, question, tuple(tried), tuple(not_done), effects)
+    slot = asked.name if asked else ""
+    return Report(run, runbook, pending, slot, question, tuple(tried), tuple(not_done), effects)
 
 
-def say_waiting(found: Report, language: str) -> str | None:
+def say_waiting(found: Report, language: str, *, is_again: bool = False) -> str | None:
     """What the client is told while a run waits: the question, or that somebody is asked; nothing for a short pause."""
     match found.run.waiting_for:
         case "client":
-            return found.question.get(language) or found.question.get("en")
+            question = found.question.get(language) or found.question.get("en")
+            return say("ask_again", language, question=question) if is_again and question else question
         case "approval":
             return say("awaits_approval", language)
         case _:
@@ -157,7 +160,9 @@ def say_waiting(found: Report, language: str) -> str | None:
 
 
 def say_fixed(found: Report, language: str) -> str:
-    """The runbook's own words for a verified run, else ours."""
+    """The runbook's own words for a verified run, else ours; what came right by itself is not called a fix."""
+    if found.run.reason == RECOVERED:
+        return say("recovered", language)
     own = found.run.evidence.get("reply") or {}
     return own.get(language) or own.get("en") or say("fixed", language, title=found.runbook.title)
 

@@ -1,0 +1,167 @@
+"""What came of a run is told once, as it was: no fix where nothing was done, no silence, no suggestion lost in between."""
+
+from __future__ import annotations
+
+import pytest
+from runbook_desk import CONSENT, RUNBOOK, opened, publish, run_of, speaks_in
+
+from asoe.desk import autonomy, journey, session
+from asoe.desk.runbook import execution
+from asoe.domain.errors import Conflict
+
+OPTIONAL = CONSENT.replace("type: consent", "type: consent, required: false")
+ASKING = RUNBOOK.replace("steps:\n", "steps:\n  - ask: terms\n")
+TERMS = RUNBOOK.replace("unlock-account", "verify-account").replace(
+    "Your account is unlocked", "Your account is verified"
+)
+TERMS = TERMS.replace('account.status == "active"', "account.verified == true").replace(
+    'account.status == "locked"', "account.verified == false"
+)
+
+
+async def says(world, made, text):
+    await session.add_message(world.desk, world.acme.engine, await speaks_in(world, made), "user", text)
+    await world.drain()
+
+
+async def judgements(world):
+    rows = await world.rows("select source, is_right from asoe.run_judgements")
+    return [(row["source"], row["is_right"]) for row in rows]
+
+
+@pytest.mark.parametrize(("said", "counted"), [("no", [("reopen", False)]), ("yes", [])])
+async def test_a_client_who_comes_back_after_a_verified_run_counts_against_it(world, estate, said, counted):
+    await publish(world)
+    made = await opened(world)
+    assert (await world.now(made)).status == "resolved"
+    await says(world, made, said)
+    assert await judgements(world) == counted
+    await says(world, made, "no")
+    assert await judgements(world) == [("reopen", False)], "once for each run"
+
+
+async def test_clients_who_come_back_brake_the_runbook(world, estate):
+    await publish(world)
+    for number in range(4):
+        estate.accounts[f"{number}@example.org"] = {"status": "locked", "fraud": False}
+        made = await opened(world, email=f"{number}@example.org")
+        await says(world, made, "no")
+    _, standing, _ = await autonomy.read_standing(world.desk, world.acme.owner, "unlock-account")
+    assert standing.braked_at is not None
+    assert (standing.level, standing.evidence.errors) == ("approve", 4)
+
+
+async def test_a_persons_word_goes_before_a_clients_return(world, estate):
+    await publish(world)
+    made = await opened(world)
+    await says(world, made, "no")
+    run_id = (await run_of(world, made))["id"]
+    await autonomy.judge(world.desk, world.acme.agent, run_id, is_right=True)
+    _, standing, _ = await autonomy.read_standing(world.desk, world.acme.owner, "unlock-account")
+    assert (standing.evidence.cases, standing.evidence.errors) == (1, 0)
+
+
+async def test_what_came_right_by_itself_is_never_called_a_fix(world, estate):
+    own = ASKING + "replies: {verified: {en: We have unlocked your account.}}\n"
+    await publish(world, slots=OPTIONAL, source=own)
+    made = await opened(world)
+    estate.accounts["kim@example.org"]["status"] = "active"
+    await says(world, made, "yes please #slot:terms:given")
+    found = await world.now(made)
+    assert (await run_of(world, made))["reason"] == "recovered"
+    assert estate.effects == []
+    told = [found.resolution["summary"], (await world.said_by_engine(made))[-1]]
+    assert not any(word in text.lower() for text in told for word in ("fix", "unlocked", "mended"))
+    assert "changed nothing" in told[1]
+
+
+async def test_an_unclear_answer_is_asked_for_again_twice_and_then_a_person_is(world, estate):
+    await publish(world, slots=CONSENT)
+    made = await opened(world)
+    for number in (1, 2):
+        await says(world, made, f"hm #slot:terms:unsure {number}")
+        assert (await world.now(made)).waiting_for == "client"
+        assert "could not make out" in (await world.said_by_engine(made))[-1]
+        assert "May we unlock it?" in (await world.said_by_engine(made))[-1]
+        assert len(await world.said_by_engine(made)) == 1 + number
+    await says(world, made, "hm #slot:terms:unsure again")
+    (handed,) = await world.escalations(made)
+    assert (handed["reasons"], estate.effects) == (["needs_consent"], [])
+
+
+async def test_a_clear_answer_after_an_unclear_one_counts(world, estate):
+    await publish(world, slots=CONSENT)
+    made = await opened(world)
+    await says(world, made, "what for?")
+    assert "could not make out" in (await world.said_by_engine(made))[-1]
+    await says(world, made, "yes please #slot:terms:given")
+    assert (await world.now(made)).resolution["verdict"] == "verified"
+
+
+async def test_what_was_mended_before_a_handover_is_not_told_by_a_later_stage(world, estate):
+    estate.accounts["kim@example.org"]["verified"] = False
+    await publish(world)
+    await publish(world, source=TERMS)  # its act does not verify the account: the second run fails
+    made = await opened(world)
+    (handed,) = await world.escalations(made)
+    assert handed["reasons"] == ["verification_failed"]
+    assert any("ended verified" in line for line in handed["dossier"]["tried"])
+    assert "mended" not in (await world.journey(made))["data"]
+    estate.accounts["kim@example.org"]["verified"] = True
+    await session.hand_back(world.desk, world.acme.agent, await speaks_in(world, made))
+    await world.drain()
+    assert not any("unlocked" in said for said in await world.said_by_engine(made))
+
+
+async def test_a_critical_ticket_has_one_run_at_a_time_and_stays_with_its_person(world, estate):
+    estate.accounts["kim@example.org"]["verified"] = False
+    await publish(world)
+    await publish(world, "approve", source=TERMS)
+    made = await world.open_by_contact("nobody gets in #category:account #severity:critical", subject="locked out")
+    await world.drain()
+    runs = await world.rows("select status from asoe.runbook_runs where ticket_id = $1 order by created_at", made.id)
+    assert [run["status"] for run in runs] == ["verified", "waiting"]
+    found = await world.now(made)
+    assert (found.status, found.waiting_for) == ("escalated", "person")
+    with pytest.raises(Conflict, match="A run goes on"):
+        await journey.begin_run(world.desk, world.acme.agent, made.id, "unlock-account")
+    assert len(await world.escalations(made)) == 1
+
+
+async def test_no_further_runbook_begins_once_a_person_is_at_work(world, estate):
+    estate.accounts["kim@example.org"]["verified"] = False
+    await publish(world)
+    await publish(world, source=TERMS)
+    made = await world.open_by_contact("I cannot get in #category:account", subject="locked out")
+    await world.advance(made)
+    run_id = (await run_of(world, made))["id"]
+    await execution.advance_run(world.desk, world.acme.engine, run_id)  # verified, and nobody has told it yet
+    await session.take_over(world.desk, world.acme.agent, await speaks_in(world, made))
+    await world.drain()
+    assert (await run_of(world, made))["status"] == "verified"
+    notes = await world.rows("select content from asoe.session_messages where ticket_id = $1 and is_internal", made.id)
+    assert "estate.unlock" in notes[0]["content"]
+
+
+async def test_a_run_that_is_not_told_yet_is_not_overwritten_by_the_next(world, estate):
+    await publish(world)
+    made = await world.open_by_contact("I cannot get in #category:account", subject="locked out")
+    await world.advance(made)
+    await execution.advance_run(world.desk, world.acme.engine, (await run_of(world, made))["id"])
+    with pytest.raises(Conflict, match="not told yet"):
+        await journey.begin_run(world.desk, world.acme.agent, made.id, "unlock-account")
+    await world.drain()
+    assert "unlocked" in (await world.said_by_engine(made))[-1]
+
+
+async def test_a_suggestion_survives_a_crash_between_the_runs_end_and_the_note(world, estate):
+    await publish(world, "suggest")
+    made = await world.open_by_contact("I cannot get in #category:account", subject="locked out")
+    await world.advance(made)
+    run_id = (await run_of(world, made))["id"]
+    await execution.advance_run(world.desk, world.acme.engine, run_id)  # and the worker is gone
+    for _ in range(2):  # its job comes again, and once more
+        assert await journey.carry_on_run(world.desk, world.acme.org_id, run_id) == "ended"
+    notes = await world.rows("select content from asoe.session_messages where ticket_id = $1 and is_internal", made.id)
+    assert len(notes) == 1
+    assert "unlock-account suggests" in notes[0]["content"]

@@ -23,6 +23,7 @@ from asoe.api import (
     widget,
 )
 from asoe.api import credits as credit_ledger
+from asoe.api.mcp import door as mcp
 from asoe.api.permissions import ALL, RULES, TABLE, Rule, authorize, check, rule_of
 from asoe.domain.errors import Denied
 from asoe.domain.organization import ROLES, Principal
@@ -41,6 +42,7 @@ ROUTERS = (
     runs,
     chat,
     widget,
+    mcp,
 )
 
 
@@ -129,6 +131,7 @@ def test_clients_change_nothing_but_their_own_words() -> None:
         ("POST", "/api/support/session/{ticket_id}"),
         ("POST", "/api/support/session/{session_id}/resolve"),
         ("POST", "/api/articles/search"),
+        ("POST", "/mcp"),  # whose tools keep to the rules of these routes
     }
     assert frozenset() == permissions.PUBLIC
 

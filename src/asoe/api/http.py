@@ -34,6 +34,7 @@ from asoe.api.document import document
 from asoe.api.door import Gate, refuse
 from asoe.api.edge import Edge
 from asoe.api.live import Hub
+from asoe.api.mcp import door as mcp
 from asoe.api.metrics import Metrics
 from asoe.api.throttle import Throttle
 from asoe.api.widget_door import Fronts, WidgetOrigins
@@ -52,6 +53,7 @@ _ROUTERS = (
     credit_ledger.router,
     chat.router,
     widget.router,
+    mcp.router,
 )
 
 
@@ -91,7 +93,16 @@ def create_app(app: App) -> FastAPI:
             CORSMiddleware,
             allow_origins=origins,
             allow_methods=["GET", "POST", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Organization-Id"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "Idempotency-Key",
+                "Last-Event-ID",
+                "Mcp-Method",
+                "Mcp-Name",
+                "Mcp-Protocol-Version",
+                "X-Organization-Id",
+            ],
             expose_headers=[
                 "Idempotency-Replayed",
                 "RateLimit-Remaining",

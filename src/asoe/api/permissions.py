@@ -143,6 +143,9 @@ TABLE: Final[tuple[tuple[str, str, str, frozenset[str], str | None], ...]] = (
     ("GET",    _CHAT + "/files/{file_id}",             "chat.read_file",       CONTACTS, None),
     ("GET",    _CHAT + "/events",                      "chat.follow",          CONTACTS, None),
     ("GET",    "/api/whoami",                          "self.read",            ALL,    None),
+    ("POST",   "/mcp",                                 "mcp.call",             ALL,    None),  # each tool: its route's rule
+    ("GET",    "/mcp",                                 "mcp.no_stream",        PUBLIC, None),
+    ("GET",    "/.well-known/oauth-protected-resource/mcp", "document.read",   PUBLIC, None),
     ("GET",    "/healthz",                             "process.health",       PUBLIC, None),
     ("GET",    "/readyz",                              "process.ready",        PUBLIC, None),
     ("GET",    "/metrics",                             "process.metrics",      PUBLIC, None),  # token, or loopback

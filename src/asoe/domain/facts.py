@@ -60,6 +60,7 @@ FACTS: Final[dict[str, str]] = {
     "approval.requested": "a person is asked to agree to one act",
     "approval.decided": "a person voted on an act",
     "approval.expired": "nobody decided on an act in time",
+    "agent.called": "an outside agent used a tool; data holds the tool and how it ended",
     "connector.added": "a connector to an outside system was added",
     "connector.changed": "a connector was changed; data names the settings",
     "connector.disabled": "a connector was disabled: no call is made through it",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final, Literal
 from uuid import UUID
 
@@ -19,11 +20,11 @@ from asoe.desk.resolution import HandOver
 from asoe.desk.runbook import execution, shelf, treatment
 from asoe.desk.runbook.treatment import Report
 from asoe.desk.trail import Trail
-from asoe.domain.errors import Conflict
+from asoe.domain.errors import Conflict, Unavailable
 from asoe.domain.organization import Principal
 from asoe.domain.runbook import Consent, SlotReading
 from asoe.domain.ticket import Ticket
-from asoe.store import autonomy, journeys, runs, sessions, tickets
+from asoe.store import autonomy, delegations, journeys, runs, sessions, tickets
 from asoe.store.db import Connection
 
 MOST_REPEATS: Final = 2
@@ -31,9 +32,18 @@ MOST_REPEATS: Final = 2
 
 
 async def begin_run(
-    desk: Desk, principal: Principal, ticket_id: UUID, name: str, *, mode: Literal["live", "shadow", "dry_run"] = "live"
+    desk: Desk,
+    principal: Principal,
+    ticket_id: UUID,
+    name: str,
+    *,
+    mode: Literal["live", "shadow", "dry_run"] = "live",
+    at_most_per_day: int | None = None,
 ) -> UUID:
-    """Start a published runbook for a ticket by a person's hand; raises `Conflict(run_under_way | ticket_ended)`, `Missing`."""
+    """Start a published runbook for a ticket by a person's hand; raises `Conflict(run_under_way | ticket_ended)`, `Missing`.
+
+    at_most_per_day: live runs that this account may start in 24 hours; one more raises `Unavailable(agent_run_limit)`.
+    """
     engine = await desk.engine_of(principal.org_id)
     async with desk.database.org_reading(principal) as connection:
         standing = await read(connection, principal, ticket_id)
@@ -53,6 +63,15 @@ async def begin_run(
                 f"A run goes on for ticket {ticket.number}, or has just ended and is not told yet: let it end, or cancel it.",
                 code="run_under_way",
             )
+        if at_most_per_day is not None:
+            started = await delegations.live_runs_since(connection, principal, desk.clock() - timedelta(days=1))
+            if started >= at_most_per_day:
+                raise Unavailable(
+                    f"You may start {at_most_per_day} runs in 24 hours here (outside_agents.live_runs_per_day).",
+                    code="agent_run_limit",
+                    retry_after=3600,
+                    throttled=True,
+                )
         run_id = await execution.start(
             desk,
             connection,

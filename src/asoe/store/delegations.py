@@ -1,0 +1,20 @@
+"""What an account that acts for an outside agent has started, counted under a lock of its own."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from asoe.domain.organization import Principal
+from asoe.store.db import Connection
+from asoe.store.queries import NamedQueries
+
+
+class DelegationsSql(NamedQueries):
+    hold: str
+    live_runs_since: str
+
+
+async def live_runs_since(connection: Connection, principal: Principal, since: datetime) -> int:
+    """Live runs this account started since then; nobody else starts one for it before the transaction ends."""
+    await connection.execute(DelegationsSql.hold, principal.org_id, principal.user_id)
+    return int(await connection.fetchval(DelegationsSql.live_runs_since, principal.org_id, principal.user_id, since))

@@ -1,0 +1,7 @@
+-- name: hold
+-- live starts by one account are counted one after the other
+select pg_advisory_xact_lock(hashtextextended('delegation:' || $1::uuid::text || ':' || $2::uuid::text, 0))
+
+-- name: live_runs_since
+select count(*) from asoe.runbook_runs
+where org_id = $1 and initiator = $2 and mode = 'live' and created_at > $3

@@ -145,6 +145,9 @@ async def test_the_ledger_is_only_added_to_and_by_its_own(desk, acme, globex):
         "update asoe.credit_accounts set balance = 1e6",
         "delete from asoe.credit_entries",
         "update asoe.credit_postings set amount = 1",
+        "update asoe.credit_works set outcome = 'failed'",
+        "insert into asoe.credit_accounts (org_id, kind, client, balance) select org_id, kind, 'c9', 100 from asoe.credit_accounts limit 1",
+        "insert into asoe.credit_postings (org_id, kind, key, client, amount, posted_at) values (null, 'grant', 'k', 'c1', 5, now())",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             async with desk.database.org_transaction(acme.owner) as connection:
@@ -155,6 +158,20 @@ async def test_the_ledger_is_only_added_to_and_by_its_own(desk, acme, globex):
                 "insert into asoe.credit_postings (org_id, kind, key, client, amount) values ($1, 'grant', 'k', 'c1', 5)",
                 acme.org_id,
             )
+    await post(desk, acme, "grant", "1", client="c2")
+    for added in (
+        "a.client = 'c2'",
+        "a.client = 'c2' or a.kind = 'issued'",
+    ):  # one that unbalances it, and two that do not
+        with pytest.raises(asyncpg.CheckViolationError):
+            async with desk.database.org_transaction(acme.owner) as connection:
+                await connection.execute(
+                    "insert into asoe.credit_entries (org_id, posting_id, account_id, amount) "
+                    "select a.org_id, $1, a.id, case a.kind when 'client' then 7 else -7 end "
+                    f"from asoe.credit_accounts a where {added}",
+                    charge.id,
+                )
+    await in_order(desk, acme)
     with pytest.raises(Missing):
         await post(desk, globex, "refund", "1", of_posting=charge.id)
     assert (await ledger.audit(desk, globex.admin)).postings == 0
@@ -196,4 +213,39 @@ async def test_a_refund_in_a_transaction_that_is_rolled_back_did_not_happen(desk
     with pytest.raises(RuntimeError):
         await cut_short()
     assert (await connector.probe("refund", wanted, key="k1", timeout=5)).status == "not_done"
+    await in_order(desk, acme)
+
+
+async def test_what_follows_a_hold_is_about_its_work_and_no_other(desk, acme):
+    """Else the failure of one job would pay another one back."""
+    await post(desk, acme, "grant", "100")
+    await ledger.report_work(desk, acme.agent, "job-2", "failed")
+    held = await post(desk, acme, "hold", "10", work="job-1")
+    with pytest.raises(Conflict) as refused:
+        await post(desk, acme, "capture", "10", of_posting=held.id, work="job-2")
+    assert refused.value.code == "wrong_posting"
+    taken = await post(desk, acme, "capture", "10", of_posting=held.id)
+    assert taken.work == "job-1"
+    with pytest.raises(Conflict) as refused:
+        await post(desk, acme, "refund", "10", of_posting=taken.id)
+    assert refused.value.code == "no_proof"
+    await ledger.report_work(desk, acme.agent, "job-1", "failed")
+    assert (await post(desk, acme, "refund", "10", of_posting=taken.id)).work == "job-1"
+    await in_order(desk, acme)
+
+
+@pytest.mark.parametrize("amount", ["12345678901234.123457", "0.000001", "999999999.999999"])
+async def test_six_decimals_stay_what_they_are_through_connector_and_ledger(desk, acme, amount):
+    await post(desk, acme, "grant", "99999999999999.999999")
+    charge = await post(desk, acme, "charge", amount, work="job-1")
+    await ledger.report_work(desk, acme.agent, "job-1", "failed")
+    connector = CreditsConnector(OrgLedger(desk.database, acme.org_id, desk.engine_of), acme.org_id)
+    seen = await connector.read("charge", {"charge_id": str(charge.id)}, timeout=5)
+    assert seen["left"] == amount
+    for wrong in (float("12345678901234.123457"), "0.0000001"):
+        with pytest.raises(ConnectorError, match="more digits than are safe"):
+            await connector.act("refund", {"charge_id": str(charge.id), "amount": wrong}, key="k", timeout=5)
+    given = await connector.act("refund", {"charge_id": str(charge.id), "amount": seen["left"]}, key="k", timeout=5)
+    assert given["amount"] == amount
+    assert (await ledger.read_balance(desk, acme.admin, "c1")).available == Decimal("99999999999999.999999")
     await in_order(desk, acme)

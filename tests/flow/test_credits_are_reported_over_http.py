@@ -57,3 +57,14 @@ async def test_another_organization_has_its_own_ledger(
     balance = await stranger.get("/api/credits/balance", params={"client": "u1"})
     assert balance.json()["available"] == "0"
     assert (await stranger.post(POSTINGS, json=posting("grant", "1", "g"))).status_code == 201
+
+
+async def test_no_digit_of_an_amount_is_lost_over_http(owner: httpx.AsyncClient) -> None:
+    large = posting("grant", "12345678901234.123457", "g")
+    assert (await owner.post(POSTINGS, json=large)).json()["amount"] == "12345678901234.123457"
+    small = await owner.post(POSTINGS, json={**large, "key": "s", "amount": 0.000001})
+    assert small.json()["amount"] == "0.000001"
+    balance = await owner.get("/api/credits/balance", params={"client": "u1"})
+    assert balance.json()["available"] == "12345678901234.123458"
+    unsafe = {**large, "key": "f", "amount": 12345678901234.125}
+    problem(await owner.post(POSTINGS, json=unsafe), 422, "invalid_request")

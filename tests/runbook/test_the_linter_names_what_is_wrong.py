@@ -176,6 +176,23 @@ def test_a_key_of_the_system_makes_a_missing_business_key_a_doubt():
     assert not any(one[0] == "error" for one in found)
 
 
+@pytest.mark.parametrize(
+    ("given", "declared", "problem"),
+    [
+        ("cents: 500", "5", "'estate.enable' moves 500 (cents), and the runbook declares 5"),
+        ("cents: =250 + 250", "=2 + 3", "'estate.enable' moves 500 (cents), and the runbook declares 5"),
+        ("id: x", "500", "an amount is declared, and nothing tells 'estate.enable' how much to move"),
+        ("cents: 500", "500", None),
+        ("cents: 500", "=size(line)", None),
+    ],
+)
+def test_a_declared_amount_is_held_against_what_the_act_moves(given, declared, problem):
+    offered = {"estate": {**ACTIONS["estate"], "enable": Action("enable", "costly", amount="cents")}}
+    act = f"{{call: estate.enable, with: {{{given}}}, once_per: =line, amount: {declared}}}"
+    found = findings(changed("{call: estate.enable, with: {id: =line}}", act), actions=offered)
+    assert [one[3] for one in found if one[0] == "error"] == ([problem] if problem else [])
+
+
 def test_runbooks_of_the_library_are_known():
     other = read_runbook(WHOLE.replace("runbook: unlock-account", "runbook: other"))
     text = changed("  - do: mobile-data\n    with: {line: =contact.phone}\n", "  - do: other\n")

@@ -37,6 +37,7 @@ ACTIONS = {
         Action("unpost", "reversible", repeats="never", has_probe=True),
         Action("blind", "reversible", repeats="never"),
         Action("keyed", "costly", repeats="by_key"),
+        Action("pay", "costly", repeats="by_key", has_probe=True, amount="sum"),
     )
 }
 

@@ -115,7 +115,7 @@ async def test_credits_for_failed_work_come_back_once_and_the_ledger_adds_up(wor
         return (await ledger.post(world.desk, org.admin, new))[0].id
 
     await post("grant", "100", "g")
-    await post("charge", "30", "c1", work="job-1")
+    await post("charge", "30.123457", "c1", work="job-1")
     await post("charge", "20", "c2", work="job-2")
     await ledger.report_work(world.desk, org.agent, "job-1", "failed", {"exit": 137})
     await ledger.report_work(world.desk, org.agent, "job-2", "succeeded")
@@ -128,5 +128,7 @@ async def test_credits_for_failed_work_come_back_once_and_the_ledger_adds_up(wor
         runs.append(await world.carry_through(await world.start("credits-failed-work", on=ticket)))
     assert [(run.status, run.reason) for run in runs] == [("verified", "goal_met"), ("unverified", "already_met")]
     assert (await ledger.read_balance(world.desk, org.admin, client)).available == 80
+    (refund,) = [action for action in await world.actions(runs[0].id) if action.action == "refund"]
+    assert (refund.amount, refund.arguments["amount"]) == (Decimal("30.123457"), "30.123457")
     found = await ledger.audit(world.desk, org.admin)
     assert (found.unbalanced, found.drifted, found.total) == (0, 0, 0)

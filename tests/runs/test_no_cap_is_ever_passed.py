@@ -153,3 +153,42 @@ async def test_an_amount_below_nothing_makes_no_room(world, amount):
     run = await world.carry_through(await world.start("once"))
     assert run.reason in {"over_cap", "check_failed"}
     assert not world.estate.calls
+
+
+def paying(sum_: str, declared: str, head: str = "") -> str:
+    """A runbook that pays what only a run can tell, and says how much."""
+    moved = json.dumps(f'=account.id == "a" ? {sum_} : 0')
+    paid = f"{{call: estate.pay, with: {{id: a, sum: {moved}}}, once_per: =ticket.number{declared}}}"
+    return book("pays", fix("pay", paid, that="=account.pay > 0"), goal="=account.pay > 0", head=head)
+
+
+@pytest.mark.parametrize(
+    ("moved", "declared", "status"),
+    [
+        ("50", "50", "verified"),
+        ("50", "60", "verified"),
+        ("50", "49.99", "escalated"),
+        ('dyn("50.000001")', "50", "escalated"),
+        ('dyn("much")', "50", "escalated"),
+        ("dyn(null)", "50", "escalated"),
+        ("dyn(true)", "50", "escalated"),
+        ("-50", "50", "escalated"),
+    ],
+)
+async def test_a_runbook_that_names_less_than_it_moves_is_refused(world, moved, declared, status):
+    await world.shelve(paying(moved, f", amount: {declared}"))
+    rehearsal = await world.carry_through(await world.start("pays", on=await world.ticket(), mode="dry_run"))
+    run = await world.carry_through(await world.start("pays", on=await world.ticket()))
+    assert (run.status, len(world.estate.done())) == (status, int(status == "verified"))
+    if status == "escalated":
+        assert (run.reason, rehearsal.reason) == ("wrong_amount", "wrong_amount")
+        assert [action.status for action in await world.actions(run.id)] == ["declined"]
+
+
+async def test_what_an_act_moves_is_counted_though_its_runbook_names_nothing(world):
+    await world.shelve(paying("50", "", head="limits: [{per: organization, window: 24h, total: 99}]"))
+    first = await world.carry_through(await world.start("pays", on=await world.ticket()))
+    world.estate.db.execute("delete from effects")
+    second = await world.carry_through(await world.start("pays", on=await world.ticket()))
+    assert (first.status, second.reason) == ("verified", "over_cap")
+    assert world.estate.done() == []

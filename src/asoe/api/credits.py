@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,6 +18,7 @@ from asoe.api.door import Door, call_of
 from asoe.api.encoding import page, reply
 from asoe.api.run_shapes import plain
 from asoe.api.schemas import Body, JsonObject
+from asoe.connectors.credits import EXACT_BELOW
 from asoe.desk import ledger
 from asoe.store.credits import NewPosting
 
@@ -25,13 +26,23 @@ router = APIRouter(route_class=Door, tags=["credits"])
 Client = Annotated[str, Field(min_length=1, max_length=200)]
 
 
+def _exact(value: Any) -> Any:
+    """A JSON number keeps fifteen digits at most: six decimals are safe below a thousand million, above that only in a text."""
+    if isinstance(value, float) and abs(value) >= EXACT_BELOW:
+        raise ValueError(f'must be a text such as "{value:.2f}" from {EXACT_BELOW:,} on, so that no digit is lost')
+    return value
+
+
 class PostingIn(Body):
-    """`key` makes it one posting however often it is sent; `of_posting`: a capture's or release's hold, a refund's charge."""
+    """`key` makes it one posting however often it is sent; `of_posting`: a capture's or release's hold, a refund's charge.
+
+    `amount` is best sent as a text: no digit of a text is lost on the way.
+    """
 
     kind: Literal["grant", "hold", "capture", "release", "charge", "refund"]
     key: Annotated[str, Field(min_length=1, max_length=200)]
     client: Client
-    amount: Annotated[Decimal, Field(gt=0, max_digits=20, decimal_places=6)]
+    amount: Annotated[Decimal, BeforeValidator(_exact), Field(gt=0, max_digits=20, decimal_places=6)]
     work: Annotated[str, Field(max_length=200)] | None = None
     of_posting: UUID | None = None
     memo: Annotated[str, Field(max_length=500)] = ""

@@ -13,6 +13,8 @@ from uuid import UUID
 
 from asoe.connectors.contract import Action, ConnectorError, Health, Json, Probe
 
+EXACT_BELOW: Final = 1_000_000_000
+"""A float keeps fifteen digits: below this, six decimals are exact."""
 _CLIENT: Final = {"type": "string", "minLength": 1, "maxLength": 200, "description": "As the product calls the client."}
 _CHARGE: Final = {"type": "string", "format": "uuid"}
 
@@ -200,4 +202,9 @@ def _amount(value: Json) -> Decimal:
         amount = Decimal(0)
     if not amount.is_finite() or amount <= 0 or isinstance(value, bool):
         raise ConnectorError(f"credits: the amount must be a number above zero, not {value!r}.", permanent=True)
+    if amount != round(amount, 6) or (isinstance(value, float) and amount >= EXACT_BELOW):
+        problem = (
+            f"{value!r} has more digits than are safe: use a text with at most six decimals, such as a charge's `left`"
+        )
+        raise ConnectorError(f"credits: {problem}.", permanent=True)
     return amount

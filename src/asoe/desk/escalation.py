@@ -48,6 +48,7 @@ NEXT_STEPS: Final = {
     "repeat_contact": "Look at the earlier tickets first: the same client came back.",
     "stage_failed": "Look at the timeline for the failed stage, then answer by hand.",
     "over_cap": "Decide whether the limit may be passed for this client, then act by hand.",
+    "wrong_amount": "Decide on the amount and act by hand; have the runbook's amount set right.",
     "needs_consent": "Ask the client for the consent that is missing, then act or start the runbook again.",
     "no_answer": "Ask the client in your own words what the run needs to know, then start the runbook again.",
     "approval_refused": "A colleague said no to the act: read why, and tell the client what happens instead.",

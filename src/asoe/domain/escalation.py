@@ -17,6 +17,7 @@ REASONS: Final[dict[str, str]] = {
     "repeat_contact": "The same client came back about the same thing.",
     "stage_failed": "A stage failed repeatedly; the cause is in the timeline.",
     "over_cap": "The act would pass a limit of the organization.",
+    "wrong_amount": "The act would move more than its runbook says.",
     "needs_consent": "The client has not agreed to what the fix needs.",
     "approval_refused": "A person refused the act.",
     "approval_expired": "Nobody decided on the act in time.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -35,7 +35,7 @@ _REFUSALS: Final[Mapping[str, Callable[[], Conflict]]] = {
         "Nothing proves that the work failed: report its outcome first.", code="no_proof"
     ),
     "credits_follow": lambda: Conflict(
-        "It does not follow that posting: another client's, or of another kind.", code="wrong_posting"
+        "It does not follow that posting: another client's, for other work, or of another kind.", code="wrong_posting"
     ),
 }
 
@@ -102,7 +102,7 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class NewPosting:
-    """`key` makes it one posting however often it is sent."""
+    """`key` makes it one posting however often it is sent. What follows another posting is about the same `work`."""
 
     kind: str
     key: str
@@ -131,8 +131,11 @@ async def post(
         ):
             raise Conflict(f"The key {new.key!r} belongs to another posting: a {before.kind}.", code="key_reused")
         return before, False
-    if new.of_posting is not None and await _posting(connection, org_id, new.of_posting) is None:
-        raise Missing(f"There is no posting {new.of_posting} here.", code="posting_missing")
+    if new.of_posting is not None:
+        first = await _posting(connection, org_id, new.of_posting)
+        if first is None:
+            raise Missing(f"There is no posting {new.of_posting} here.", code="posting_missing")
+        new = replace(new, work=new.work or first.work)
     giver, getter = KINDS[new.kind]
     for kind in (giver, getter):
         owner = "" if kind in {"issued", "earned"} else new.client

@@ -25,7 +25,7 @@ from uuid import UUID
 from asoe.connectors.contract import Action, ConnectorError, Json, Probe
 from asoe.desk import approval, autonomy
 from asoe.desk.autonomy import NeedsApproval, No
-from asoe.desk.runbook.caps import Over, over_cap
+from asoe.desk.runbook.caps import Over, over_cap, with_amount
 from asoe.desk.runbook.passing import Halt, Hand, Hold, Lost, Pass, Stop, cancelled, overdue
 from asoe.domain.errors import AsoeError
 from asoe.domain.runbook import Perform, Performed
@@ -81,12 +81,15 @@ async def perform(passing: Pass, wanted: Perform) -> Outcome:
     if isinstance(resolved, Stop):
         return resolved if row is None else await _unreachable(passing, row, resolved)
     hand, action = resolved
+    understated = None
+    if row is None and not wanted.is_undo:
+        wanted, understated = with_amount(wanted, action)
     if not passing.is_live:
-        return _simulate(passing, wanted, action)
+        return _simulate(passing, wanted, action) if understated is None else _declined(understated)
     if row is not None:
         return await _recover(passing, wanted, row, hand, action)
     while True:
-        begun = await _intend(passing, wanted, hand, action)
+        begun = await _intend(passing, wanted, hand, action, understated)
         passing.unsettled = None
         if not isinstance(begun, _Taken):
             break
@@ -101,7 +104,9 @@ def key_of(org_id: UUID, run_id: UUID, path: str) -> str:
 # (a) the intent
 
 
-async def _intend(passing: Pass, wanted: Perform, hand: Hand, action: Action) -> Doing | Outcome | _Taken:
+async def _intend(
+    passing: Pass, wanted: Perform, hand: Hand, action: Action, understated: Over | None
+) -> Doing | Outcome | _Taken:
     """Beat (a): everything that must hold is looked at in the transaction that writes the intent."""
     within = getattr(hand, "act_within", None)
     fresh = time.monotonic()
@@ -112,7 +117,7 @@ async def _intend(passing: Pass, wanted: Perform, hand: Hand, action: Action) ->
         halt = _halted(passing, gate, is_undo=wanted.is_undo)
         if halt is not None:
             return halt
-        over = None if wanted.is_undo else await over_cap(connection, passing, wanted)
+        over = understated or (None if wanted.is_undo else await over_cap(connection, passing, wanted))
         if over is not None:
             return await _decline(connection, passing, wanted, action, over)
         allowed = await _allow(connection, passing, wanted, action, gate.now)
@@ -254,6 +259,10 @@ async def _decline(connection: Connection, passing: Pass, wanted: Perform, actio
     asked = _intent(passing, wanted, action)
     declined = replace(asked, status="declined", business_key=None, reason=why.reason, error=why.note)
     await runs.intend(connection, passing.org_id, passing.run.id, declined, passing.kept)
+    return _declined(why)
+
+
+def _declined(why: Over | No) -> Performed:
     return Performed("declined", reason=why.reason, note=why.note)
 
 

@@ -6,10 +6,11 @@ in doubt counts; what cannot be counted is over the cap.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
+from asoe.connectors.contract import Action
 from asoe.domain.runbook import Limit, Perform
 from asoe.store import runs
 from asoe.store.db import Connection
@@ -25,6 +26,34 @@ class Over:
 
     reason: str
     note: str
+
+
+def with_amount(perform: Perform, action: Action) -> tuple[Perform, Over | None]:
+    """The act with the amount it moves, where its connector says which argument that is; and why it may not be done.
+
+    A runbook that names less than the act moves would pass every cap and consent with it. One that names nothing has what
+    the argument says counted.
+    """
+    if action.amount is None:
+        return perform, None
+    given, declared = perform.call.arguments.get(action.amount), perform.amount
+    if given is None:
+        if declared is None:
+            return perform, None
+        return perform, Over("wrong_amount", f"{perform.path}: nothing says how much is moved: give `{action.amount}`.")
+    try:
+        moved = None if isinstance(given, bool) else Decimal(str(given))
+    except InvalidOperation:
+        moved = None
+    if moved is None or not moved.is_finite() or moved < 0:
+        return perform, Over("wrong_amount", f"{perform.path}: `{action.amount}` is no amount.")
+    if declared is None:
+        return replace(perform, amount=moved), None
+    if declared < moved:
+        return perform, Over(
+            "wrong_amount", f"{perform.path}: {moved} would be moved, and the runbook names {declared}."
+        )
+    return perform, None
 
 
 async def over_cap(connection: Connection, passing: Pass, perform: Perform) -> Over | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from typing import Any
 
@@ -13,7 +14,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from asoe.connectors.contract import Action
-from asoe.desk.runbook.expressions import expressions_in
+from asoe.desk.runbook.expressions import ExpressionError, compile_expression, evaluate, expressions_in
 
 Path = tuple[str | int, ...]
 
@@ -68,7 +69,34 @@ def act_problems(act: Mapping[str, Any], actions: Mapping[str, Mapping[str, Acti
         undo, found = _found(act["undo"], actions)
         found = found + (_arguments(act["undo"], undo) if undo is not None else [])
         problems += [CallProblem(("undo", *one.path), one.problem, one.remedy, is_error=one.is_error) for one in found]
-    return problems + _arguments(act, action)
+    return problems + _amounts(act, action) + _arguments(act, action)
+
+
+def _amounts(act: Mapping[str, Any], action: Action) -> list[CallProblem]:
+    """A declared amount is at least what the action moves, as far as both are written down."""
+    if action.amount is None or "amount" not in act:
+        return []
+    if action.amount not in (act.get("with") or {}):
+        problem = f"an amount is declared, and nothing tells {act['call']!r} how much to move"
+        remedy = f"add with: {{{action.amount}: …}}; without it the action decides, and no cap can hold"
+        return [CallProblem(("amount",), problem, remedy)]
+    declared, moved = _written(act["amount"]), _written(act["with"][action.amount])
+    if declared is None or moved is None or declared >= moved:
+        return []
+    problem = f"{act['call']!r} moves {moved} ({action.amount}), and the runbook declares {declared}"
+    return [CallProblem(("amount",), problem, f"declare what is moved, in the same unit as {action.amount}")]
+
+
+def _written(value: Any) -> Decimal | None:
+    """The number that stands in the text; None when only a run can tell."""
+    try:
+        if isinstance(value, str) and value.startswith("="):
+            if compile_expression(value[1:]).names:
+                return None
+            value = evaluate(value[1:], {})
+        return None if value is None or isinstance(value, bool) else Decimal(str(value))
+    except (ExpressionError, InvalidOperation):
+        return None
 
 
 def _found(

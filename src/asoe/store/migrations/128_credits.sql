@@ -58,16 +58,27 @@ create table asoe.credit_entries (
 );
 create index credit_entries_account on asoe.credit_entries (org_id, account_id);
 
--- Each posting has entries, and they add up to nothing; checked when the transaction ends.
+-- A posting has two entries that add up to nothing: its amount, taken from one account and given to the other. No entry comes
+-- later, since a third would break this as well.
 create function asoe.credits_add_up() returns trigger language plpgsql set search_path = '' as $$
+declare
+  posting uuid := case when tg_table_name = 'credit_postings' then to_jsonb(new) ->> 'id' else to_jsonb(new) ->> 'posting_id' end;
+  entries bigint;
+  total numeric;
+  moved numeric;
 begin
-  if (select coalesce(sum(e.amount), 1) from asoe.credit_entries e where e.org_id = new.org_id and e.posting_id = new.id) <> 0 then
-    raise exception 'posting % does not add up', new.id using errcode = 'check_violation', constraint = 'credits_add_up';
+  select count(*), sum(e.amount), max(e.amount) into entries, total, moved
+  from asoe.credit_entries e where e.org_id = new.org_id and e.posting_id = posting;
+  if entries <> 2 or total <> 0 or moved <> (
+    select p.amount from asoe.credit_postings p where p.org_id = new.org_id and p.id = posting) then
+    raise exception 'posting % does not add up', posting using errcode = 'check_violation', constraint = 'credits_add_up';
   end if;
   return null;
 end $$;
 revoke all on function asoe.credits_add_up() from public;
 create constraint trigger credits_add_up after insert on asoe.credit_postings
+  deferrable initially deferred for each row execute function asoe.credits_add_up();
+create constraint trigger credits_add_up after insert on asoe.credit_entries
   deferrable initially deferred for each row execute function asoe.credits_add_up();
 
 -- A balance is what its entries come to, nothing else.
@@ -79,7 +90,8 @@ end $$;
 revoke all on function asoe.credits_carry() from public;
 create trigger credits_carry after insert on asoe.credit_entries for each row execute function asoe.credits_carry();
 
--- Captures and releases use up no more than their hold; refunds give back no more than their charge, for failed work only.
+-- Captures and releases use up no more than their hold; refunds give back no more than their charge, for failed work only; and
+-- all of them are about the work that was first charged or held for.
 create function asoe.credits_within() returns trigger language plpgsql set search_path = '' as $$
 declare
   first asoe.credit_postings;
@@ -91,7 +103,7 @@ begin
   -- who follows the same posting comes one after the other; a row lock would take a right the app must not have
   perform pg_advisory_xact_lock(hashtextextended('credits:of:' || new.of_posting, 0));
   select * into first from asoe.credit_postings p where p.org_id = new.org_id and p.id = new.of_posting;
-  if first.client is distinct from new.client
+  if first.client is distinct from new.client or first.work is distinct from new.work
     or first.kind not in ('hold', 'charge', 'capture')
     or (new.kind = 'refund') <> (first.kind in ('charge', 'capture')) then
     raise exception 'a % does not follow that posting', new.kind using errcode = 'check_violation', constraint = 'credits_follow';
@@ -123,5 +135,9 @@ begin
   end loop;
 end
 $policies$;
--- a ledger is only ever added to
-grant select, insert on asoe.credit_accounts, asoe.credit_works, asoe.credit_postings, asoe.credit_entries to asoe_app;
+-- a ledger is only ever added to; an account begins at zero, a balance moves by its entries alone, and times are the database's
+grant select on asoe.credit_accounts, asoe.credit_works, asoe.credit_postings, asoe.credit_entries to asoe_app;
+grant insert (org_id, kind, client) on asoe.credit_accounts to asoe_app;
+grant insert (org_id, work, outcome, evidence, reported_by) on asoe.credit_works to asoe_app;
+grant insert (org_id, kind, key, client, amount, work, of_posting, memo, posted_by) on asoe.credit_postings to asoe_app;
+grant insert (org_id, posting_id, account_id, amount) on asoe.credit_entries to asoe_app;

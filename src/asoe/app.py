@@ -85,6 +85,7 @@ class App:
         return [
             Cron("journey.timers", every, lambda: housekeeping.wake_due(self.desk)),
             Cron("runs.due", every, lambda: housekeeping.wake_runs(self.desk)),
+            Cron("service_levels.keep", every, lambda: housekeeping.keep_service_levels(self.desk)),
             Cron("approvals.expire", _MINUTE, lambda: housekeeping.expire_approvals(self.desk)),
             Cron("journey.sweep", _MINUTE, lambda: housekeeping.wake_forgotten(self.desk)),
             Cron("tally.fold", _MINUTE, lambda: housekeeping.fold_tallies(self.desk)),

@@ -35,6 +35,7 @@ SYSTEM_MAY = {
     "function asoe.system_invitation_offer(bytea)",
     "function asoe.system_set_first_password(bytea,text)",
     "function asoe.system_due_runs(integer)",
+    "function asoe.system_service_work(timestamp with time zone,integer)",
 }
 
 # What PostgREST's callers may run of ours, pure functions aside: each shows a caller its own organizations only.

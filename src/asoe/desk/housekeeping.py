@@ -10,17 +10,20 @@ from uuid import UUID
 
 import structlog
 
-from asoe.desk import approval, knowledge
+from asoe.desk import approval, knowledge, service_level
 from asoe.desk.context import Desk
 from asoe.desk.runbook import execution
 from asoe.domain.errors import Missing
 from asoe.domain.organization import Principal
 from asoe.queue.failures import kind_of, place_of
-from asoe.store import facts, journeys, organizations, retention, runs, sessions, tickets
+from asoe.store import facts, journeys, organizations, retention, runs, service_levels, sessions, tickets
 from asoe.store.db import Connection
 
 FORGOTTEN_AFTER: Final = 120.0
 """Seconds without a change after which an open ticket that waits for nothing is enqueued again."""
+
+MOST_ROUNDS: Final = 25
+"""Batches of facts that one turn counts for one organization; the next turn goes on."""
 
 _log = structlog.get_logger(__name__)
 
@@ -63,6 +66,22 @@ async def expire_approvals(desk: Desk) -> None:
     for engine in await _engines(desk):
         with _apart("expire_approvals", engine.org_id):
             await approval.expire(desk, engine)
+
+
+async def keep_service_levels(desk: Desk) -> None:
+    """Count the clocks of tickets that something happened to, or whose time has come."""
+    async with desk.database.system_transaction("due_timers") as connection:
+        work = await service_levels.work(connection, now=desk.clock())
+    for org_id in dict.fromkeys(org_id for org_id, ticket_id in work if ticket_id is None):
+        with _apart("keep_service_levels", org_id):
+            engine = await desk.engine_of(org_id)
+            for _ in range(MOST_ROUNDS):
+                if not await service_level.catch_up(desk, engine):
+                    break
+    for org_id, ticket_id in work:
+        if ticket_id is not None:
+            with _apart("keep_service_levels", org_id):
+                await service_level.count(desk, await desk.engine_of(org_id), ticket_id)
 
 
 async def fold_tallies(desk: Desk) -> None:

@@ -30,7 +30,8 @@ from asoe.domain.people import (
     scope_allows,
 )
 from asoe.domain.policy import read_policy
-from asoe.store import contacts, facts, keys, organizations
+from asoe.domain.service_level import read_service_levels
+from asoe.store import contacts, facts, keys, organizations, service_levels
 from asoe.store.db import Connection, Database
 
 KEY_FORM: Final = re.compile(r"asoe_(?P<prefix>[a-z0-9]{8})_[A-Za-z0-9_-]{43}", re.ASCII)
@@ -85,6 +86,10 @@ async def change_organization(
     async with desk.database.org_transaction(principal) as connection:
         changed = await organizations.change_organization(connection, principal.org_id, name=wanted, settings=settings)
         read_policy(changed.settings)
+        read_service_levels(changed.settings)
+        if settings and {"service_levels", "business_hours"} & settings.keys():
+            await service_levels.watch(connection, principal.org_id)
+            await service_levels.recount(connection, principal.org_id, now=desk.clock())
         names = sorted(settings or {}) + (["name"] if name is not None else [])
         await facts.record(connection, principal, "settings.changed", names=names)
         return changed

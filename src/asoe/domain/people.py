@@ -112,6 +112,7 @@ class Contact:
     user_id: UUID | None
     blocked_at: datetime | None
     created_at: datetime
+    plan: str | None = None
 
 
 def may_grant(role: str, wanted: str) -> bool:

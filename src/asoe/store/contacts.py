@@ -17,6 +17,7 @@ class ContactsSql(NamedQueries):
     find: str
     set_blocked: str
     list_contacts: str
+    set_plan: str
 
 
 async def find_or_create(
@@ -56,6 +57,12 @@ async def find(connection: Connection, org_id: UUID, contact_id: UUID) -> Contac
 async def set_blocked(connection: Connection, org_id: UUID, contact_id: UUID, *, blocked: bool) -> Contact | None:
     """None when there is no such contact."""
     row = await connection.fetchrow(ContactsSql.set_blocked, org_id, contact_id, blocked)
+    return None if row is None else Contact(**row)
+
+
+async def set_plan(connection: Connection, org_id: UUID, contact_id: UUID, plan: str | None) -> Contact | None:
+    """None when there is no such contact."""
+    row = await connection.fetchrow(ContactsSql.set_plan, org_id, contact_id, plan)
     return None if row is None else Contact(**row)
 
 

@@ -194,6 +194,7 @@ def _plausible(column: Column) -> str:
         "boolean": "false",
         "date": "current_date",
         "timestamp with time zone": "now()",
+        "interval": "'1 hour'",
         "jsonb": "'{}'",
         "halfvec": f"array_fill(0.5::real, array[{column.dimensions}])::{column.type}",
         "vector": f"array_fill(0.5::real, array[{column.dimensions}])::{column.type}",

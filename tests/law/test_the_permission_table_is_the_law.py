@@ -18,6 +18,7 @@ from asoe.api import (
     permissions,
     runbooks,
     runs,
+    service_levels,
     sessions,
     tickets,
     widget,
@@ -43,6 +44,7 @@ ROUTERS = (
     chat,
     widget,
     mcp,
+    service_levels,
 )
 
 

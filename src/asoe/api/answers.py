@@ -302,6 +302,7 @@ class ContactOut(Answer):
     user_id: UUID | None
     blocked_at: datetime | None
     created_at: datetime
+    plan: str | None
 
 
 class ContactPage(Answer):

@@ -24,6 +24,7 @@ from asoe.api import (
     permissions,
     runbooks,
     runs,
+    service_levels,
     sessions,
     tickets,
     widget,
@@ -54,6 +55,7 @@ _ROUTERS = (
     chat.router,
     widget.router,
     mcp.router,
+    service_levels.router,
 )
 
 

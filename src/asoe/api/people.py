@@ -237,20 +237,20 @@ async def list_contacts(
     found = await people.list_contacts(
         call.desk, call.principal, blocked=blocked, email=email, after=cursor, limit=limit
     )
-    return reply(page([_contact(each) for each in found], found[-1].id if len(found) == limit else None))
+    return reply(page([contact(each) for each in found], found[-1].id if len(found) == limit else None))
 
 
 @router.post("/api/contacts/{contact_id}/block", tags=["contacts"], response_model=answers.ContactOut)
 async def block_contact(request: Request, contact_id: UUID) -> Response:
     """Its further requests are kept as spam and not answered."""
     call = call_of(request)
-    return reply(_contact(await people.block_contact(call.acting, call.principal, contact_id)))
+    return reply(contact(await people.block_contact(call.acting, call.principal, contact_id)))
 
 
 @router.post("/api/contacts/{contact_id}/unblock", tags=["contacts"], response_model=answers.ContactOut)
 async def unblock_contact(request: Request, contact_id: UUID) -> Response:
     call = call_of(request)
-    return reply(_contact(await people.block_contact(call.acting, call.principal, contact_id, blocked=False)))
+    return reply(contact(await people.block_contact(call.acting, call.principal, contact_id, blocked=False)))
 
 
 @router.post("/api/contacts/{contact_id}/export", tags=["contacts"], response_model=answers.ContactExport)
@@ -279,7 +279,7 @@ async def _check_settings(call: Call, wanted: dict[str, Any]) -> None:
         ) from None
 
 
-def _contact(value: Contact) -> dict[str, Any]:
+def contact(value: Contact) -> dict[str, Any]:
     return asdict(value)
 
 

@@ -25,6 +25,7 @@ from asoe.cli import (
     runbook_runs,
     runbook_shelf,
     serve,
+    service_level,
     ticket,
     triage,
     version,
@@ -51,6 +52,7 @@ app.add_typer(member.app, name="member")
 app.add_typer(key.app, name="key")
 app.add_typer(ticket.app, name="ticket")
 app.add_typer(connector.app, name="connector")
+app.add_typer(service_level.app, name="service-level")
 app.add_typer(knowledge.app, name="knowledge")
 approval.add_to(app)
 runbook_shelf.add_to(runbook.app)

@@ -319,7 +319,7 @@ def _read_targets(stored: Any, calendars: Mapping[str, Calendar], problems: list
         problems.extend(
             FieldProblem(f"{path}.{name}", f"is not known; {', '.join(known)} are") for name in row if name not in known
         )
-        if severity not in SEVERITY_RANK:
+        if not isinstance(severity, str) or severity not in SEVERITY_RANK:
             problems.append(FieldProblem(f"{path}.severity", f"{severity!r} is not one of {', '.join(SEVERITY_RANK)}"))
             continue
         if plan is not None and not (isinstance(plan, str) and 0 < len(plan) <= 64):

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from asoe.desk import overview as desk_overview
+from asoe.desk import service_level
 from asoe.desk.insight import Stats, get_stats
 from asoe.desk.overview import Overview
+from asoe.desk.service_level import Pressing
 from asoe.domain.errors import Missing
 from asoe.domain.escalation import REASONS
 from asoe.domain.ticket import SEVERITY_RANK
@@ -47,7 +49,7 @@ async def show(visit: Visit) -> Response:
     if period not in PERIODS:
         raise Missing(f"There is no period {period!r}.", code="missing")
     me = visit.principal  # whoever asks first: all of the team see the same
-    found, stats = await visit.site.keep.get(
+    found, stats, pressing = await visit.site.keep.get(
         (me.org_id, "overview", period), KEPT_SECONDS, lambda: _read(visit, period)
     )
     rates = [
@@ -58,6 +60,7 @@ async def show(visit: Visit) -> Response:
         "overview.html",
         found=found,
         stats=stats,
+        pressing=pressing,
         rates=rates,
         period=period,
         periods=PERIODS,
@@ -69,8 +72,9 @@ async def show(visit: Visit) -> Response:
     )
 
 
-async def _read(visit: Visit, period: str) -> tuple[Overview, Stats]:
+async def _read(visit: Visit, period: str) -> tuple[Overview, Stats, Pressing]:
     return (
         await desk_overview.read_overview(visit.desk, visit.principal, period=period),
         await get_stats(visit.desk, visit.principal),
+        await service_level.pressing(visit.desk, visit.principal, limit=8),
     )

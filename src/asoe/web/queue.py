@@ -14,9 +14,10 @@ from starlette.responses import RedirectResponse, Response
 from asoe.desk import ticket as desk_ticket
 from asoe.desk.context import policy_of
 from asoe.domain.errors import AsoeError, Invalid, Missing
+from asoe.domain.service_level import Clock
 from asoe.domain.ticket import CHANNELS, SEVERITY_RANK, STATUSES, WAITING_FOR, Ticket
 from asoe.domain.triage import CATEGORIES
-from asoe.store import directory, tickets
+from asoe.store import directory, service_levels, tickets
 from asoe.store.tickets import TicketFilter
 from asoe.web.door import Pages, Visit, safe_next
 from asoe.web.words import LANGUAGES
@@ -52,6 +53,7 @@ class Row:
     ticket: Ticket
     requester: str
     assignee: str
+    clock: Clock | None = None
 
 
 @pages.get("/queue")
@@ -258,11 +260,13 @@ async def _rows(connection: Any, visit: Visit, found: Sequence[Ticket]) -> list[
     contacts = await directory.contacts(connection, org_id, (ticket.contact_id for ticket in found))
     accounts = [account for ticket in found for account in (ticket.assignee, ticket.user_id)]
     names = await directory.names(connection, org_id, accounts)
+    clocks = await service_levels.nearest(connection, org_id, (ticket.id for ticket in found))
     return [
         Row(
             ticket,
             contacts.get(ticket.contact_id, "") if ticket.contact_id else names.get(ticket.user_id, ""),  # type: ignore[arg-type]
             names.get(ticket.assignee, "") if ticket.assignee else "",
+            clocks.get(ticket.id),
         )
         for ticket in found
     ]

@@ -17,7 +17,12 @@ from asoe.domain.triage import CATEGORIES
 from asoe.web.door import ADMINS, Pages, Visit
 
 pages = Pages()
-TABS: Final = (("Organization", "/settings"), ("Members", "/settings/members"), ("API keys", "/settings/keys"))
+TABS: Final = (
+    ("Organization", "/settings"),
+    ("Members", "/settings/members"),
+    ("API keys", "/settings/keys"),
+    ("Service levels", "/settings/service-levels"),
+)
 _NUMBERS: Final = {
     "reopen_window_days": "Days in which an ended ticket may be reopened",
     "close_after_silence_hours": "Hours of silence after an answer that close a ticket",

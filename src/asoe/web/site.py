@@ -16,7 +16,20 @@ from starlette.routing import Route
 from asoe.api.http import create_app
 from asoe.api.throttle import Throttle
 from asoe.app import App
-from asoe.web import approvals, audit, knowledge, live, overview, profile, queue, runbooks, settings, sign_in, ticket
+from asoe.web import (
+    approvals,
+    audit,
+    knowledge,
+    live,
+    overview,
+    profile,
+    queue,
+    runbooks,
+    service_levels,
+    settings,
+    sign_in,
+    ticket,
+)
 from asoe.web.assets import load_assets
 from asoe.web.door import ANYBODY, Page, Site, Visit, endpoint
 from asoe.web.render import Renderer
@@ -32,7 +45,20 @@ NAVIGATION: Final = [
 ]
 """Label, path, icon and key, in order; "g" and then the key go there."""
 
-PAGES: Final = (overview, queue, ticket, approvals, runbooks, knowledge, settings, audit, profile, sign_in, live)
+PAGES: Final = (
+    overview,
+    queue,
+    ticket,
+    approvals,
+    runbooks,
+    knowledge,
+    settings,
+    service_levels,
+    audit,
+    profile,
+    sign_in,
+    live,
+)
 SIGN_INS_PER_ADDRESS: Final = "30/15minutes"
 SIGN_INS_PER_ACCOUNT: Final = "10/15minutes"
 

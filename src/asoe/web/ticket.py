@@ -28,6 +28,7 @@ from asoe.store import (
     facts,
     orchestrator,
     runbooks,
+    service_levels,
     sessions,
     tickets,
 )
@@ -51,6 +52,7 @@ async def show(visit: Visit) -> Response:
         found_sessions = await sessions.of_ticket(connection, org_id, ticket_id)
         history = await facts.timeline(connection, org_id, ticket_id, limit=300)
         escalation = await escalations.newest(connection, org_id, ticket_id)
+        clocks = [each.clock for each in await service_levels.clocks(connection, org_id, ticket_id)]
         runs = await orchestrator.runs_of_ticket(connection, org_id, ticket_id, limit=20)
         book_runs = await runbook_runs.list_runs(connection, org_id, ticket_id=ticket_id, limit=5)
         books = {row.id: row.name for row in await runbooks.list_runbooks(connection, org_id)} if book_runs else {}
@@ -79,6 +81,7 @@ async def show(visit: Visit) -> Response:
         is_quiet=any(each.is_ai_quiet for each in found_sessions),
         history=list(reversed(history)),
         escalation=escalation,
+        clocks=clocks,
         runs=[_readable(run) for run in runs],
         book_runs=book_runs,
         books=books,

@@ -52,6 +52,20 @@ def ago(at: datetime | None, now: datetime) -> str:
     return when(at, date_only=True)
 
 
+def until(at: datetime | None, now: datetime) -> str:
+    """How long from now, short: "due in 4 min", "3 h late"."""
+    if at is None:
+        return "stands still"
+    seconds = abs((at - now).total_seconds())
+    if seconds < 3600:
+        span = f"{max(1, round(seconds / 60))} min"
+    elif seconds < 86_400:
+        span = f"{seconds / 3600:.1f}".removesuffix(".0") + " h"
+    else:
+        span = f"{seconds / 86_400:.1f}".removesuffix(".0") + " d"
+    return f"due in {span}" if at > now else f"{span} late"
+
+
 def when(at: datetime | None, *, date_only: bool = False) -> str:
     if at is None:
         return "–"
@@ -107,6 +121,9 @@ def fact(kind: str, data: Mapping[str, Any]) -> str:
             return f"Message by the {'client' if data.get('role') == 'user' else label(data.get('role')).lower()}"
         case "member.added" | "member.changed" | "member.invited":
             return f"{sentence(kind)} ({label(data.get('role') or data.get('state')).lower()})"
+        case "service_level.warned" | "service_level.breached":
+            what = "will be missed soon" if kind.endswith("warned") else "missed"
+            return f"{label(data.get('target'))}: {what}"
         case "settings.changed":
             return "Settings changed: " + ", ".join(map(str, data.get("names", ())))
     return sentence(kind)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from browser_cast import PASSWORD, House, Visitor, Watch
+from browser_cast import PASSWORD, House, Visitor, Watch, Watch
 from playwright.async_api import expect
 
-from asoe.desk import knowledge, session, sign_in, ticket
+from asoe.desk import knowledge, service_level, session, sign_in, ticket
 from asoe.store import sign_ins
 
 
@@ -212,3 +212,27 @@ async def test_the_chosen_theme_stays(house: House, visitor: Visitor) -> None:
     await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     await page.reload()
     await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+async def test_a_promise_is_set_in_settings_and_seen_on_the_ticket(
+    house: House, visitor: Visitor, watch: Watch
+) -> None:
+    watch.expected = ("422",)
+    page = await visitor(house.globex.owner, "/settings/service-levels")
+    await page.get_by_label("First response").nth(0).fill("15 minutes")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("alert")).to_contain_text("no time such as 30m")
+    for row in range(4):
+        await page.get_by_label("First response").nth(row).fill("1h")
+    await page.get_by_label("Name").last.fill("office")
+    await page.get_by_label("Time zone").last.fill("Europe/Berlin")
+    await page.get_by_label("Monday").last.fill("09:00-12:00, 13:00-17:00")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.locator("#toasts")).to_contain_text("Saved")
+    await expect(page.get_by_label("Monday").first).to_have_value("09:00-12:00, 13:00-17:00")
+    ticket = await house.ticket(house.globex)
+    await service_level.count(house.app.desk, house.globex.engine, ticket.id)
+    await page.goto(f"/tickets/{ticket.id}")
+    await expect(page.get_by_role("region", name="Service levels")).to_contain_text("due in")
+    await page.goto("/queue")
+    await expect(page.locator(f"#t-{ticket.id}")).to_contain_text("first response due in")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from browser_cast import PASSWORD, House, Visitor, Watch, Watch
+from browser_cast import PASSWORD, House, Visitor, Watch
 from playwright.async_api import expect
 
 from asoe.desk import knowledge, service_level, session, sign_in, ticket

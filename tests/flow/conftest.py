@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from flow_cast import Clock, Connect, PlainJudgement
+from flow_cast import Clock, Connect, Estate, PlainJudgement
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.embed import Server
@@ -20,6 +20,7 @@ from asoe.api.http import create_app
 from asoe.app import App
 from asoe.config import Settings
 from asoe.desk import people
+from asoe.desk.connector import Connectors
 from asoe.desk.context import Desk, Thresholds
 from asoe.domain.organization import Principal
 from asoe.queue import Queue
@@ -139,3 +140,11 @@ async def served(app: App) -> AsyncIterator[str]:
     yield url
     server.stop()
     await asyncio.wait_for(serving, 15)
+
+
+@pytest.fixture
+def estate(app: App) -> Estate:
+    made = Estate()
+    app.desk.connectors._fixed = {"estate": made}
+    assert isinstance(app.desk.connectors, Connectors)
+    return made

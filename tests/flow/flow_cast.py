@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import numpy as np
 
+from asoe.connectors.contract import Action, ConnectorError, Health, Probe
 from asoe.domain.answer import Answer
 from asoe.domain.organization import Principal
 from asoe.domain.triage import Estimate, Evidence, Triage
@@ -22,6 +23,24 @@ WORDS = {
     "login": "account",
     "webhook": "integration",
 }
+
+
+UNLOCK = """
+runbook: unlock-account
+title: Your account is unlocked
+resolution_type: auto_fix
+match:
+  when: =false
+connectors: {estate: estate}
+goal:
+  reads: [{call: estate.get_account, with: {id: "1"}, into: account}]
+  met: =account.status == "active"
+steps:
+  - fix: unlock
+    check: [{call: estate.get_account, with: {id: "1"}, into: account}]
+    when: =account.status == "locked"
+    act: {call: estate.unlock, with: {id: "1"}, once_per: =account.case, undo: {call: estate.lock, with: {id: "1"}}}
+"""
 
 
 class PlainJudgement:
@@ -93,3 +112,34 @@ def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
     assert body["detail"]
     assert body["instance"] == f"urn:asoe:request:{response.headers['x-request-id']}"
     return body
+
+
+class Estate:
+    kind = "estate"
+
+    def __init__(self) -> None:
+        self.account = {"status": "locked", "case": "c1"}
+        self.effects = 0
+
+    async def actions(self) -> dict[str, Action]:
+        acts = [Action(name, "reversible", repeats="by_key") for name in ("unlock", "lock")]
+        return {action.name: action for action in (Action("get_account", "read"), *acts)}
+
+    async def read(self, action: str, arguments: Any, *, timeout: float) -> Any:
+        if arguments != {"id": "1"}:
+            raise ConnectorError("no such account", permanent=True, is_missing=True)
+        return dict(self.account)
+
+    async def act(self, action: str, arguments: Any, *, key: str, timeout: float) -> Any:
+        self.effects += 1
+        self.account["status"] = "active"
+        return {}
+
+    async def probe(self, action: str, arguments: Any, *, key: str, timeout: float) -> Probe:
+        return Probe("unknown")
+
+    async def health(self) -> Health:
+        return Health(is_up=True)
+
+    async def close(self) -> None:
+        pass

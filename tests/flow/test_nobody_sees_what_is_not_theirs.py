@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from flow_cast import Connect, open_ticket, problem
+from flow_cast import UNLOCK, Connect, Estate, open_ticket, problem
 
 from asoe.api.permissions import RULES
 from asoe.app import App
 from asoe.desk import journey
+from asoe.desk.runbook import execution
 
 if TYPE_CHECKING:
     from tests.conftest import Org
@@ -28,12 +30,22 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", "/api/members/{user_id}"): {"disabled": True},
     ("PATCH", "/api/articles/{article_id}"): {"title": "x"},
     ("POST", "/api/support/message/{session_id}"): {"role": "user", "content": "x"},
+    ("PATCH", "/api/support/fields/{name}"): {"is_required": True},
+    ("PATCH", "/api/support/connectors/{name}"): {"disabled": True},
+    ("POST", "/api/support/runbooks/{name}/publish"): {},
+    ("PATCH", "/api/support/runbooks/{name}/autonomy"): {"level": "shadow"},
+    ("POST", "/api/support/runbooks/{name}/lend"): {
+        "reason": "x",
+        "until": (datetime.now(UTC) + timedelta(hours=1)).isoformat(),
+    },
+    ("POST", "/judge"): {"is_right": False},
+    ("POST", "/decide"): {"vote": "approve"},
 }
 
 
 @pytest.fixture
-async def theirs(connect: Connect, globex: Org) -> dict[str, str]:
-    """One of everything in Globex, by the name routes have for it."""
+async def theirs(connect: Connect, globex: Org, app: App, estate: Estate) -> dict[str, str]:
+    """One of everything in Globex, by the name routes have for it; a run waits for an approval."""
     owner = await connect(globex.owner)
     made = await open_ticket(owner, contact={"email": "client@globex.example"})
     files = {"file": ("a.txt", b"theirs", "text/plain")}
@@ -43,7 +55,16 @@ async def theirs(connect: Connect, globex: Org) -> dict[str, str]:
     await owner.post(f"/api/articles/{written.json()['id']}/publish")
     invited = await owner.post("/api/invitations", json={"email": "new@globex.example", "role": "agent"})
     key = await owner.post("/api/keys", json={"name": "Theirs", "role": "agent"})
+    await owner.post("/api/support/runbooks", json={"source": UNLOCK})
+    await owner.post("/api/support/runbooks/unlock-account/publish", json={})
+    begun = {"runbook": "unlock-account", "ticket_id": made["id"]}
+    run = (await owner.post("/api/support/runs", json=begun)).json()
+    await execution.advance_run(app.desk, globex.engine, UUID(run["id"]))
+    (approval,) = (await owner.get("/api/support/approvals")).json()["items"]
+    assert approval["status"] == "pending"
     return {
+        "run_id": run["id"],
+        "approval_id": approval["id"],
         "ticket_id": made["id"],
         "session_id": made["session_id"],
         "attachment_id": attached.json()["id"],
@@ -53,7 +74,7 @@ async def theirs(connect: Connect, globex: Org) -> dict[str, str]:
         "invitation_id": invited.json()["id"],
         "key_id": key.json()["id"],
         "number": str(made["number"]),
-        "name": "none",
+        "name": "unlock-account",
     }
 
 
@@ -65,21 +86,29 @@ ADDRESSED = sorted(
 
 @pytest.mark.parametrize(("method", "path"), ADDRESSED)
 async def test_another_organizations_things_do_not_exist(
-    owner: httpx.AsyncClient, theirs: dict[str, str], method: str, path: str
+    owner: httpx.AsyncClient, theirs: dict[str, str], estate: Estate, method: str, path: str
 ) -> None:
-    if "{name}" in path:
-        path = path.replace("{name}", "none")
     body = BODIES.get((method, path)) or next(
         (value for (verb, end), value in BODIES.items() if verb == method and path.endswith(end)), None
     )
     options: dict[str, Any] = {} if body is None else {"json": body}
     if method == "POST" and path.endswith("/attachments"):
         options = {"files": {"file": ("a.txt", b"x", "text/plain")}}
-    if method == "PATCH" and path.startswith("/api/support/fields"):
-        options = {"json": {"is_required": True}}
     answer = await owner.request(method, path.format(**theirs), **options)
     assert answer.status_code == 404, answer.text
     assert "globex" not in answer.text.lower()
+    assert estate.effects == 0
+
+
+async def test_a_key_that_may_decide_decides_nothing_of_another_organization(
+    owner: httpx.AsyncClient, nobody: httpx.AsyncClient, theirs: dict[str, str], estate: Estate
+) -> None:
+    named = await owner.post("/api/keys", json={"name": "Bot", "role": "agent", "scopes": ["approvals:decide"]})
+    bearer = {"Authorization": f"Bearer {named.json()['token']}"}
+    path = f"/api/support/approvals/{theirs['approval_id']}/decide"
+    refused = await nobody.post(path, json={"vote": "approve"}, headers=bearer)
+    problem(refused, 404, "approval_missing")
+    assert estate.effects == 0
 
 
 async def test_lists_hold_nothing_of_another_organization(owner: httpx.AsyncClient, theirs: dict[str, str]) -> None:
@@ -90,6 +119,9 @@ async def test_lists_hold_nothing_of_another_organization(owner: httpx.AsyncClie
         "/api/articles",
         "/api/contacts",
         "/api/invitations",
+        "/api/support/runbooks",
+        "/api/support/runs",
+        "/api/support/approvals",
     ):
         assert (await owner.get(path)).json()["items"] == [], path
     assert (await owner.get("/api/support/stats")).json()["total_tickets"] == 0
@@ -110,7 +142,18 @@ async def test_who_is_unknown_gets_nothing(nobody: httpx.AsyncClient) -> None:
     for (method, path), rule in RULES.items():
         if not rule.is_public:
             named = path.replace("{number}", "1").replace("{name}", "x")
-            for part in ("ticket", "session", "attachment", "article", "contact", "invitation", "key", "user"):
+            for part in (
+                "ticket",
+                "session",
+                "attachment",
+                "article",
+                "contact",
+                "invitation",
+                "key",
+                "user",
+                "run",
+                "approval",
+            ):
                 named = named.replace(f"{{{part}_id}}", str(uuid4()))
             refused = await nobody.request(method, named)
             problem(refused, 401, "no_credentials")

@@ -8,73 +8,15 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-import pytest
-from flow_cast import Connect, open_ticket, problem
+from flow_cast import UNLOCK, Connect, Estate, open_ticket, problem
 from pydantic import TypeAdapter
 
 from asoe.api import run_shapes as shapes
 from asoe.app import App
-from asoe.connectors.contract import Action, ConnectorError, Health, Probe
-from asoe.desk.connector import Connectors
 from asoe.desk.runbook import execution
 from asoe.desk.runbook.template import runbook_text
 
-SOURCE = """
-runbook: unlock-account
-title: Your account is unlocked
-resolution_type: auto_fix
-match:
-  when: =false
-connectors: {estate: estate}
-goal:
-  reads: [{call: estate.get_account, with: {id: "1"}, into: account}]
-  met: =account.status == "active"
-steps:
-  - fix: unlock
-    check: [{call: estate.get_account, with: {id: "1"}, into: account}]
-    when: =account.status == "locked"
-    act: {call: estate.unlock, with: {id: "1"}, once_per: =account.case, undo: {call: estate.lock, with: {id: "1"}}}
-"""
 BOOKS, RUNS, APPROVALS = "/api/support/runbooks", "/api/support/runs", "/api/support/approvals"
-
-
-class Estate:
-    kind = "estate"
-
-    def __init__(self) -> None:
-        self.account = {"status": "locked", "case": "c1"}
-        self.effects = 0
-
-    async def actions(self) -> dict[str, Action]:
-        acts = [Action(name, "reversible", repeats="by_key") for name in ("unlock", "lock")]
-        return {action.name: action for action in (Action("get_account", "read"), *acts)}
-
-    async def read(self, action: str, arguments: Any, *, timeout: float) -> Any:
-        if arguments != {"id": "1"}:
-            raise ConnectorError("no such account", permanent=True, is_missing=True)
-        return dict(self.account)
-
-    async def act(self, action: str, arguments: Any, *, key: str, timeout: float) -> Any:
-        self.effects += 1
-        self.account["status"] = "active"
-        return {}
-
-    async def probe(self, action: str, arguments: Any, *, key: str, timeout: float) -> Probe:
-        return Probe("unknown")
-
-    async def health(self) -> Health:
-        return Health(is_up=True)
-
-    async def close(self) -> None:
-        pass
-
-
-@pytest.fixture
-def estate(app: App) -> Estate:
-    made = Estate()
-    app.desk.connectors._fixed = {"estate": made}
-    assert isinstance(app.desk.connectors, Connectors)
-    return made
 
 
 def read(shape: Any, response: httpx.Response, status: int = 200) -> Any:
@@ -85,7 +27,7 @@ def read(shape: Any, response: httpx.Response, status: int = 200) -> Any:
 
 
 async def published(owner: httpx.AsyncClient) -> dict[str, Any]:
-    read(shapes.RunbookTextOut, await owner.post(BOOKS, json={"source": SOURCE}), 201)
+    read(shapes.RunbookTextOut, await owner.post(BOOKS, json={"source": UNLOCK}), 201)
     return read(shapes.RunbookOut, await owner.post(f"{BOOKS}/unlock-account/publish", json={}))
 
 
@@ -96,11 +38,11 @@ async def carried(app: App, run: dict[str, Any], acme: Any) -> None:
 async def test_a_runbook_is_written_published_and_retired(owner: httpx.AsyncClient, agent: httpx.AsyncClient) -> None:
     row = await published(owner)
     assert (row["published_version"], row["level"]) == (1, "approve")
-    again = read(shapes.RunbookTextOut, await owner.post(BOOKS, json={"source": SOURCE}), 201)
+    again = read(shapes.RunbookTextOut, await owner.post(BOOKS, json={"source": UNLOCK}), 201)
     assert again["newest_version"] == 1, "the same text is the same version"
-    changed = read(shapes.RunbookTextOut, await owner.post(BOOKS, json={"source": SOURCE + "\n# more\n"}), 201)
+    changed = read(shapes.RunbookTextOut, await owner.post(BOOKS, json={"source": UNLOCK + "\n# more\n"}), 201)
     assert (changed["newest_version"], changed["published_version"]) == (2, 1)
-    assert read(shapes.RunbookTextOut, await agent.get(f"{BOOKS}/unlock-account"))["version"]["source"] == SOURCE
+    assert read(shapes.RunbookTextOut, await agent.get(f"{BOOKS}/unlock-account"))["version"]["source"] == UNLOCK
     versions = read(shapes.RunbookVersionPage, await agent.get(f"{BOOKS}/unlock-account/versions"))
     assert [each["version"] for each in versions["items"]] == [2, 1]
     problem(await owner.post(f"{BOOKS}/unlock-account/publish", json={"version": 9}), 404, "runbook_version_missing")
@@ -122,7 +64,7 @@ async def test_only_who_may_changes_what_runs(
     one = f"{BOOKS}/unlock-account"
     until = (app.desk.clock() + timedelta(days=30)).isoformat()
     for call in (
-        agent.post(BOOKS, json={"source": SOURCE}),
+        agent.post(BOOKS, json={"source": UNLOCK}),
         agent.post(f"{one}/publish", json={}),
         agent.patch(f"{one}/autonomy", json={"level": "auto"}),
         agent.post(f"{one}/lend", json={"reason": "r", "until": until}),
@@ -245,7 +187,7 @@ async def test_a_backtest_says_what_would_have_been_done(
     read(
         shapes.RunbookTextOut,
         await owner.post(
-            BOOKS, json={"source": SOURCE.replace("=false", '=ticket.subject.contains("locked")\n  phrases: [locked]')}
+            BOOKS, json={"source": UNLOCK.replace("=false", '=ticket.subject.contains("locked")\n  phrases: [locked]')}
         ),
         201,
     )

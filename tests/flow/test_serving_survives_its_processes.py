@@ -112,7 +112,7 @@ def test_what_is_killed_comes_back_and_an_acknowledged_ticket_stays(served: Serv
         os.kill(served.children()[name], signal.SIGKILL)
         served.ready_again()
     with served.client() as client:
-        for _ in range(300):
+        for _ in range(600):
             found = client.get(f"/api/support/ticket/{made.json()['id']}")
             if found.status_code == 200 and (found.json()["waiting_for"] or found.json()["status"] == "resolved"):
                 break

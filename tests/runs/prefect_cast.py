@@ -131,7 +131,11 @@ class Prefect:
         return [state["name"] for state in found]
 
     async def ask(self, path: str, body: Any) -> Any:
-        answer = await self.http.post(path, json=body)
+        for _ in range(50):  # its SQLite is busy while a worker reports
+            answer = await self.http.post(path, json=body)
+            if answer.status_code != 503:
+                break
+            await asyncio.sleep(0.2)
         assert answer.is_success, answer.text
         return answer.json()
 

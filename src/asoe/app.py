@@ -16,7 +16,7 @@ import structlog
 from asoe.ai.local import LocalAI
 from asoe.config import Settings
 from asoe.connectors.kinds import Kind, lazily
-from asoe.desk import housekeeping, journey
+from asoe.desk import delivery, housekeeping, journey, notification
 from asoe.desk import knowledge as knowledge_desk
 from asoe.desk.connector import PURPOSE, Connectors, EngineOf
 from asoe.desk.context import Desk, Judgement, Thresholds
@@ -63,6 +63,7 @@ class App:
                 "advance": self._advance,
                 "advance_run": self._advance_run,
                 "index_article": self._index_article,
+                "deliver": self._deliver,
             },
             self._crons(),
             concurrency=self.settings.worker_concurrency,
@@ -80,12 +81,17 @@ class App:
     async def _index_article(self, ids: dict[str, UUID]) -> None:
         await knowledge_desk.index_article(self.desk, ids["org_id"], ids["article_id"])
 
+    async def _deliver(self, ids: dict[str, UUID]) -> None:
+        await delivery.deliver(self.desk, ids["org_id"], ids["delivery_id"])
+
     def _crons(self) -> list[Cron]:
         every = timedelta(seconds=max(1.0, self.settings.journey_poll_seconds))
         return [
             Cron("journey.timers", every, lambda: housekeeping.wake_due(self.desk)),
             Cron("runs.due", every, lambda: housekeeping.wake_runs(self.desk)),
             Cron("service_levels.keep", every, lambda: housekeeping.keep_service_levels(self.desk)),
+            Cron("notifications.spread", every, lambda: notification.spread(self.desk)),
+            Cron("deliveries.due", timedelta(seconds=5), lambda: delivery.wake_due(self.desk)),
             Cron("approvals.expire", _MINUTE, lambda: housekeeping.expire_approvals(self.desk)),
             Cron("journey.sweep", _MINUTE, lambda: housekeeping.wake_forgotten(self.desk)),
             Cron("tally.fold", _MINUTE, lambda: housekeeping.fold_tallies(self.desk)),
@@ -134,6 +140,7 @@ async def open_app(
                     confidence=settings.confidence_threshold,
                     triage_budget=timedelta(milliseconds=settings.triage_budget_ms),
                 ),
+                public_url=(settings.public_url or f"http://{settings.host}:{settings.port}").rstrip("/"),
             )
             connectors = open_connectors(database, secret_key, desk.engine_of)
             desk = replace(desk, connectors=connectors, derive=secret_key.derive_all)

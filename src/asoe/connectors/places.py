@@ -104,6 +104,22 @@ async def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 
+async def checked(host: str, port: int, *, allow_private: bool, resolver: Resolve = resolve) -> list[str]:
+    """The addresses of a host that may all be called; raises `ForbiddenPlaceError`.
+
+    One forbidden address among several spoils the name: that is how a rebinding looks.
+    """
+    try:
+        addresses = [str(ipaddress.ip_address(host.strip("[]")))]
+    except ValueError:
+        addresses = await resolver(host, port)
+    for address in addresses:
+        why = forbidden(address, allow_private=allow_private)
+        if why is not None:
+            raise ForbiddenPlaceError(f"{host} is {why}")
+    return addresses
+
+
 class Pinned(httpcore.AsyncNetworkBackend):
     """Connects to the address it has checked, so that no second look-up can lead elsewhere."""
 
@@ -121,7 +137,7 @@ class Pinned(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         async with asyncio.timeout(timeout):
-            addresses = await self._checked(host, port)
+            addresses = await checked(host, port, allow_private=self._rules.allow_private, resolver=self._resolve)
         failed: Exception = httpcore.ConnectError()
         for address in addresses[:_MOST_ADDRESSES]:
             try:
@@ -137,18 +153,6 @@ class Pinned(httpcore.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-
-    async def _checked(self, host: str, port: int) -> list[str]:
-        """One forbidden address among several spoils the name: that is how a rebinding looks."""
-        try:
-            addresses = [str(ipaddress.ip_address(host.strip("[]")))]
-        except ValueError:
-            addresses = await self._resolve(host, port)
-        for address in addresses:
-            why = forbidden(address, allow_private=self._rules.allow_private)
-            if why is not None:
-                raise ForbiddenPlaceError(f"{host} is {why}")
-        return addresses
 
 
 @lru_cache(maxsize=64)

@@ -108,6 +108,8 @@ class Desk:
     thresholds: Thresholds = Thresholds()
     engines: Engines = field(default_factory=Engines)
     connectors: Connectors = field(default_factory=lambda: Connectors.fixed({}))
+    public_url: str = ""
+    """How people reach the dashboard, for links in messages."""
     phrases: dict[str, np.ndarray] = field(default_factory=dict)
     """Vectors of what published runbooks say they are for; `matching` fills and empties it."""
     derive: Callable[[str], tuple[bytes, ...]] = _no_secret_key

@@ -15,8 +15,8 @@ from uuid import UUID
 Connection: TypeAlias = Any
 """An asyncpg connection; asyncpg ships no types."""
 
-ID_KEYS: Final = ("org_id", "ticket_id", "session_id", "article_id", "run_id", "export_id")
-"""What a payload may hold; migration 117 refuses every other key."""
+ID_KEYS: Final = ("org_id", "ticket_id", "session_id", "article_id", "run_id", "export_id", "delivery_id")
+"""What a payload may hold; migrations 117 and 134 refuse every other key."""
 
 _AT_ONCE: Final = timedelta(0)
 

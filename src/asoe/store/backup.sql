@@ -28,6 +28,10 @@ select number from asoe.migrations order by number
 -- name: settle_facts
 -- transaction numbers of another cluster may be ahead of this one's, whose new facts would then come before the old ones and
 -- be skipped by every reader: what is restored counts as long committed, in the order of its ids
+with told as (
+  update asoe.notification_cursors set xid = '0'
+  where exists (select from asoe.facts where xid >= pg_snapshot_xmin(pg_current_snapshot()))
+)
 update asoe.facts set xid = '0'
 where exists (select from asoe.facts where xid >= pg_snapshot_xmin(pg_current_snapshot()))
 

@@ -1,0 +1,240 @@
+"""Sends deliveries: claim, send holding no transaction, settle. Retries with back-off, dead letters, replay.
+
+A second copy can only leave when the process dies after the receiver's yes and before our commit, and it has the same id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import structlog
+
+from asoe.connectors import mail, webhook
+from asoe.connectors.contract import ConnectorError
+from asoe.connectors.mail import MailServer
+from asoe.desk import letter, notification
+from asoe.desk.context import Desk
+from asoe.domain.errors import Denied, Missing
+from asoe.domain.notification import EMAIL, WEBHOOK, Delivery, pause_before
+from asoe.domain.organization import Principal
+from asoe.store import deliveries, facts, mailboxes, organizations, webhooks
+from asoe.store.db import Connection
+from asoe.store.mailboxes import Mailbox
+
+CLAIM: Final = timedelta(minutes=2)
+"""Longer than any one try may take."""
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parcel:
+    """Everything one try needs, read before the transaction ended."""
+
+    send: Callable[[], Awaitable[None]] = field(repr=False)
+
+
+class _DeadError(Exception):
+    """No further try can help; the words are for staff."""
+
+
+async def deliver(desk: Desk, org_id: UUID, delivery_id: UUID) -> bool:
+    """Try one delivery, if it is due and nobody else's; True when it was delivered by this call."""
+    engine = await desk.engine_of(org_id)
+    now = desk.clock()
+    async with desk.database.org_transaction(engine) as connection:
+        claimed = await deliveries.claim(connection, org_id, delivery_id, at=now, until=now + CLAIM)
+        if claimed is None:
+            return False
+        try:
+            parcel = await _PACKERS[claimed.channel](desk, connection, engine, claimed)
+        except _DeadError as error:
+            await _bury(desk, connection, engine, claimed, str(error))
+            return False
+    try:
+        await parcel.send()
+    except webhook.GoneError:
+        async with desk.database.org_transaction(engine) as connection:
+            await _bury(desk, connection, engine, claimed, "The receiver wants nothing more (410).")
+            await webhooks.set_disabled(connection, org_id, claimed.recipient_id, why="it answered 410 Gone")
+            await facts.record(connection, engine, "webhook.disabled", webhook_id=claimed.recipient_id)
+        return False
+    except ConnectorError as error:
+        await _again(desk, engine, claimed, error)
+        return False
+    async with desk.database.org_transaction(engine) as connection:
+        return await deliveries.settle(connection, org_id, claimed, status="delivered", at=desk.clock())
+
+
+async def wake_due(desk: Desk) -> None:
+    """Enqueue what is due: retries, quiet hours that ended, deliveries whose worker is gone."""
+    async with desk.database.system_transaction("notify") as connection:
+        found = await deliveries.due(connection)
+    by_org: dict[UUID, list[UUID]] = {}
+    for org_id, delivery_id in found:
+        by_org.setdefault(org_id, []).append(delivery_id)
+    for org_id, ids in by_org.items():
+        try:
+            engine = await desk.engine_of(org_id)
+        except Missing:
+            continue  # suspended since
+        async with desk.database.org_transaction(engine) as connection:
+            for delivery_id in ids:
+                await notification.enqueue(desk, connection, org_id, delivery_id)
+
+
+async def list_deliveries(
+    desk: Desk,
+    principal: Principal,
+    *,
+    status: str | None = None,
+    channel: str | None = None,
+    recipient: str | None = None,
+    before: datetime | None = None,
+    limit: int = 100,
+) -> list[Delivery]:
+    _require_admin(principal)
+    async with desk.database.org_reading(principal) as connection:
+        return await deliveries.list_newest(
+            connection,
+            principal.org_id,
+            status=status,
+            channel=channel,
+            recipient=recipient,
+            before=before,
+            limit=limit,
+        )
+
+
+async def replay(desk: Desk, principal: Principal, delivery_id: UUID | None = None) -> int:
+    """Send one that is dead or delivered again, or all dead ones, under the same id.
+
+    Raises `Missing(no_delivery)` when the named one is neither.
+    """
+    _require_admin(principal)
+    async with desk.database.org_transaction(principal) as connection:
+        found = await deliveries.replay(connection, principal.org_id, delivery_id, at=desk.clock())
+        if not found and delivery_id is not None:
+            raise Missing("There is no such delivery, or it is still being tried.", code="no_delivery")
+        for each, _ in found:
+            await notification.enqueue(desk, connection, principal.org_id, each)
+        await facts.record(connection, principal, "delivery.replayed", count=len(found))
+    return len(found)
+
+
+# --- packing ---
+
+
+async def _pack_mail(desk: Desk, connection: Connection, engine: Principal, delivery: Delivery) -> _Parcel:
+    box = await mailboxes.read(connection, engine.org_id)
+    if box is None or "smtp" not in box.config:
+        raise _DeadError("The organization has no mailbox to send from.")
+    member = await organizations.find_member(connection, engine.org_id, delivery.recipient_id)
+    if member is None or member.disabled_at is not None or not member.email:
+        raise _DeadError("The person is no member any more, or has no address.")
+    organization = await organizations.read_organization(connection, engine.org_id)
+    line = await deliveries.ticket(connection, engine.org_id, delivery.ticket_id) if delivery.ticket_id else None
+    message = letter.staff_mail(
+        delivery,
+        line,
+        organization=organization.name,
+        sender=(box.name or organization.name, box.address),
+        recipient=(member.name, member.email),
+        url=desk.public_url,
+        at=delivery.happened_at,
+    )
+    to = member.email
+    server, password = smtp_of(desk, engine.org_id, box)
+    return _Parcel(lambda: mail.send(server, password, message, sender=box.address, recipients=[to]))
+
+
+async def _pack_webhook(desk: Desk, connection: Connection, engine: Principal, delivery: Delivery) -> _Parcel:
+    org_id, hook_id = engine.org_id, delivery.recipient_id
+    hook = await webhooks.find(connection, org_id, hook_id)
+    if hook is None or hook.disabled_at is not None:
+        raise _DeadError("The webhook is removed or disabled.")
+    secret = desk.connectors.unseal(
+        org_id, sealed_name(hook_id), await webhooks.read_sealed(connection, org_id, hook_id)
+    )
+    headers: dict[str, str] = {}
+    if hook.kind == "slack":
+        line = await deliveries.ticket(connection, org_id, delivery.ticket_id) if delivery.ticket_id else None
+        organization = await organizations.read_organization(connection, org_id)
+        body = letter.slack_body(delivery, line, organization=organization.name, url=desk.public_url)
+    else:
+        body = letter.webhook_body(delivery, org_id)
+        now = desk.clock()
+        headers = webhook.signed(keys_of(secret, now), message_id=letter.webhook_id(delivery.id), at=now, body=body)
+    return _Parcel(
+        lambda: webhook.post(
+            secret["url"],
+            body,
+            headers,
+            name=f"The webhook {hook.name}",
+            allow_private=hook.allow_private,
+            secrets_in_it=list(secret.values()),
+        )
+    )
+
+
+def smtp_of(desk: Desk, org_id: UUID, box: Mailbox) -> tuple[MailServer, str]:
+    """The server a mailbox sends through, with its password."""
+    passwords = desk.connectors.unseal(org_id, "mailbox/", box.sealed)
+    return MailServer(**box.config["smtp"], allow_private=box.allow_private), passwords.get("smtp", "")
+
+
+def sealed_name(webhook_id: UUID) -> str:
+    """What the sealed parts of a webhook are bound to; no connector's name has a slash."""
+    return f"webhook/{webhook_id}"
+
+
+def keys_of(secret: dict[str, str], now: datetime) -> list[str]:
+    """The secret, and for a day after a change the one before."""
+    until = secret.get("previous_until")
+    is_valid = until is not None and now < datetime.fromisoformat(until)
+    return [secret["secret"], *([secret["previous"]] if is_valid else [])]
+
+
+_PACKERS: Final[dict[str, Callable[[Desk, Connection, Principal, Delivery], Awaitable[_Parcel]]]] = {
+    EMAIL: _pack_mail,
+    WEBHOOK: _pack_webhook,
+}
+
+
+# --- what became of a try ---
+
+
+async def _again(desk: Desk, engine: Principal, claimed: Delivery, error: ConnectorError) -> None:
+    pause = None if error.permanent else pause_before(claimed.attempts)
+    async with desk.database.org_transaction(engine) as connection:
+        if pause is None:
+            await _bury(desk, connection, engine, claimed, error.message)
+            return
+        now = desk.clock()
+        await deliveries.settle(
+            connection, engine.org_id, claimed, status="pending", at=now, trouble=error.message, due_at=now + pause
+        )
+    _log.warning(
+        "delivery.again",
+        org_id=str(engine.org_id),
+        delivery_id=str(claimed.id),
+        tries=claimed.attempts,
+        pause=str(pause),
+    )
+
+
+async def _bury(desk: Desk, connection: Connection, engine: Principal, claimed: Delivery, why: str) -> None:
+    if await deliveries.settle(connection, engine.org_id, claimed, status="dead", at=desk.clock(), trouble=why):
+        about: dict[str, Any] = {"delivery_id": str(claimed.id), "channel": claimed.channel, "of": claimed.kind}
+        await facts.record(connection, engine, "delivery.failed", ticket_id=claimed.ticket_id, **about)
+        _log.error(
+            "delivery.dead", org_id=str(engine.org_id), delivery_id=str(claimed.id), tries=claimed.attempts, why=why
+        )
+
+
+def _require_admin(principal: Principal) -> None:
+    if principal.role not in {"owner", "admin"}:
+        raise Denied("Deliveries are for owners and admins.", code="admin_only")

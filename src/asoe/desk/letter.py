@@ -1,0 +1,139 @@
+"""Writes the messages that go out: mails in plain text and simple HTML, the JSON of webhooks, the line for Slack.
+
+Whatever a client or another system wrote is escaped for where it goes; no secret and no text of a conversation is in them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from html import escape
+from typing import Final
+from uuid import UUID
+
+from asoe.domain.facts import FACTS
+from asoe.domain.notification import NOTICES, Delivery
+from asoe.store.deliveries import TicketLine
+
+_LONGEST_SUBJECT: Final = 120
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+def message_id(delivery_id: UUID, domain: str) -> str:
+    """The same at every try: a receiver that got two keeps one."""
+    return f"<{delivery_id.hex}@{domain}>"
+
+
+def webhook_id(delivery_id: UUID) -> str:
+    return f"msg_{delivery_id.hex}"
+
+
+def staff_mail(
+    delivery: Delivery,
+    ticket: TicketLine | None,
+    *,
+    organization: str,
+    sender: tuple[str, str],
+    recipient: tuple[str, str],
+    url: str,
+    at: datetime,
+) -> EmailMessage:
+    """News for a person of the staff; sender and recipient are (name, address)."""
+    says = NOTICES[delivery.kind].says
+    number = f" #{ticket.number}" if ticket else ""
+    lines = [says + "."]
+    if ticket:
+        lines.append(f"Ticket #{ticket.number}: {one_line(ticket.subject) or '(no subject)'}")
+        lines.append(f"{ticket.category.replace('_', ' ')}, {ticket.severity}")
+    detail = _detail(delivery)
+    if detail:
+        lines.append(detail)
+    link = url + _path(delivery)
+    foot = f"You get this as a member of {organization}. What you are told, and when: {url}/profile/notifications"
+    made = mail(
+        subject=f"[{organization}{number}] {says}",
+        text="\n".join([*lines, "", link, "", "-- ", foot]),
+        html="".join(f"<p>{escape(line)}</p>" for line in lines)
+        + f'<p><a href="{escape(link)}">Open it in the Support Center</a></p><hr><p><small>{escape(foot)}</small></p>',
+        sender=sender,
+        recipient=recipient,
+        at=at,
+    )
+    made["Message-ID"] = message_id(delivery.id, sender[1].rpartition("@")[2])
+    return made
+
+
+def mail(
+    *, subject: str, text: str, html: str, sender: tuple[str, str], recipient: tuple[str, str], at: datetime
+) -> EmailMessage:
+    """A mail that no auto-responder should answer, in both forms."""
+    made = EmailMessage(policy=SMTP)
+    made["From"] = _address(*sender)
+    made["To"] = _address(*recipient)
+    made["Subject"] = one_line(subject)
+    made["Date"] = format_datetime(at)
+    made["Auto-Submitted"] = "auto-generated"
+    made["X-Auto-Response-Suppress"] = "All"
+    made.set_content(text + "\n")
+    made.add_alternative(f"<!doctype html><html><body>{html}</body></html>\n", subtype="html")
+    return made
+
+
+def webhook_body(delivery: Delivery, org_id: UUID) -> bytes:
+    """Ids and classes of the fact; the same bytes at every try."""
+    data = {
+        "fact_id": delivery.fact_id,
+        "organization_id": str(org_id),
+        "ticket_id": str(delivery.ticket_id) if delivery.ticket_id else None,
+        **delivery.data,
+    }
+    whole = {"type": delivery.kind, "timestamp": delivery.happened_at.isoformat(), "data": data}
+    return json.dumps(whole, ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=str).encode()
+
+
+def slack_body(delivery: Delivery, ticket: TicketLine | None, *, organization: str, url: str) -> bytes:
+    """One line without the client's words, with a link."""
+    says = NOTICES[delivery.kind].says if delivery.kind in NOTICES else FACTS[delivery.kind].capitalize()
+    about = f" · ticket #{ticket.number}, {ticket.category.replace('_', ' ')}, {ticket.severity}" if ticket else ""
+    text = f"*{_mrkdwn(organization)}* · {_mrkdwn(says)}{_mrkdwn(about)}"
+    if url:
+        text += f" · <{_mrkdwn(url + _path(delivery))}|Open>"
+    return json.dumps({"text": text}).encode()
+
+
+def one_line(text: str) -> str:
+    """A text as a header or a line may hold it: no control characters, not too long."""
+    cleaned = _CONTROL.sub(" ", text).strip()
+    return cleaned if len(cleaned) <= _LONGEST_SUBJECT else cleaned[: _LONGEST_SUBJECT - 1] + "…"
+
+
+def _address(name: str, address: str) -> Address | str:
+    local, _, domain = address.rpartition("@")
+    return Address(one_line(name), local, domain)
+
+
+def _path(delivery: Delivery) -> str:
+    if approval := delivery.data.get("approval_id"):
+        return f"/approvals/{approval}"
+    return f"/tickets/{delivery.ticket_id}" if delivery.ticket_id else "/notifications"
+
+
+def _detail(delivery: Delivery) -> str:
+    """The classes of a fact worth a line."""
+    names = ("action", "risk", "team", "reasons", "reason")
+    found = {name: delivery.data.get(name) for name in names}
+    said = [
+        f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in found.items()
+        if value
+    ]
+    return one_line("; ".join(said).replace("_", " "))
+
+
+def _mrkdwn(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

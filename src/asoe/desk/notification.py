@@ -1,0 +1,180 @@
+"""Makes notifications out of facts, in their order and after their commit: one delivery per fact, channel and recipient.
+
+Who is told is the domain's to say (`domain/notification.py`), sending is `delivery.py`'s. Here too: what a person chose,
+and the inbox of the dashboard, in which a line is there once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import structlog
+
+from asoe.desk.context import Desk
+from asoe.domain import notification as rules
+from asoe.domain.errors import Denied, FieldProblem, Invalid, Missing
+from asoe.domain.facts import Fact
+from asoe.domain.notification import CHANNELS_OF_PEOPLE, NOTICES, WEBHOOK, About, Delivery, Preferences
+from asoe.domain.organization import Principal
+from asoe.queue.failures import kind_of, place_of
+from asoe.store import deliveries, facts, mailboxes, notifications, webhooks
+from asoe.store.db import Connection
+from asoe.store.notifications import Told
+
+_BATCH: Final = 500
+_log = structlog.get_logger(__name__)
+
+
+async def spread(desk: Desk) -> None:
+    """Make the notifications of every organization with news."""
+    async with desk.database.system_transaction("notify") as connection:
+        found = await notifications.with_news(connection)
+    for org_id in found:
+        try:
+            while await _spread_batch(desk, org_id) == _BATCH:
+                pass
+        except Missing:
+            continue  # suspended since
+        except Exception as error:  # one organization that fails does not keep the others waiting
+            _log.error("notification.failed", org_id=str(org_id), error=kind_of(error), where=place_of(error))
+
+
+async def _spread_batch(desk: Desk, org_id: UUID) -> int:
+    """The next facts of one organization, their deliveries and the cursor in one transaction."""
+    engine = await desk.engine_of(org_id)
+    async with desk.database.org_transaction(engine) as connection:
+        at = await notifications.hold_cursor(connection, org_id)
+        if at is None:
+            return 0
+        found = await facts.read_after(connection, org_id, xid=at[0], fact_id=at[1], limit=_BATCH)
+        if not found:
+            return 0
+        now = desk.clock()
+        wanted = await _wanted(connection, org_id, found, now=now)
+        for delivery_id, due_at in await deliveries.add(connection, org_id, wanted, at=now):
+            if due_at <= now:
+                await enqueue(desk, connection, org_id, delivery_id)
+        await notifications.move_cursor(connection, org_id, xid=found[-1].xid, fact_id=found[-1].id)
+    return len(found)
+
+
+async def enqueue(desk: Desk, connection: Connection, org_id: UUID, delivery_id: UUID) -> None:
+    """Have a delivery tried soon; a job that is lost is found again by its due time."""
+    await desk.queue.enqueue(
+        connection,
+        "deliver",
+        {"org_id": org_id, "delivery_id": delivery_id},
+        dedupe_key=f"deliver:{delivery_id}",
+    )
+
+
+async def _wanted(connection: Connection, org_id: UUID, found: Sequence[Fact], *, now: datetime) -> list[Delivery]:
+    hooks = [hook for hook in await webhooks.list_all(connection, org_id) if hook.disabled_at is None]
+    people, abouts, has_mailbox = [], {}, False
+    if any(fact.kind in NOTICES for fact in found):
+        people = await notifications.staff(connection, org_id)
+        ticket_ids = {fact.ticket_id for fact in found if fact.ticket_id is not None}
+        abouts = await notifications.about(connection, org_id, list(ticket_ids))
+        has_mailbox = await mailboxes.is_there(connection, org_id)
+    wanted = []
+    for fact in found:
+        about = abouts.get(fact.ticket_id, About()) if fact.ticket_id else About()
+        told = rules.for_people(fact, about, people, has_mailbox=has_mailbox, now=now)
+        if not fact.kind.startswith("delivery."):  # a dead delivery must not make the next one
+            told += [(WEBHOOK, f"webhook:{hook.id}", now) for hook in hooks if rules.hears(hook.events, fact.kind)]
+        wanted += [_delivery(org_id, fact, channel, recipient, due_at) for channel, recipient, due_at in told]
+    return wanted
+
+
+def _delivery(org_id: UUID, fact: Fact, channel: str, recipient: str, due_at: datetime) -> Delivery:
+    about = {"session_id": fact.session_id, "actor": fact.actor}
+    return Delivery(
+        id=rules.delivery_id(org_id, fact.id, channel, recipient),
+        fact_id=fact.id,
+        kind=fact.kind,
+        happened_at=fact.at,
+        ticket_id=fact.ticket_id,
+        channel=channel,
+        recipient=recipient,
+        data={**fact.data, **{name: str(value) for name, value in about.items() if value is not None}},
+        due_at=due_at,
+    )
+
+
+# --- what a person chose ---
+
+
+async def read_preferences(desk: Desk, principal: Principal) -> Preferences:
+    _require_person(principal)
+    async with desk.database.org_reading(principal) as connection:
+        return await notifications.preferences(connection, principal.org_id, principal.user_id)
+
+
+async def change_preferences(desk: Desk, principal: Principal, wanted: Preferences) -> Preferences:
+    """Replace what this person chose; raises `Invalid(bad_preferences)` naming each wrong field."""
+    _require_person(principal)
+    problems = _problems(wanted)
+    if problems:
+        listed = "; ".join(f"{each.field}: {each.problem}" for each in problems)
+        raise Invalid(f"These preferences cannot be kept: {listed}.", code="bad_preferences", fields=tuple(problems))
+    if wanted.quiet_from == wanted.quiet_until:
+        wanted = replace(wanted, quiet_from=None, quiet_until=None)
+    async with desk.database.org_transaction(principal) as connection:
+        await notifications.set_preferences(connection, principal.org_id, principal.user_id, wanted)
+    return wanted
+
+
+def _problems(wanted: Preferences) -> list[FieldProblem]:
+    problems = []
+    for kind, channels in wanted.choices.items():
+        if kind not in NOTICES:
+            problems.append(
+                FieldProblem(f"choices.{kind}", f"is no news for people; it is one of {', '.join(NOTICES)}")
+            )
+        elif wrong := [channel for channel in channels if channel not in CHANNELS_OF_PEOPLE]:
+            problems.append(
+                FieldProblem(f"choices.{kind}", f"{wrong[0]!r} is not one of {', '.join(CHANNELS_OF_PEOPLE)}")
+            )
+    if (wanted.quiet_from is None) != (wanted.quiet_until is None):
+        problems.append(FieldProblem("quiet_until", "quiet hours have a beginning and an end, or neither"))
+    try:
+        ZoneInfo(wanted.zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        problems.append(FieldProblem("zone", "is no time zone such as Europe/Berlin"))
+    return problems
+
+
+# --- the inbox ---
+
+
+async def read_inbox(
+    desk: Desk, principal: Principal, *, before: datetime | None = None, limit: int = 50
+) -> tuple[list[Told], int]:
+    """What this person was told, newest first, and how many of all were not read (up to 100)."""
+    _require_person(principal)
+    async with desk.database.org_reading(principal) as connection:
+        told = await notifications.inbox(connection, principal.org_id, principal.user_id, before=before, limit=limit)
+        return told, await notifications.unread(connection, principal.org_id, principal.user_id)
+
+
+async def count_unread(desk: Desk, principal: Principal) -> int:
+    async with desk.database.org_reading(principal) as connection:
+        return await notifications.unread(connection, principal.org_id, principal.user_id)
+
+
+async def mark_read(desk: Desk, principal: Principal, ids: Iterable[UUID] | None = None) -> int:
+    """These, or all; returns how many were not read before."""
+    _require_person(principal)
+    wanted = None if ids is None else list(ids)
+    async with desk.database.org_transaction(principal) as connection:
+        return await notifications.mark_read(connection, principal.org_id, principal.user_id, wanted)
+
+
+def _require_person(principal: Principal) -> None:
+    if principal.is_client or principal.is_engine:
+        raise Denied("Notifications are for the people of the support team.", code="staff_only")

@@ -1,0 +1,195 @@
+"""Notifications: which facts are news to whom, by which channels, and when it is too late in the day to send them.
+
+Pure: who the people are and what they chose is handed in; sending is the desk's (`delivery.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from typing import Any, Final, Literal
+from uuid import UUID, uuid5
+from zoneinfo import ZoneInfo
+
+from asoe.domain.facts import FACTS, Fact
+
+Audience = Literal["assignee", "assignee_or_staff", "named", "staff", "admins"]
+IN_APP: Final = "in_app"
+EMAIL: Final = "email"
+WEBHOOK: Final = "webhook"
+CHANNELS_OF_PEOPLE: Final = (IN_APP, EMAIL)
+WEBHOOK_KINDS: Final = ("signed", "slack")
+
+RETRIES: Final = tuple(
+    timedelta(seconds=seconds) for seconds in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+)
+"""Pauses before the second and further tries, as Standard Webhooks advises: a little over three days in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One kind of news for people. `says` is its line; `is_mailed`: by e-mail too, unless somebody chose otherwise."""
+
+    audience: Audience
+    says: str
+    is_mailed: bool = False
+    is_urgent: bool = False
+
+
+NOTICES: Final[dict[str, Notice]] = {
+    "ticket.escalated": Notice("assignee_or_staff", "A ticket needs a person", is_mailed=True),
+    "ticket.assigned": Notice("named", "A ticket was assigned to you", is_mailed=True),
+    "message.added": Notice("assignee", "The client wrote on your ticket"),
+    "ticket.reopened": Notice("assignee", "Your ticket was opened again"),
+    "approval.requested": Notice("staff", "An act waits for approval", is_mailed=True),
+    "approval.expired": Notice("admins", "Nobody decided on an act in time"),
+    "journey.failed": Notice("admins", "A stage of a ticket failed"),
+    "autonomy.braked": Notice("admins", "A runbook was braked", is_mailed=True),
+    "autonomy.lent": Notice("admins", "A runbook was lent trust"),
+    "acts.stopped": Notice("staff", "All acts were stopped", is_mailed=True, is_urgent=True),
+    "acts.released": Notice("staff", "Acts are allowed again"),
+    "connector.disabled": Notice("admins", "A connector was disabled"),
+    "delivery.failed": Notice("admins", "A notification could not be delivered"),
+    "webhook.disabled": Notice("admins", "A webhook was disabled"),
+    "key.created": Notice("admins", "An API key was made"),
+}
+"""Everything else is heard by webhooks and in the timeline only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What one person chose. `choices` maps facts to channels; quiet hours are local times of `zone`."""
+
+    choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    quiet_from: time | None = None
+    quiet_until: time | None = None
+    zone: str = "UTC"
+    is_urgent_always: bool = True
+
+    def channels(self, kind: str) -> tuple[str, ...]:
+        """Where this person wants to hear of `kind`."""
+        chosen = self.choices.get(kind)
+        if chosen is not None:
+            return tuple(chosen)
+        return (IN_APP, EMAIL) if NOTICES[kind].is_mailed else (IN_APP,)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A member of the staff as a recipient."""
+
+    user_id: UUID
+    role: str
+    has_email: bool
+    preferences: Preferences = field(default_factory=Preferences)
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What of its ticket decides who is told."""
+
+    assignee: UUID | None = None
+    severity: str = "medium"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One row per fact, channel and recipient; `id` is the stable part of its Message-ID or webhook-id."""
+
+    id: UUID
+    fact_id: int
+    kind: str
+    happened_at: datetime
+    ticket_id: UUID | None
+    channel: str
+    recipient: str
+    data: Mapping[str, Any]
+    due_at: datetime
+    status: str = "pending"
+    attempts: int = 0
+    trouble: str | None = None
+    created_at: datetime | None = None
+    delivered_at: datetime | None = None
+    read_at: datetime | None = None
+
+    @property
+    def recipient_id(self) -> UUID:
+        return UUID(self.recipient.partition(":")[2])
+
+
+def for_people(
+    fact: Fact, about: About, people: Iterable[Person], *, has_mailbox: bool, now: datetime
+) -> list[tuple[str, str, datetime]]:
+    """Who is told of a fact: (channel, recipient, not before). Nobody hears of what they did themselves."""
+    notice = NOTICES.get(fact.kind)
+    if notice is None or _is_no_news(fact):
+        return []
+    told: list[tuple[str, str, datetime]] = []
+    for person in people:
+        if person.user_id == fact.actor or not _is_meant(person, notice, fact, about):
+            continue
+        is_urgent = notice.is_urgent or about.severity == "critical"
+        for channel in person.preferences.channels(fact.kind):
+            if channel == IN_APP:
+                told.append((channel, f"person:{person.user_id}", now))
+            elif channel == EMAIL and has_mailbox and person.has_email:
+                told.append(
+                    (channel, f"person:{person.user_id}", quiet_until(person.preferences, now, is_urgent=is_urgent))
+                )
+    return told
+
+
+def quiet_until(preferences: Preferences, now: datetime, *, is_urgent: bool = False) -> datetime:
+    """`now`, or the end of the quiet hours it falls into; urgent news waits only for those who said so."""
+    begin, end = preferences.quiet_from, preferences.quiet_until
+    if begin is None or end is None or begin == end or (is_urgent and preferences.is_urgent_always):
+        return now
+    local = now.astimezone(ZoneInfo(preferences.zone))
+    clock = local.time().replace(tzinfo=None)
+    is_quiet = begin <= clock < end if begin < end else clock >= begin or clock < end
+    if not is_quiet:
+        return now
+    day = local.date() + timedelta(days=1) if clock >= end else local.date()
+    return datetime.combine(day, end, local.tzinfo).astimezone(now.tzinfo)
+
+
+def hears(events: Iterable[str], kind: str) -> bool:
+    """Whether a webhook's list of events holds a fact: by name, by noun (`ticket.*`) or all (`*`)."""
+    noun = kind.partition(".")[0]
+    return any(event in {"*", kind, f"{noun}.*"} for event in events)
+
+
+def wrong_events(events: Iterable[str]) -> list[str]:
+    """The events no fact could ever match."""
+    nouns = {kind.partition(".")[0] for kind in FACTS}
+    known = {"*", *FACTS, *(f"{noun}.*" for noun in nouns)}
+    return [event for event in events if event not in known]
+
+
+def delivery_id(org_id: UUID, fact_id: int, channel: str, recipient: str) -> UUID:
+    """The same for the same fact, channel and recipient, whoever makes it and however often."""
+    return uuid5(org_id, f"{fact_id}:{channel}:{recipient}")
+
+
+def pause_before(attempt: int) -> timedelta | None:
+    """The pause after `attempt` failed tries; None when that was the last."""
+    return RETRIES[attempt - 1] if attempt <= len(RETRIES) else None
+
+
+def _is_no_news(fact: Fact) -> bool:
+    return fact.kind == "message.added" and fact.data.get("role") != "user"
+
+
+def _is_meant(person: Person, notice: Notice, fact: Fact, about: About) -> bool:
+    match notice.audience:
+        case "assignee":
+            return person.user_id == about.assignee
+        case "assignee_or_staff":
+            return about.assignee in {None, person.user_id}
+        case "named":
+            return str(person.user_id) == fact.data.get("assignee")
+        case "admins":
+            return person.role in {"owner", "admin"}
+        case "staff":
+            return True

@@ -62,6 +62,7 @@ async def theirs(connect: Connect, globex: Org, app: App, estate: Estate) -> dic
     await execution.advance_run(app.desk, globex.engine, UUID(run["id"]))
     (approval,) = (await owner.get("/api/support/approvals")).json()["items"]
     assert approval["status"] == "pending"
+    hook = await owner.post("/api/webhooks", json={"name": "Theirs", "url": "https://globex.example", "events": ["*"]})
     return {
         "run_id": run["id"],
         "approval_id": approval["id"],
@@ -75,6 +76,9 @@ async def theirs(connect: Connect, globex: Org, app: App, estate: Estate) -> dic
         "key_id": key.json()["id"],
         "number": str(made["number"]),
         "name": "unlock-account",
+        "webhook_id": hook.json()["id"],
+        "delivery_id": str(uuid4()),
+        "name": "none",
     }
 
 

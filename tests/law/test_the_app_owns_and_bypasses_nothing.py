@@ -36,6 +36,8 @@ SYSTEM_MAY = {
     "function asoe.system_set_first_password(bytea,text)",
     "function asoe.system_due_runs(integer)",
     "function asoe.system_service_work(timestamp with time zone,integer)",
+    "function asoe.system_with_news(integer)",
+    "function asoe.system_due_deliveries(integer)",
 }
 
 # What PostgREST's callers may run of ours, pure functions aside: each shows a caller its own organizations only.

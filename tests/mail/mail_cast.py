@@ -26,12 +26,12 @@ class Post:
     taken: list[EmailMessage] = field(default_factory=list)
     says: str = "250 OK"
 
-    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
         if self.says.startswith("250"):
             envelope.rcpt_tos.append(address)
         return self.says
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         message = message_from_bytes(envelope.content, policy=policy.default)
         message["X-Recipients"] = ", ".join(envelope.rcpt_tos)
         self.taken.append(message)

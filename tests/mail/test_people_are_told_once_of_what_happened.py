@@ -104,7 +104,7 @@ async def test_a_person_hears_what_it_chose_and_not_of_its_own_acts(desk: Desk, 
 
 async def test_an_assignment_is_told_to_whom_it_names(desk: Desk, acme: Org) -> None:
     opened = await open_one(desk, acme)
-    await ticket.assign_ticket(desk, acme.owner, opened.id, assignee=acme.agent.user_id)
+    await ticket.change_ticket(desk, acme.owner, opened.id, {"assignee": acme.agent.user_id})
     await notification.spread(desk)
     told, _ = await notification.read_inbox(desk, acme.agent)
     assert [line.delivery.kind for line in told] == ["ticket.assigned"]

@@ -19,6 +19,8 @@ from asoe.api import (
     attachments,
     chat,
     connectors,
+    mailbox,
+    notifications,
     operations,
     people,
     permissions,
@@ -27,6 +29,7 @@ from asoe.api import (
     service_levels,
     sessions,
     tickets,
+    webhooks,
     widget,
 )
 from asoe.api import credits as credit_ledger
@@ -56,6 +59,9 @@ _ROUTERS = (
     widget.router,
     mcp.router,
     service_levels.router,
+    notifications.router,
+    webhooks.router,
+    mailbox.router,
 )
 
 

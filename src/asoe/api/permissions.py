@@ -1,4 +1,4 @@
-"""Which role, and which scope of a key, may do what at which route: all of it, on one screen. Nothing else decides this.
+"""Which role, and which scope of a key, may do what at which route: all of it, in one table. Nothing else decides this.
 
 A route that is not in the table, or a row without a route, refuses the start (`check`).
 """
@@ -152,6 +152,23 @@ TABLE: Final[tuple[tuple[str, str, str, frozenset[str], str | None], ...]] = (
     ("POST",   "/mcp",                                 "mcp.call",             ALL,    None),  # each tool: its route's rule
     ("GET",    "/mcp",                                 "mcp.no_stream",        PUBLIC, None),
     ("GET",    "/.well-known/oauth-protected-resource/mcp", "document.read",   PUBLIC, None),
+    ("GET",    "/api/notifications",                   "notification.list",    STAFF,  _SEE),
+    ("POST",   "/api/notifications/read",              "notification.read",    STAFF,  _HIRE),
+    ("GET",    "/api/notifications/preferences",       "notification.list",    STAFF,  _SEE),
+    ("PATCH",  "/api/notifications/preferences",       "notification.choose",  STAFF,  _HIRE),
+    ("GET",    "/api/webhooks",                        "webhook.list",         ADMINS, "admin"),
+    ("POST",   "/api/webhooks",                        "webhook.add",          ADMINS, "admin"),
+    ("GET",    "/api/webhooks/{webhook_id}",           "webhook.list",         ADMINS, "admin"),
+    ("PATCH",  "/api/webhooks/{webhook_id}",           "webhook.change",       ADMINS, "admin"),
+    ("DELETE", "/api/webhooks/{webhook_id}",           "webhook.remove",       ADMINS, "admin"),
+    ("POST",   "/api/webhooks/{webhook_id}/test",      "webhook.test",         ADMINS, "admin"),
+    ("GET",    "/api/deliveries",                      "delivery.list",        ADMINS, "admin"),
+    ("POST",   "/api/deliveries/replay",               "delivery.replay",      ADMINS, "admin"),
+    ("POST",   "/api/deliveries/{delivery_id}/replay", "delivery.replay",      ADMINS, "admin"),
+    ("GET",    "/api/mailbox",                         "mailbox.read",         ADMINS, "admin"),
+    ("PATCH",  "/api/mailbox",                         "mailbox.change",       ADMINS, "admin"),
+    ("DELETE", "/api/mailbox",                         "mailbox.remove",       ADMINS, "admin"),
+    ("POST",   "/api/mailbox/check",                   "mailbox.check",        ADMINS, "admin"),
     ("GET",    "/healthz",                             "process.health",       PUBLIC, None),
     ("GET",    "/readyz",                              "process.ready",        PUBLIC, None),
     ("GET",    "/metrics",                             "process.metrics",      PUBLIC, None),  # token, or loopback

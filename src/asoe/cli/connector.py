@@ -52,7 +52,7 @@ def add(
 ) -> None:
     """Add a connector; its configuration is checked whole before it is stored."""
     given = _config(config, openapi, settings)
-    secrets = _secrets(secret_env, secret_stdin)
+    secrets = secrets_given(secret_env, secret_stdin)
 
     async def work(desk: Any, owner: Any) -> Any:
         from asoe.desk import connector_settings
@@ -98,7 +98,7 @@ def change(
     given = _config(config, openapi, settings)
     if review:
         given["review"] = review
-    secrets = _secrets(secret_env, secret_stdin)
+    secrets = secrets_given(secret_env, secret_stdin)
 
     async def work(desk: Any, owner: Any) -> Any:
         from asoe.desk import connector_settings
@@ -230,7 +230,7 @@ def _config(config: Path | None, openapi: Path | None, settings: list[str] | Non
     return json.loads(json.dumps(given, default=str))  # type: ignore[no-any-return]
 
 
-def _secrets(from_environment: list[str] | None, from_stdin: str | None) -> dict[str, str]:
+def secrets_given(from_environment: list[str] | None, from_stdin: str | None) -> dict[str, str]:
     """Secrets by name; a command line is seen by everybody on the machine, and kept in the shell's history."""
     found: dict[str, str] = {}
     for each in from_environment or ():

@@ -19,6 +19,7 @@ from asoe.cli import (
     knowledge,
     member,
     migrate,
+    notification,
     org,
     replay,
     runbook,
@@ -55,6 +56,7 @@ app.add_typer(connector.app, name="connector")
 app.add_typer(service_level.app, name="service-level")
 app.add_typer(knowledge.app, name="knowledge")
 approval.add_to(app)
+notification.add_to(app)
 runbook_shelf.add_to(runbook.app)
 runbook_runs.add_to(runbook.app)
 app.add_typer(runbook.app, name="runbook")

@@ -25,6 +25,7 @@ from asoe.queue.failures import kind_of, place_of
 from asoe.store import deliveries, facts, mailboxes, notifications, webhooks
 from asoe.store.db import Connection
 from asoe.store.notifications import Told
+from asoe.store.webhooks import Webhook
 
 _BATCH: Final = 500
 _log = structlog.get_logger(__name__)
@@ -86,9 +87,15 @@ async def _wanted(connection: Connection, org_id: UUID, found: Sequence[Fact], *
         about = abouts.get(fact.ticket_id, About()) if fact.ticket_id else About()
         told = rules.for_people(fact, about, people, has_mailbox=has_mailbox, now=now)
         if not fact.kind.startswith("delivery."):  # a dead delivery must not make the next one
-            told += [(WEBHOOK, f"webhook:{hook.id}", now) for hook in hooks if rules.hears(hook.events, fact.kind)]
+            told += [(WEBHOOK, f"webhook:{hook.id}", now) for hook in hooks if _hears(hook, fact)]
         wanted += [_delivery(org_id, fact, channel, recipient, due_at) for channel, recipient, due_at in told]
     return wanted
+
+
+def _hears(hook: Webhook, fact: Fact) -> bool:
+    if fact.kind == "webhook.tested":
+        return fact.data.get("webhook_id") == str(hook.id)
+    return rules.hears(hook.events, fact.kind)
 
 
 def _delivery(org_id: UUID, fact: Fact, channel: str, recipient: str, due_at: datetime) -> Delivery:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -16,10 +16,14 @@ from asoe.domain.notification import WEBHOOK_KINDS, wrong_events
 from asoe.domain.organization import Principal
 from asoe.domain.people import check_name
 from asoe.store import facts, webhooks
+from asoe.store.db import Connection
 from asoe.store.webhooks import Webhook
 
 MOST: Final = 20
 _BOTH_VALID: Final = timedelta(days=1)
+
+
+Remember = Callable[[Connection, "NewWebhook"], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ async def add_webhook(
     kind: str = "signed",
     allow_private: bool = False,
     may_be_private: bool = False,
+    remember: Remember | None = None,
 ) -> NewWebhook:
     """Raises `Invalid(bad_webhook)`, `Conflict(webhook_exists | too_many_webhooks)`, `Denied(private_not_allowed)`."""
     _require_admin(principal)
@@ -87,7 +92,10 @@ async def add_webhook(
                 "There is a webhook of that name already. Change it, or take another name.", code="webhook_exists"
             )
         await facts.record(connection, principal, "webhook.added", webhook_id=str(webhook_id), type=kind)
-    return NewWebhook(added, secret)
+        made = NewWebhook(added, secret)
+        if remember is not None:
+            await remember(connection, made)
+    return made
 
 
 async def change_webhook(
@@ -155,6 +163,16 @@ async def remove_webhook(desk: Desk, principal: Principal, webhook_id: UUID) -> 
         if not await webhooks.remove(connection, principal.org_id, webhook_id):
             raise _missing()
         await facts.record(connection, principal, "webhook.removed", webhook_id=str(webhook_id))
+
+
+async def send_test(desk: Desk, principal: Principal, webhook_id: UUID) -> None:
+    """Have the fact `webhook.tested` sent to this one webhook, whatever it else hears; how it went is in its deliveries."""
+    _require_admin(principal)
+    async with desk.database.org_transaction(principal) as connection:
+        found = _there(await webhooks.find(connection, principal.org_id, webhook_id))
+        if found.disabled_at is not None:
+            raise Conflict(f"The webhook {found.name!r} is disabled. Enable it first.", code="webhook_disabled")
+        await facts.record(connection, principal, "webhook.tested", webhook_id=str(webhook_id))
 
 
 def _problems(*, url: str, events: Sequence[str] | None, allow_private: bool) -> list[FieldProblem]:

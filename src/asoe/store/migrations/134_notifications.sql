@@ -58,7 +58,7 @@ create table asoe.notification_cursors (
 
 create table asoe.deliveries (
   org_id uuid not null references public.organizations (id) on delete cascade,
-  id uuid not null,                               -- made from fact, channel and recipient: the stable part of every message id
+  id uuid not null,                               -- a hash of fact, channel and recipient: one row each, and the stable part of every message id
   fact_id bigint not null,
   kind text not null,
   happened_at timestamptz not null,
@@ -75,7 +75,6 @@ create table asoe.deliveries (
   delivered_at timestamptz,
   read_at timestamptz,
   primary key (org_id, id),
-  unique (org_id, fact_id, channel, recipient),
   foreign key (org_id, ticket_id) references public.support_tickets (org_id, id) on delete cascade
 );
 create index deliveries_due on asoe.deliveries (due_at) where status in ('pending', 'sending');

@@ -27,6 +27,16 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/notes"): {"content": "x"},
     ("POST", "/restore"): {"version": 1},
     ("PATCH", "/api/support/ticket/{ticket_id}"): {"team": "x"},
+    ("PATCH", "/api/webhooks/{webhook_id}"): {"events": ["*"]},
+    ("PATCH", "/connectors/none"): {"disabled": True, "why": "x"},
+    ("PATCH", "/autonomy"): {"level": "off"},
+    ("POST", "/lend"): {
+        "reason": "because of the season",
+        "until": (datetime.now(UTC) + timedelta(days=9)).isoformat(),
+    },
+    ("POST", "/publish"): {"version": 1},
+    ("POST", "/decide"): {"vote": "approve"},
+    ("POST", "/judge"): {"is_right": True},
     ("PATCH", "/api/members/{user_id}"): {"disabled": True},
     ("PATCH", "/api/articles/{article_id}"): {"title": "x"},
     ("POST", "/api/support/message/{session_id}"): {"role": "user", "content": "x"},
@@ -78,6 +88,7 @@ async def theirs(connect: Connect, globex: Org, app: App, estate: Estate) -> dic
         "name": "unlock-account",
         "webhook_id": hook.json()["id"],
         "delivery_id": str(uuid4()),
+        **{name: str(uuid4()) for name in ("webhook_id", "delivery_id", "run_id", "approval_id")},
         "name": "none",
     }
 

@@ -14,6 +14,8 @@ from asoe.api.permissions import RULES
 from asoe.app import App
 from asoe.desk import journey
 from asoe.desk.runbook import execution
+from asoe.domain.notification import Delivery
+from asoe.store import deliveries, webhooks
 
 if TYPE_CHECKING:
     from tests.conftest import Org
@@ -28,15 +30,6 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/restore"): {"version": 1},
     ("PATCH", "/api/support/ticket/{ticket_id}"): {"team": "x"},
     ("PATCH", "/api/webhooks/{webhook_id}"): {"events": ["*"]},
-    ("PATCH", "/connectors/none"): {"disabled": True, "why": "x"},
-    ("PATCH", "/autonomy"): {"level": "off"},
-    ("POST", "/lend"): {
-        "reason": "because of the season",
-        "until": (datetime.now(UTC) + timedelta(days=9)).isoformat(),
-    },
-    ("POST", "/publish"): {"version": 1},
-    ("POST", "/decide"): {"vote": "approve"},
-    ("POST", "/judge"): {"is_right": True},
     ("PATCH", "/api/members/{user_id}"): {"disabled": True},
     ("PATCH", "/api/articles/{article_id}"): {"title": "x"},
     ("POST", "/api/support/message/{session_id}"): {"role": "user", "content": "x"},
@@ -72,7 +65,24 @@ async def theirs(connect: Connect, globex: Org, app: App, estate: Estate) -> dic
     await execution.advance_run(app.desk, globex.engine, UUID(run["id"]))
     (approval,) = (await owner.get("/api/support/approvals")).json()["items"]
     assert approval["status"] == "pending"
-    hook = await owner.post("/api/webhooks", json={"name": "Theirs", "url": "https://globex.example", "events": ["*"]})
+    hook, sent = uuid4(), uuid4()
+    async with app.database.org_transaction(globex.owner) as connection:
+        await webhooks.add(
+            connection,
+            globex.org_id,
+            hook,
+            kind="signed",
+            name="Theirs",
+            place="https://globex.example",
+            sealed=b"x",
+            events=["*"],
+            allow_private=False,
+            created_by=globex.owner.user_id,
+        )
+        dead = Delivery(
+            sent, 1, "ticket.opened", app.desk.clock(), None, "webhook", f"webhook:{hook}", {}, app.desk.clock()
+        )
+        await deliveries.add(connection, globex.org_id, [dead], at=app.desk.clock())
     return {
         "run_id": run["id"],
         "approval_id": approval["id"],
@@ -86,10 +96,8 @@ async def theirs(connect: Connect, globex: Org, app: App, estate: Estate) -> dic
         "key_id": key.json()["id"],
         "number": str(made["number"]),
         "name": "unlock-account",
-        "webhook_id": hook.json()["id"],
-        "delivery_id": str(uuid4()),
-        **{name: str(uuid4()) for name in ("webhook_id", "delivery_id", "run_id", "approval_id")},
-        "name": "none",
+        "webhook_id": str(hook),
+        "delivery_id": str(sent),
     }
 
 

@@ -179,9 +179,11 @@ async def served(app: Any) -> AsyncIterator[str]:
     server = _Announcing(app)
     task = asyncio.create_task(server.serve())
     await asyncio.wait_for(server.is_up.wait(), 15)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    await asyncio.wait_for(task, 15)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await asyncio.wait_for(task, 15)
 
 
 def opening(

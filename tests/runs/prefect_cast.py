@@ -131,19 +131,23 @@ class Prefect:
         return [state["name"] for state in found]
 
     async def ask(self, path: str, body: Any) -> Any:
-        for _ in range(50):  # its SQLite is busy while a worker reports
-            answer = await self.http.post(path, json=body)
-            if answer.status_code != 503:
-                break
-            await asyncio.sleep(0.2)
-        assert answer.is_success, answer.text
-        return answer.json()
+        return await _posted(self.http, path, body)
+
+
+async def _posted(http: httpx.AsyncClient, path: str, body: Any) -> Any:
+    for _ in range(50):  # its SQLite is busy for a moment now and then
+        answer = await http.post(path, json=body)
+        if answer.status_code != 503:
+            break
+        await asyncio.sleep(0.2)
+    assert answer.is_success, answer.text
+    return answer.json()
 
 
 async def prefect_at(http: httpx.AsyncClient) -> Prefect:
     """A flow with a deployment."""
-    flow = (await http.post("/flows/", json={"name": "nightly"})).json()
-    deployment = (await http.post("/deployments/", json={"name": "d", "flow_id": flow["id"]})).json()
+    flow = await _posted(http, "/flows/", {"name": "nightly"})
+    deployment = await _posted(http, "/deployments/", {"name": "d", "flow_id": flow["id"]})
     return Prefect(http, flow["id"], deployment["id"])
 
 

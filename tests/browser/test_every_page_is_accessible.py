@@ -16,7 +16,13 @@ from asoe.web.site import routes
 
 AXE = MODULES / "node_modules" / "axe-core" / "axe.min.js"
 SIGNED_OUT = ("/sign-in", "/invitations/{token}")
-NOT_PAGES = ("/live", "/live/{ticket_id}", "/queue/rows", "/tickets/{ticket_id}/attachments/{attachment_id}")
+NOT_PAGES = (
+    "/live",
+    "/live/{ticket_id}",
+    "/queue/rows",
+    "/notifications/count",
+    "/tickets/{ticket_id}/attachments/{attachment_id}",
+)
 EXTRA = ("/queue?view=mine", "/queue?q=nothing-like-this", "/knowledge?q=invoice", "/nothing-here")
 
 

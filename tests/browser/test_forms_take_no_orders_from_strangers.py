@@ -18,6 +18,8 @@ from browser_cast import COOKIE, House
 from asoe.api.permissions import ADMINS
 from asoe.desk import attachment, knowledge, people
 from asoe.domain.knowledge import ArticleText
+from asoe.domain.notification import Delivery
+from asoe.store import deliveries, webhooks
 from asoe.web.cookies import csrf_token, new_visit
 from asoe.web.door import ANYBODY, SIGNED_IN, Page
 from asoe.web.site import create_site, routes
@@ -25,7 +27,15 @@ from asoe.web.site import create_site, routes
 FORMS = [page for page in routes() if page.method == "POST"]
 PAGES = [page for page in routes() if page.method == "GET"]
 GUARDED = [page for page in FORMS if page.roles != ANYBODY]
-OWN = ("/sign-out", "/sign-out-everywhere", "/profile/password", "/organizations", "/knowledge/preview")
+OWN = (
+    "/sign-out",
+    "/sign-out-everywhere",
+    "/profile/password",
+    "/organizations",
+    "/knowledge/preview",
+    "/notifications/read",
+    "/profile/notifications",
+)
 """Forms that touch nothing but the sender's own sign-in, or nothing at all."""
 
 BODY = {
@@ -90,8 +100,30 @@ async def things(house: House) -> dict[str, str]:
         "invitation_id": str(invitation.invitation.id),
         "user_id": str(house.globex.agent.user_id),
         **await house.runbook(house.globex),
+        **await outgoing(house),
         "token": "asoe_invite_" + "x" * 43,
     }
+
+
+async def outgoing(house: House) -> dict[str, str]:
+    """A webhook of Globex, and a delivery to it."""
+    hook, sent, globex, now = uuid4(), uuid4(), house.globex, house.app.desk.clock()
+    dead = Delivery(sent, 1, "ticket.opened", now, None, "webhook", f"webhook:{hook}", {}, now)
+    async with house.app.database.org_transaction(globex.owner) as connection:
+        await webhooks.add(
+            connection,
+            globex.org_id,
+            hook,
+            kind="signed",
+            name="Of Globex",
+            place="https://globex.example",
+            sealed=b"x",
+            events=["*"],
+            allow_private=False,
+            created_by=globex.owner.user_id,
+        )
+        await deliveries.add(connection, globex.org_id, [dead], at=now)
+    return {"webhook_id": str(hook), "delivery_id": str(sent)}
 
 
 @pytest.fixture(scope="session")

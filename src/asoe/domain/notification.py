@@ -42,6 +42,8 @@ NOTICES: Final[dict[str, Notice]] = {
     "ticket.assigned": Notice("named", "A ticket was assigned to you", is_mailed=True),
     "message.added": Notice("assignee", "The client wrote on your ticket"),
     "ticket.reopened": Notice("assignee", "Your ticket was opened again"),
+    "service_level.warned": Notice("assignee_or_staff", "A service level will be missed soon"),
+    "service_level.breached": Notice("assignee_or_staff", "A service level was missed", is_mailed=True),
     "approval.requested": Notice("staff", "An act waits for approval", is_mailed=True),
     "approval.expired": Notice("admins", "Nobody decided on an act in time"),
     "journey.failed": Notice("admins", "A stage of a ticket failed"),

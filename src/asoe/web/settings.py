@@ -22,6 +22,8 @@ TABS: Final = (
     ("Members", "/settings/members"),
     ("API keys", "/settings/keys"),
     ("Service levels", "/settings/service-levels"),
+    ("Mail", "/settings/mail"),
+    ("Webhooks", "/settings/webhooks"),
 )
 _NUMBERS: Final = {
     "reopen_window_days": "Days in which an ended ticket may be reopened",

@@ -43,6 +43,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 def test_every_route_for_callers_is_documented_with_its_permission_and_problems(document: dict[str, Any]) -> None:
     hidden = {("GET", "/metrics"), ("GET", "/openapi.json"), ("GET", "/docs")}
     hidden |= {("POST", "/mcp"), ("GET", "/mcp"), ("GET", "/.well-known/oauth-protected-resource/mcp")}  # no REST
+    hidden |= {("POST", "/a2a"), ("GET", "/.well-known/agent-card.json")}
     assert {(method, path) for method, path, _ in operations(document)} == set(RULES) - hidden
     names = [operation["operationId"] for _, _, operation in operations(document)]
     assert len(set(names)) == len(names)

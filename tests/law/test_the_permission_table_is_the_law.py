@@ -27,6 +27,7 @@ from asoe.api import (
     widget,
 )
 from asoe.api import credits as credit_ledger
+from asoe.api.a2a import door as a2a
 from asoe.api.mcp import door as mcp
 from asoe.api.permissions import ALL, RULES, TABLE, Rule, authorize, check, rule_of
 from asoe.domain.errors import Denied
@@ -47,6 +48,7 @@ ROUTERS = (
     chat,
     widget,
     mcp,
+    a2a,
     service_levels,
     notifications,
     webhooks,
@@ -140,6 +142,7 @@ def test_clients_change_nothing_but_their_own_words() -> None:
         ("POST", "/api/support/session/{session_id}/resolve"),
         ("POST", "/api/articles/search"),
         ("POST", "/mcp"),  # whose tools keep to the rules of these routes
+        ("POST", "/a2a"),  # which withdraws what the caller itself opened, and no more
     }
     assert frozenset() == permissions.PUBLIC
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asoe.api.mcp.tools import own_rights
+from asoe.api.mcp.tools import RULES
+from asoe.api.outside import own_rights
 from asoe.domain.delegation import TOOLS, AgentLimits, delegate
 from asoe.domain.errors import Denied, Invalid
 from asoe.domain.organization import ROLES, Principal
@@ -38,7 +39,7 @@ def test_a_delegation_is_the_intersection(own: frozenset[str], allowed: frozense
 @given(scopes=st.frozensets(st.sampled_from(sorted(SCOPES)), min_size=1))
 def test_fewer_scopes_never_give_more_tools(role: str, scopes: frozenset[str]):
     def tools(scopes: frozenset[str]) -> set[str]:
-        rights = own_rights(Principal(uuid4(), uuid4(), role, scopes=scopes))
+        rights = own_rights(Principal(uuid4(), uuid4(), role, scopes=scopes), RULES)
         return {name for name, denied in rights.items() if denied is None}
 
     assert tools(scopes) <= tools(frozenset())

@@ -33,6 +33,7 @@ from asoe.api import (
     widget,
 )
 from asoe.api import credits as credit_ledger
+from asoe.api.a2a import door as a2a
 from asoe.api.auth import Authenticator
 from asoe.api.document import document
 from asoe.api.door import Gate, refuse
@@ -58,6 +59,7 @@ _ROUTERS = (
     chat.router,
     widget.router,
     mcp.router,
+    a2a.router,
     service_levels.router,
     notifications.router,
     webhooks.router,

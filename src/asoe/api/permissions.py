@@ -151,6 +151,8 @@ TABLE: Final[tuple[tuple[str, str, str, frozenset[str], str | None], ...]] = (
     ("GET",    "/api/whoami",                          "self.read",            ALL,    None),
     ("POST",   "/mcp",                                 "mcp.call",             ALL,    None),  # each tool: its route's rule
     ("GET",    "/mcp",                                 "mcp.no_stream",        PUBLIC, None),
+    ("POST",   "/a2a",                                 "a2a.call",             ALL,    None),  # each method: its route's rule
+    ("GET",    "/.well-known/agent-card.json",         "document.read",        PUBLIC, None),
     ("GET",    "/.well-known/oauth-protected-resource/mcp", "document.read",   PUBLIC, None),
     ("GET",    "/api/notifications",                   "notification.list",    STAFF,  _SEE),
     ("POST",   "/api/notifications/read",              "notification.read",    STAFF,  _HIRE),

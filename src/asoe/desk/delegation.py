@@ -5,18 +5,20 @@ Which rights a caller has by itself is the door's table; what they are cut down 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID, uuid4
 
-from asoe.desk import journey
+from asoe.desk import ending, journey
 from asoe.desk.context import Desk, policy_of
+from asoe.desk.outcome import with_verdict
 from asoe.domain.delegation import Delegation, delegate
-from asoe.domain.errors import Denied
+from asoe.domain.errors import Conflict, Denied, Missing
 from asoe.domain.organization import Principal
-from asoe.store import facts, orchestrator
+from asoe.domain.ticket import Ticket
+from asoe.store import delegations, facts, orchestrator, tickets
 from asoe.store.orchestrator import Invocation, Run
 
 
@@ -56,6 +58,38 @@ async def start_run(
     delegation.check_runbook(runbook)
     at_most = delegation.live_runs_per_day if mode == "live" else None
     return await journey.begin_run(desk, principal, ticket_id, runbook, mode=mode, at_most_per_day=at_most)
+
+
+async def count_own(desk: Desk, principal: Principal, statuses: Sequence[str] | None = None) -> int:
+    """How many tickets the caller opened for itself."""
+    async with desk.database.org_reading(principal) as connection:
+        return await delegations.count_own(connection, principal, statuses)
+
+
+async def withdraw(desk: Desk, principal: Principal, ticket_id: UUID) -> Ticket:
+    """Close the caller's own ticket because it no longer wants it; raises `Missing`, `Conflict(ticket_ended)`.
+
+    Done by the engine's account: a client changes no ticket by itself. A run under way stops before its next act.
+    """
+    engine = await desk.engine_of(principal.org_id)
+    async with desk.database.org_transaction(engine) as connection:
+        ticket = await tickets.find_for_update(connection, principal.org_id, ticket_id)
+        if ticket.user_id != principal.user_id:
+            raise Missing(f"There is no ticket {ticket_id} of yours here.", code="ticket_missing")
+        if ticket.status in {"resolved", "closed"}:
+            raise Conflict(f"Ticket {ticket.number} has ended.", code="ticket_ended")
+        now = desk.clock()
+        said = with_verdict(
+            ticket,
+            "unverified",
+            "Withdrawn by who opened it.",
+            now,
+            evidence={"by": "client", "withdrawn": True},
+        )
+        columns = {"resolution": said.to_json(), "resolved_at": now}
+        closed = await ending.close(desk, connection, principal, ticket, columns)
+        await desk.queue.advance(connection, principal.org_id, ticket_id)
+        return closed
 
 
 async def record(desk: Desk, principal: Principal, call: AgentCall) -> None:

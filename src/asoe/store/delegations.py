@@ -1,7 +1,8 @@
-"""What an account that acts for an outside agent has started, counted under a lock of its own."""
+"""What an account that acts for an outside agent has started, counted under a lock of its own, and the tickets it opened."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from asoe.domain.organization import Principal
@@ -12,9 +13,16 @@ from asoe.store.queries import NamedQueries
 class DelegationsSql(NamedQueries):
     hold: str
     live_runs_since: str
+    count_own: str
 
 
 async def live_runs_since(connection: Connection, principal: Principal, since: datetime) -> int:
     """Live runs this account started since then; nobody else starts one for it before the transaction ends."""
     await connection.execute(DelegationsSql.hold, principal.org_id, principal.user_id)
     return int(await connection.fetchval(DelegationsSql.live_runs_since, principal.org_id, principal.user_id, since))
+
+
+async def count_own(connection: Connection, principal: Principal, statuses: Sequence[str] | None) -> int:
+    """Tickets whose requester is this account."""
+    found = None if statuses is None else list(statuses)
+    return int(await connection.fetchval(DelegationsSql.count_own, principal.org_id, principal.user_id, found))

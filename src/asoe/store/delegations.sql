@@ -5,3 +5,8 @@ select pg_advisory_xact_lock(hashtextextended('delegation:' || $1::uuid::text ||
 -- name: live_runs_since
 select count(*) from asoe.runbook_runs
 where org_id = $1 and initiator = $2 and mode = 'live' and created_at > $3
+
+-- name: count_own
+-- the account's own tickets, as its tasks; all of them when no status is given
+select count(*) from public.support_tickets
+where org_id = $1 and user_id = $2 and ($3::text[] is null or status = any($3))

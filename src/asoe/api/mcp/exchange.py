@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from importlib.metadata import version
 from typing import Any, Final
@@ -19,17 +17,15 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import Server
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
-from asoe.api import problems
+from asoe.api import outside, problems
 from asoe.api.door import Call, call_of
 from asoe.api.mcp import reading
-from asoe.api.mcp.tools import TOOLS, Outcome, Tool, own_rights
-from asoe.api.once import Once, hash_request
-from asoe.desk import delegation
-from asoe.desk.delegation import AgentCall
+from asoe.api.mcp.tools import RULES, TOOLS, Outcome, Tool
+from asoe.api.outside import Trace
 from asoe.domain.delegation import Delegation
-from asoe.domain.errors import AsoeError, FieldProblem, Invalid
+from asoe.domain.errors import FieldProblem, Invalid
 
 _log = structlog.get_logger("asoe.mcp")
 NOTICE: Final = (
@@ -63,7 +59,7 @@ def server() -> Server[Any]:
 
 
 async def delegated(call: Call) -> Delegation:
-    return await delegation.delegation_of(call.desk, call.principal, own_rights(call.principal))
+    return await outside.delegated(call, RULES)
 
 
 async def _list_tools(ctx: Context, _: types.PaginatedRequestParams | None) -> types.ListToolsResult:
@@ -77,54 +73,24 @@ async def _call_tool(ctx: Context, params: types.CallToolRequestParams) -> types
     tool = TOOLS.get(params.name)
     if tool is None:
         raise MCPError(types.INVALID_PARAMS, f"There is no tool of this name. There are {', '.join(TOOLS)}.")
-    trace = _Trace(tool, call.desk.clock())
+    trace = Trace(tool.name, "mcp", tool.changes, call.desk.clock())
     try:
         rights = await delegated(call)
         rights.check(tool.name)
-        shown = await _once(call, tool, rights, params.arguments or {}, trace)
+        given = _checked(tool, params.arguments or {})
+
+        async def do(acting: Call) -> dict[str, Any]:
+            done = await tool.run(acting, rights, given)
+            trace.ticket_id, trace.run_id = done.ticket_id, done.run_id
+            return _shown(done)
+
+        key = getattr(given, "idempotency_key", None)
+        shown = await outside.do_once(call, trace, key, given.model_dump(mode="json", exclude={"idempotency_key"}), do)
         result = types.CallToolResult(content=[_text(shown)], structured_content=shown)
     except Exception as error:
         result = _refused(error, ctx, trace)
-    await _record(call, trace)
+    await outside.keep(call, trace)
     return result
-
-
-@dataclass(slots=True)
-class _Trace:
-    """What the record of the call will say."""
-
-    tool: Tool
-    started_at: datetime
-    outcome: str = "done"
-    result: Outcome | None = None
-
-
-async def _once(call: Call, tool: Tool, rights: Delegation, arguments: dict[str, Any], trace: _Trace) -> dict[str, Any]:
-    """Run the tool; with an idempotency key at most once, and the first result again."""
-    given = _checked(tool, arguments)
-    key = getattr(given, "idempotency_key", None)
-    if key is None:
-        trace.result = await tool.run(call, rights, given)
-        return _shown(trace.result)
-    asked = given.model_dump(mode="json", exclude={"idempotency_key"})
-    once = Once(call.principal, f"mcp:{key}", hash_request("MCP", tool.name, to_json(asked)))
-    acting = Call(call.gate, call.principal, once)
-    try:
-        trace.result = await tool.run(acting, rights, given)
-    except Exception as error:
-        if not once.is_claimed:
-            first = await once.first_response(call.desk.database, call.desk.clock())
-            if first is not None:
-                trace.outcome = "repeated"
-                again: dict[str, Any] = from_json(bytes(first.body))
-                return again
-        elif isinstance(error, AsoeError):
-            await once.withdraw(call.desk.database)
-        raise
-    shown = _shown(trace.result)
-    if once.is_claimed:
-        await once.settle(call.desk.database, 200, to_json(shown))
-    return shown
 
 
 def _checked(tool: Tool, arguments: dict[str, Any]) -> Any:
@@ -142,24 +108,23 @@ def _checked(tool: Tool, arguments: dict[str, Any]) -> Any:
 
 
 def _shown(outcome: Outcome) -> dict[str, Any]:
-    """The result as plain JSON, with the words of others apart."""
+    """The result, with the words of others apart."""
     made = dict(outcome.data)
     if outcome.untrusted:
         made |= {"notice": NOTICE, "untrusted": outcome.untrusted}
-    plain: dict[str, Any] = from_json(to_json(made, inf_nan_mode="null"))
-    return plain
+    return made
 
 
 def _text(shown: dict[str, Any]) -> types.TextContent:
     return types.TextContent(type="text", text=to_json(shown, indent=1).decode())
 
 
-def _refused(error: Exception, ctx: Context, trace: _Trace) -> types.CallToolResult:
+def _refused(error: Exception, ctx: Context, trace: Trace) -> types.CallToolResult:
     """What the model reads of a call that failed; the words are ours, never an exception's."""
     problem = problems.problem_of(error)
     if problem is None:
         request_id = str(ctx.request.scope.get("asoe.request_id", "")) if ctx.request is not None else ""
-        _log.error("mcp.failed", request_id=request_id, tool=trace.tool.name, error=type(error).__name__)
+        _log.error("mcp.failed", request_id=request_id, tool=trace.tool, error=type(error).__name__)
         problem = problems.unexpected(request_id)
     trace.outcome = problem.code
     shown: dict[str, Any] = {"code": problem.code, "message": problem.detail}
@@ -168,29 +133,6 @@ def _refused(error: Exception, ctx: Context, trace: _Trace) -> types.CallToolRes
     if "Retry-After" in problem.headers:
         shown["retry_after"] = int(problem.headers["Retry-After"])
     return types.CallToolResult(content=[_text(shown)], structured_content=shown, is_error=True)
-
-
-async def _record(call: Call, trace: _Trace) -> None:
-    """The effect stands whether or not it can be recorded: what happened has facts of its own."""
-    done = trace.result
-    try:
-        await delegation.record(
-            call.desk,
-            call.principal,
-            AgentCall(
-                tool=trace.tool.name,
-                via="mcp",
-                outcome=trace.outcome,
-                started_at=trace.started_at,
-                changes=trace.tool.changes,
-                ticket_id=done.ticket_id if done else None,
-                run_id=done.run_id if done else None,
-            ),
-        )
-    except Exception as error:
-        _log.error(
-            "mcp.unrecorded", tool=trace.tool.name, org_id=str(call.principal.org_id), error=type(error).__name__
-        )
 
 
 # --- resources and prompts ---

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Final, Literal
@@ -18,13 +18,13 @@ import mcp_types as types
 from asoe.api import encoding
 from asoe.api.door import Call
 from asoe.api.mcp import arguments as given
-from asoe.api.permissions import Rule, authorize, rule_of
+from asoe.api.permissions import Rule, rule_of
 from asoe.api.run_shapes import plain
 from asoe.desk import approval, delegation, insight, intake, knowledge, session, ticket
 from asoe.desk.intake import NewContact, NewTicket
 from asoe.desk.runbook import record, shelf
 from asoe.domain.delegation import Delegation
-from asoe.domain.errors import Denied, Missing
+from asoe.domain.errors import Missing
 from asoe.domain.organization import Principal
 from asoe.domain.session import Message
 from asoe.domain.ticket import Ticket
@@ -84,19 +84,6 @@ class Tool:
                 open_world_hint=self.is_open_world,
             ),
         )
-
-
-def own_rights(principal: Principal) -> Mapping[str, Denied | None]:
-    """For each tool whether the caller's role and scopes allow it by themselves, or why not."""
-    return {tool.name: _denial(principal, tool.rule) for tool in TOOLS.values()}
-
-
-def _denial(principal: Principal, rule: Rule) -> Denied | None:
-    try:
-        authorize(principal, rule)
-    except Denied as denied:
-        return denied
-    return None
 
 
 # --- tickets ---
@@ -376,3 +363,4 @@ _ROWS: Final = (
     Tool("read_stats", "Read the figures", rule_of("GET", "/api/support/stats"), given.Arguments, read_stats),
 )  # fmt: skip
 TOOLS: Final = {tool.name: tool for tool in _ROWS}
+RULES: Final = {tool.name: tool.rule for tool in _ROWS}

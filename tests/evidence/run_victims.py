@@ -58,7 +58,8 @@ PACE = Pace(
     longest_pause=0.3,
 )
 BEATS = ("begin", "commit", "after")
-TRANSACTIONS = 2 * len(DOERS) + 2
+TRANSACTIONS = len(DOERS) + 3
+"""Claim, the intents (each with the outcome before it), the outcome of the blind act, the end."""
 POINTS = [f"transaction {n} {beat}" for n in range(1, TRANSACTIONS + 1) for beat in BEATS] + [
     f"{action} {moment}" for action in DOERS for moment in ("sending", "before", "effect", "received")
 ]

@@ -23,9 +23,9 @@ async def test_a_locked_account_is_unlocked_and_the_proof_is_kept(world):
     assert world.estate.done() == ["unlock"]
 
 
-async def test_an_act_takes_two_transactions_and_a_run_two_more(world):
+async def test_an_act_takes_one_transaction_and_a_run_two_more(world):
     await world.shelve()
     run_id = await world.start(on=await world.ticket())
     MortalDatabase.count = 0
     await world.advance(run_id)
-    assert MortalDatabase.count == 4
+    assert MortalDatabase.count == 3

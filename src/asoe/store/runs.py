@@ -42,9 +42,11 @@ class RunsSql(NamedQueries):
     renew: str
     keep_steps: str
     intend: str
+    intend_after: str
     holder: str
     act_again: str
     settle: str
+    mark_undone: str
     hold_caps: str
     acted_by_action: str
     acted_by_runbook: str
@@ -358,8 +360,7 @@ async def intend(
     connection: Connection, org_id: UUID, run_id: UUID, intent: Intent, kept: Sequence[StepRow] = ()
 ) -> Written | None:
     """Write an intent with the steps before it; None when its business key or its path is taken."""
-    row = await connection.fetchrow(
-        RunsSql.intend,
+    values = (
         org_id,
         run_id,
         intent.seq,
@@ -377,10 +378,13 @@ async def intend(
         intent.status,
         intent.approval_id,
         intent.claim,
-        _listed(kept),
         intent.reason,
         intent.error,
     )
+    if kept:
+        row = await connection.fetchrow(RunsSql.intend_after, *values, _listed(kept))
+    else:
+        row = await connection.fetchrow(RunsSql.intend, *values)
     return None if row is None else Written(row["id"], row["claimed_until"])
 
 
@@ -412,7 +416,7 @@ async def settle(
     undoes: str | None = None,
 ) -> bool:
     """Write the outcome of an intent and its fact; False when it has one. `undoes`: the path that this undo took back."""
-    settled = await connection.fetchval(
+    settled = await connection.execute(
         RunsSql.settle,
         by.org_id,
         run.id,
@@ -421,12 +425,15 @@ async def settle(
         value,
         reason,
         error,
-        undoes,
         run.ticket_id,
         by.user_id,
         fact,
     )
-    return bool(settled)
+    if not settled.endswith(" 1"):
+        return False
+    if undoes is not None and status == "done":
+        await connection.execute(RunsSql.mark_undone, by.org_id, run.id, undoes)
+    return True
 
 
 async def hold_caps(connection: Connection, name: str) -> None:

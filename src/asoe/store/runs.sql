@@ -109,26 +109,34 @@ from jsonb_to_recordset($3::jsonb) as s (seq integer, path text, kind text, conn
 on conflict (org_id, run_id, path) do update set told = excluded.told
 
 -- name: intend
--- the steps read since the last act, and the intent; no row when its path or its business key is taken
+-- the intent of an act; no row when its path or its business key is taken
+insert into asoe.run_actions (org_id, run_id, seq, path, connector, action, risk, arguments, idempotency_key, business_key,
+  amount, unit, client_key, is_undo, status, attempts, approval_id, claimed_until, reason, error, ended_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, case when $15 = 'intended' then 1 else 0 end, $16,
+  clock_timestamp() + $17::interval, $18, $19, case when $15 <> 'intended' then clock_timestamp() end)
+on conflict do nothing
+returning id, claimed_until
+
+-- name: intend_after
+-- likewise, with the steps read since the last act in $20
 with kept as (
   insert into asoe.run_steps (org_id, run_id, seq, path, kind, connector, action, arguments, told, is_final)
   select $1, $2, s.seq, s.path, s.kind, s.connector, s.action, s.arguments, s.told, s.is_final
-  from jsonb_to_recordset($18::jsonb) as s (seq integer, path text, kind text, connector text, action text, arguments jsonb,
+  from jsonb_to_recordset($20::jsonb) as s (seq integer, path text, kind text, connector text, action text, arguments jsonb,
     told jsonb, is_final boolean)
   on conflict (org_id, run_id, path) do update set told = excluded.told
 )
 insert into asoe.run_actions (org_id, run_id, seq, path, connector, action, risk, arguments, idempotency_key, business_key,
   amount, unit, client_key, is_undo, status, attempts, approval_id, claimed_until, reason, error, ended_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, case when $15 = 'intended' then 1 else 0 end, $16,
-  clock_timestamp() + $17::interval, $19, $20, case when $15 <> 'intended' then clock_timestamp() end)
+  clock_timestamp() + $17::interval, $18, $19, case when $15 <> 'intended' then clock_timestamp() end)
 on conflict do nothing
 returning id, claimed_until
 
 -- name: holder
 -- who has this business key
 select run_id, path, status, claimed_until, clock_timestamp() as now from asoe.run_actions
-where org_id = $1 and connector = $2 and action = $3 and business_key = $4 and not is_undo
-  and status in ('intended', 'done', 'unknown')
+where org_id = $1 and connector = $2 and action = $3 and held_key = $4
 
 -- name: act_again
 -- a further attempt at the same intent, under the same key
@@ -137,18 +145,17 @@ where org_id = $1 and run_id = $2 and id = $3 and status = 'intended'
 returning claimed_until
 
 -- name: settle
--- what became of an intent, once; an undo that worked marks what it took back
+-- what became of an intent, once, and the fact of it
 with settled as (
   update asoe.run_actions set status = $4, value = $5, reason = $6, error = $7, ended_at = clock_timestamp(), claimed_until = null
   where org_id = $1 and run_id = $2 and id = $3 and status = 'intended'
   returning run_id
-), undone as (
-  update asoe.run_actions a set status = 'undone' from settled
-  where a.org_id = $1 and a.run_id = settled.run_id and a.path = $8 and $4 = 'done' and a.status = 'done'
-), noted as (
-  insert into asoe.facts (org_id, kind, ticket_id, actor, data) select $1, 'run.acted', $9, $10, $11 from settled
 )
-select count(*) from settled
+insert into asoe.facts (org_id, kind, ticket_id, actor, data) select $1, 'run.acted', $8, $9, $10 from settled
+
+-- name: mark_undone
+-- what an undo that worked took back
+update asoe.run_actions set status = 'undone' where org_id = $1 and run_id = $2 and path = $3 and status = 'done'
 
 -- name: hold_caps
 -- acts under one cap are counted one after the other

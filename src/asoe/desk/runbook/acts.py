@@ -35,6 +35,7 @@ from asoe.store.runs import ActionRow, Gate, Intent
 
 _SHORTLY: Final = timedelta(seconds=5)
 _MOST_SHOWN: Final = 10
+_AT_ONCE: Final = 1.0
 _NOT_AGREED: Final = {
     "refused": ("approval_refused", "A person refused this act."),
     "expired": ("approval_expired", "Nobody decided on this act in time."),
@@ -111,7 +112,7 @@ async def _intend(
     within = getattr(hand, "act_within", None)
     fresh = time.monotonic()
     async with passing.desk.database.org_step(passing.engine) as connection:
-        if passing.unsettled is not None and not await _write_outcome(connection, passing, *passing.unsettled):
+        if not await write_last(connection, passing):
             return Lost()
         gate = await _gate(connection, passing)
         halt = _halted(passing, gate, is_undo=wanted.is_undo)
@@ -358,18 +359,28 @@ async def _call(passing: Pass, doing: Doing) -> Json:
 
 
 async def _done(passing: Pass, doing: Doing, told: Performed) -> Outcome:
-    """Beat (c), or left for a moment: when the next thing is an act as well, its intent is written with this outcome.
+    """Beat (c), or left for a moment: it is written with the next intent or the run's end, whichever comes at once.
 
     Not so where a lost outcome could be neither asked for nor made good by doing it again.
     """
     if doing.action.repeats == "never" and not doing.action.has_probe:
         return await _settle(passing, doing, told)
-    passing.unsettled, passing.has_acted = (doing, told), True
+    passing.unsettled, passing.unsettled_since, passing.has_acted = (doing, told), time.monotonic(), True
     return told
 
 
+def is_fresh(passing: Pass) -> bool:
+    """Whether the outcome that was left may wait for the read after the act."""
+    return passing.unsettled is None or time.monotonic() - passing.unsettled_since < _AT_ONCE
+
+
+async def write_last(connection: Connection, passing: Pass) -> bool:
+    """Write the outcome that was left, in the caller's transaction; False when another pass has the run."""
+    return passing.unsettled is None or await _write_outcome(connection, passing, *passing.unsettled)
+
+
 async def settle_last(passing: Pass) -> Lost | None:
-    """Write the outcome that was left for the next intent: the next thing is no act."""
+    """Write the outcome that was left: what comes next may take its time."""
     if passing.unsettled is None:
         return None
     outcome = await _settle(passing, *passing.unsettled)

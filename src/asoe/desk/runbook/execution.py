@@ -170,7 +170,7 @@ async def wake(desk: Desk, connection: Connection, engine: Principal, run_ids: S
 async def _claim(desk: Desk, engine: Principal, run_id: UUID, connectors: Connectors, pace: Pace) -> Pass | RunAdvance:
     """Take the run with all that is recorded of it."""
     pass_id, begun = uuid4(), time.monotonic()
-    async with desk.database.org_step(engine) as connection:
+    async with desk.database.org_lease(engine) as connection:  # a claim that is lost is no claim: the gate asks for it
         claimed = await runs.claim(connection, engine.org_id, run_id, by=pass_id, lease=pace.lease)
         if not isinstance(claimed, Claimed):
             return claimed
@@ -227,9 +227,10 @@ async def _carry_on(passing: Pass, interpreter: Interpreter) -> RunAdvance:
 async def _answer(passing: Pass, effect: Effect) -> Told | Halt:
     if isinstance(effect, Perform):
         return await acts.perform(passing, effect)
-    lost = await acts.settle_last(passing)
-    if lost is not None:
-        return lost
+    if not (isinstance(effect, Observe) and acts.is_fresh(passing)):
+        lost = await acts.settle_last(passing)
+        if lost is not None:
+            return lost
     step = passing.steps.get(effect.path)
     if step is not None and step.told is not None:
         told = told_from_json(step.kind, step.told)
@@ -334,11 +335,13 @@ async def _wait(passing: Pass, hold: Hold) -> RunAdvance:
 async def _end(passing: Pass, ending: Ending | Stop) -> RunAdvance:
     """Write how it ended, and wake the ticket's journey."""
     run = passing.run
-    await acts.settle_last(passing)
     if isinstance(ending, Stop):
+        await acts.settle_last(passing)
         ending = await _cut_short(passing, ending)
         passing.has_asked = passing.has_asked or passing.claimed.was_waiting_for == "approval"
     async with passing.desk.database.org_step(passing.engine) as connection:
+        if not await acts.write_last(connection, passing):
+            return "busy"
         doubtful = await runs.end(
             connection,
             passing.engine,

@@ -122,6 +122,7 @@ class Pass:
     seen: dict[str, Any] = field(default_factory=dict)
     seq: int = 0
     unsettled: Any = None
+    unsettled_since: float = 0.0
     has_acted: bool = False
     has_asked: bool = False
     began: float = field(default_factory=time.monotonic)
@@ -223,7 +224,7 @@ class Pass:
         if time.monotonic() - self.leased < self.pace.lease.total_seconds() / 2:
             return None
         begun = time.monotonic()
-        async with self.desk.database.org_step(self.engine) as connection:
+        async with self.desk.database.org_lease(self.engine) as connection:
             found = await runs.renew(connection, self.org_id, self.run.id, by=self.id, lease=self.pace.lease)
         if found is None:
             return Lost()

@@ -88,12 +88,13 @@ create table asoe.runbook_runs (
   foreign key (org_id, runbook_id, version) references asoe.runbook_versions (org_id, runbook_id, version),
   foreign key (org_id, ticket_id) references public.support_tickets (org_id, id) on delete cascade,
   check ((ended_at is null) = (status in ('pending', 'running', 'waiting')))
-);
+) with (fillfactor = 70);                         -- a run changes a few times soon after it is written, in its page
 -- one ticket, one hand: at most one live run goes on for a ticket
 create unique index runbook_runs_one_live on asoe.runbook_runs (org_id, ticket_id) where mode = 'live' and ended_at is null;
 create index runbook_runs_ticket on asoe.runbook_runs (org_id, ticket_id, created_at desc);
 create index runbook_runs_runbook on asoe.runbook_runs (org_id, runbook_id, created_at desc);
-create index runbook_runs_going on asoe.runbook_runs (org_id, coalesce(due_at, held_until, created_at)) where ended_at is null;
+-- what changes at every claim is in no index: a claim writes one row and nothing else
+create index runbook_runs_going on asoe.runbook_runs (org_id) where ended_at is null;
 
 -- what a run has read, asked and waited for: told again on a replay, so that a replay takes the same way
 create table asoe.run_steps (
@@ -108,8 +109,7 @@ create table asoe.run_steps (
   told jsonb,                                     -- null while waiting for it
   is_final boolean not null default false,
   at timestamptz not null default clock_timestamp(),
-  primary key (org_id, run_id, seq),
-  unique (org_id, run_id, path),
+  primary key (org_id, run_id, path),
   foreign key (org_id, run_id) references asoe.runbook_runs (org_id, id) on delete cascade
 );
 
@@ -140,16 +140,17 @@ create table asoe.run_actions (
   intended_at timestamptz not null default clock_timestamp(),
   claimed_until timestamptz,                      -- until then the pass that wrote the intent may still be acting
   ended_at timestamptz,
+  held_key text generated always as (             -- the business key, while nobody else may act on it
+    case when not is_undo and status in ('intended', 'done', 'unknown') then business_key end) stored,
   primary key (org_id, id),
   unique (org_id, run_id, path),
   unique (org_id, idempotency_key),
   foreign key (org_id, run_id) references asoe.runbook_runs (org_id, id) on delete cascade
-);
+) with (fillfactor = 70);
+-- The status is in no index, so that an outcome is written in its page and to no index.
 -- money moves once: over all runs and tickets, unless the act surely had no effect
-create unique index run_actions_business_key on asoe.run_actions (org_id, connector, action, business_key)
-  where business_key is not null and not is_undo and status in ('intended', 'done', 'unknown');
-create index run_actions_caps on asoe.run_actions (org_id, connector, action, intended_at)
-  where status in ('intended', 'done', 'unknown') and not is_undo;
+create unique index run_actions_held_key on asoe.run_actions (org_id, connector, action, held_key) where held_key is not null;
+create index run_actions_caps on asoe.run_actions (org_id, connector, action, intended_at) where not is_undo;
 
 create table asoe.approvals (
   org_id uuid not null,

@@ -31,10 +31,13 @@ _KEPT_TOGETHER: Final = re.compile(
     r"|eins oder zwei|uno o dos|un ou deux|unless and until|if and when|as and when)\b",
     re.IGNORECASE,
 )
+# "…, yes, even if it costs more" concedes something to what stands before it
+_CONCEDES: Final = r"(?!\s*(?:yes\s*,\s*)?(?:also|even|auch|selbst)\s+(?:if|when|wenn)\b)"
 _FRAGMENT: Final = re.compile(
-    rf"(?<=\bfine):\s|(?<=\bok):\s|(?<=\bokay):\s|(?<=\byes):\s|\s*(?:[()\[\]]|,(?!\d))+\s*|\s+(?=(?:{_JOINTS})\s)",
+    rf"(?<=\bfine):\s|(?<=\bok):\s|(?<=\bokay):\s|(?<=\byes):\s|\s*(?:[()\[\]]|,(?!\d){_CONCEDES})+\s*|\s+(?=(?:{_JOINTS})\s)",
     re.IGNORECASE,
 )
+_CONDITION_FIRST: Final = re.compile(r"^((?:if|in case|should|when|falls|wenn|sofern)\b[^:]{5,100}):\s", re.IGNORECASE)
 _COUNTRIES_FILE: Final = Path(__file__).with_name("countries.txt")
 COUNTRY: Final = "spain"
 _PERSON: Final = re.compile(
@@ -93,6 +96,7 @@ def _sentences(text: str) -> list[str]:
 
 def _pieces(sentence: str) -> list[str]:
     whole = _KEPT_TOGETHER.sub(lambda match: match.group().replace(" ", "\ue000"), sentence)
+    whole = _CONDITION_FIRST.sub(r"\1, ", whole)
     return [part.replace("\ue000", " ").strip(" .") for part in _FRAGMENT.split(whole) if part and part.strip(" .")]
 
 

@@ -118,6 +118,9 @@ class _Listener:
 
     def _understood(self, fragment: Fragment, vector: np.ndarray) -> tuple[Fragment, Cue, list[tuple[Topic, str]]]:
         cue = cue_of(fragment.words, is_question=fragment.is_question, language=self.language)
+        literally = [topic for topic in self.topics if topic.is_word_for_word(fragment.words)]
+        if literally and cue.polarity in {"given", "none"} and not (cue.is_open or fragment.is_question):
+            return fragment, Cue("given"), [(topic, "words") for topic in literally]
         about = self._about(fragment, vector, gives=cue.polarity == "given")
         if cue.polarity == "refused" and cue.is_weak:
             about = [
@@ -257,6 +260,8 @@ class _Listener:
     ) -> None:
         for topic, how in about:
             if cue.polarity == "given" and cue.after and not topic.is_named(cue.after):
+                continue
+            if cue.is_wish and not topic.is_wished:
                 continue
             amount = _amount(fragment, topic)
             if amount is None and earlier is not None:

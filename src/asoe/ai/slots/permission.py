@@ -20,6 +20,7 @@ class Cue:
 
     `is_weak`: a wish or a polite request, which counts only
     for what stands right `after` it.
+    `is_wish`: the client wants it, which is a consent only where the examples say that a wish is one.
     `holds`: ties what was or will be given to something else ("ask me first", "if it is free"). `withdraws`: takes back.
     """
 
@@ -27,6 +28,7 @@ class Cue:
     is_answer: bool = False
     is_open: bool = False
     is_weak: bool = False
+    is_wish: bool = False
     holds: bool = False
     withdraws: bool = False
     after: str = ""
@@ -107,6 +109,25 @@ _HOLDING: Final = re.compile(
     r"|(?:needs?|requires?|awaiting|waiting for|wait for|subject to|pending) (?:the |an? |his |her |their |some )*(?:approval|permission|consent|confirmation|authori[sz]ation|to (?:ask|check|talk|discuss|think|confirm))|has to (?:sign|ask|check|agree|approve|confirm|decide)|(?:let|lets) (?:you|us|me) know|call\w* (?:\w+ )?back"
     r"|hold off|hold on|wait with|no wait|wait|not now|not yet|not today|not right now|not this time|for now|nicht sofort|erst nach|despues de|apres avoir)\b"
 )
+_DENIED: Final = r"(?:not|[a-z]+n t|cannot|never|no longer|nothing|nobody|none|not a single \w+)(?: (?:ever|yet|even|really|actually|always))?"
+_DENIED_OF_IT: Final = (
+    r"(?:does not|doesn t|has not|hasn t|have not|haven t|did not|didn t|is not|isn t|are not|aren t|never|no longer|nothing|nobody)"
+    r"(?: (?:ever|yet|even|really|actually|always))?"
+)
+# what fails to happen is complained of, not refused
+_FAILING: Final = re.compile(
+    rf"\b(?:{_DENIED} (?:arriv\w*|reach\w*|show(?:s|n|ed|ing)? up|appear\w*|land(?:s|ed)?|comes?|came|coming)"
+    rf"|{_DENIED_OF_IT} (?:starts?|started|starting|runs?|ran|running|mov(?:e|es|ed|ing)|finish\w*|load\w*|open(?:s|ed|ing)?|deliver(?:s|ed|ing)?|happens?|happened|updat\w*"
+    r"|get(?:s|ting)? (?:through|ready|there|here)|works?(?! for (?:me|us|him|her|them))|worked|working)"
+    r"|(?<!to )(?:get|gets|receive|receives|see|sees|find|finds) (?:no|nothing|none)|(?:got|brought|received|delivered)(?: (?:us|me))? (?:no|nothing)"
+    r"|no (?:free|available|open) \w+|no \w+ (?:left|available|remaining)|not even in \w+|(?:with|by) (?:a|an|the) (?:message|notice|note|error|warning) .*)\b"
+)
+# what stands in the client's power "may go", "can end": said of the thing instead of to us
+_MAY_GO: Final = re.compile(
+    r" (?:the|that|this|these|those|it|they|our|my|its|everything|all|any)(?: (?!which|who|that)\w+){0,5} (?:may|can) (?:now |also |then |all |safely )*"
+    r"(?:go|end|die|start|begin|stop|continue|resume|run|vanish|disappear|restart|proceed)\b"
+)
+_OWN_WISH: Final = re.compile(r"\b(?:i|we) (?:do |really |still )?(?:want|wish)(?! (?:you|to (?:know|see|ask|hear|understand|talk|speak))\b)")
 # what a plan, a phone or somebody else allows is no permission of the client's
 _OTHERS: Final = re.compile(
     r"\b(?:(?:plan|contract|tariff|subscription|package|phone|app|apps|settings?|system|website|which|that|it|bank|card|law|policy|vpn|wifi|router) (?:\w+ )?(?:allow|permit|grant|accept|approv)\w*"
@@ -175,6 +196,10 @@ def cue_of(words: str, *, is_question: bool = False, language: str = "und") -> C
         return Cue("refused", withdraws=True)
     text = _OTHERS.sub(" ", text)
     unconditional = f" {' '.join(_CONDITION.sub(' ', text).split())} "
+    if "refused_" not in text and _FAILING.search(unconditional):
+        text, unconditional = _FAILING.sub(" ", text), _FAILING.sub(" ", unconditional)
+        if is_question or not _says(_YES, language, unconditional):
+            return Cue("none", is_open=is_question)
     if is_question:
         return _question(unconditional)
     if "refused_" in text:
@@ -200,10 +225,14 @@ def cue_of(words: str, *, is_question: bool = False, language: str = "und") -> C
         r" (?:may|can) (?!i\b|we\b|he\b|she\b|you\b|they\b|not\b)", unconditional
     ):
         return Cue("unsure") if _STALE.search(text) else Cue("given", is_answer=bool(_ANSWER_YES.fullmatch(text)))
+    if _MAY_GO.search(unconditional) and not _STALE.search(text):
+        return Cue("given")
     if wish := _last(_WISH, unconditional):
         said = unconditional[wish.end() :].split() or unconditional[: wish.start()].split()[-_NEAR:]
         after = f" {' '.join(said[:_NEAR])} "
         return Cue("none") if _STALE.search(text) else Cue("given", is_weak=True, after=after)
+    if (own := _last(_OWN_WISH, unconditional)) and not _STALE.search(text):
+        return Cue("given", is_weak=True, is_wish=True, after=f" {' '.join(unconditional[own.end() :].split())} ")
     return Cue("none")
 
 

@@ -23,6 +23,8 @@ ALIKE: Final = 0.62
 """Cosine from which a fragment without any of the words is taken to be about the matter."""
 _SOMEWHAT_ALIKE: Final = 0.5
 _QUITE_ALIKE: Final = 0.58
+_TELLING: Final = 4
+"""So many words in a row are no accident."""
 _ENDINGS: Final = (
     "ations",
     "ation",
@@ -77,6 +79,10 @@ class Topic:
     vectors: Vectors
     is_costly: bool
     orders: frozenset[str]
+    is_wished: bool
+    """Whether an example says that wanting it is agreeing to it."""
+    spoken: tuple[str, ...]
+    """The examples of giving it, in plain words."""
 
     def relevance(self, fragment: Fragment, vector: np.ndarray, *, gives: bool = False) -> Relevance:
         """How surely the fragment is about this matter. A permission must cover what a permission was shown to be like."""
@@ -108,6 +114,14 @@ class Topic:
         named = frozenset[str]().union(*self.givable)
         first = next((word for word in words.split() if terms_of(word, self.slot.unit)), "")
         return bool(terms_of(first) & named)
+
+    def is_word_for_word(self, words: str) -> bool:
+        """Whether an example of giving it is said in its own words, or a good part of one is all that is said."""
+        count = len(words.split())
+        return any(
+            (len(said.split()) >= _TELLING and said in words) or (count > _TELLING and words in said)
+            for said in self.spoken
+        )
 
     def is_ordered_by(self, fragment: Fragment) -> bool:
         """Whether the fragment begins like an order to do it ("add 1 GB")."""
@@ -176,13 +190,14 @@ def _topic(unit: str | None, examples: Sequence[str], questions: Sequence[str], 
     givable = _matters(held.slot.examples.get("given", ()), unit)
     vectors = held.encoder.embed([likened(text) for text in texts]) if texts else np.zeros((0, 384), np.float32)
     is_costly = any(COSTLY.search(plain_words(text)) for text in texts) or unit in ("USD", "EUR", "GBP")
-    given = (plain_words(text) for text in held.slot.examples.get("given", ()))
+    given = [plain_words(text) for text in held.slot.examples.get("given", ())]
     orders = frozenset(
         bare.split()[0]
         for words in given
         if (bare := words.removeprefix(" please").strip()) and cue_of(f" {bare} ").polarity == "none"
     )
-    return Topic(held.slot, matters, givable, vectors, is_costly, orders - _IGNORED)
+    is_wished = any(cue_of(words).is_wish for words in given)
+    return Topic(held.slot, matters, givable, vectors, is_costly, orders - _IGNORED, is_wished, tuple(given))
 
 
 def _matters(examples: Sequence[str], unit: str | None) -> frozenset[frozenset[str]]:

@@ -24,7 +24,7 @@ from asoe.desk import approval
 from asoe.domain.organization import Principal
 from asoe.domain.ticket import Ticket
 from asoe.engine import Connection, SupportOpsEngine
-from asoe.store import escalations, organizations, runs
+from asoe.store import escalations, journeys, organizations, runs
 
 from .cases import Case, Part, apply, iter_cases, prepare
 from .late import judge, set_late
@@ -167,10 +167,19 @@ async def play_one(house: House, case: Case) -> Played:
     )
     while time.monotonic() - begun < CASE_SECONDS:
         ticket = await house.engine.get_ticket(ticket.id)
-        if ticket.status in {"resolved", "closed", "escalated"} or ticket.waiting_for in {"client", "person"}:
+        rests = ticket.status in {"resolved", "closed", "escalated"} or ticket.waiting_for in {"client", "person"}
+        if rests and not await _is_run_under_way(
+            house, ticket
+        ):  # a critical one is with a person while its run goes on
             break
         await asyncio.sleep(_LOOK_EVERY)
+    ticket = await house.engine.get_ticket(ticket.id)
     return await _account(house, case, ticket, seconds=round(time.monotonic() - begun, 2))
+
+
+async def _is_run_under_way(house: House, ticket: Ticket) -> bool:
+    async with house.connection.app.desk.database.org_reading(house.owner) as connection:
+        return "run" in (await journeys.find(connection, ticket.org_id, ticket.id)).data
 
 
 async def _account(house: House, case: Case, ticket: Ticket, *, seconds: float) -> Played:

@@ -13,6 +13,7 @@ from asoe.domain.ticket import Ticket
 from asoe.domain.triage import Triage
 
 SURE_INTENT: Final = 0.5
+SURE_SECURITY: Final = 0.4
 REPEAT_CONTACTS: Final = 3
 
 NEEDS_ACTION: Final = frozenset(
@@ -74,7 +75,7 @@ def reasons_to_escalate(
 ) -> tuple[str, ...]:
     """The named reasons that hold before any answer is looked for; empty: the engine may try."""
     found: list[str] = []
-    intent = triage.intent.value if triage and triage.intent.confidence >= SURE_INTENT else ticket.intent
+    intent = _intent(ticket, triage)
     if ticket.severity == "critical":
         found.append("critical_severity")
     is_person = triage is not None and triage.intent.value == "wants_a_person"
@@ -84,12 +85,23 @@ def reasons_to_escalate(
         found.append("unsupported_language")
     if intent in SECURITY:
         found.append("security")
-    if ticket.category in policy.persons_only or (intent or "") in policy.persons_only:
+    if ticket.category in policy.persons_only or (ticket.intent or "") in policy.persons_only:
         found.append("policy")
     unsettled = [other for other in earlier if other.status not in {"resolved", "closed"}]
     if sum(other.category == ticket.category for other in unsettled) >= REPEAT_CONTACTS:
         found.append("repeat_contact")
     return tuple(found)
+
+
+def _intent(ticket: Ticket, triage: Triage | None) -> str | None:
+    """What the ticket is surely about: the engine's own guess counts once it is surer than not, a person's word always.
+
+    A guess at a break-in counts earlier: to be wrong there costs a look, to be late an account.
+    """
+    if triage is None or ticket.intent != triage.intent.value:
+        return ticket.intent
+    least = SURE_SECURITY if triage.intent.value in SECURITY else SURE_INTENT
+    return triage.intent.value if triage.intent.confidence >= least else None
 
 
 def team_of(ticket: Ticket, policy: Policy, reasons: Sequence[str]) -> str:

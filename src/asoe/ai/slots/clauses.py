@@ -18,7 +18,7 @@ _ABBREVIATIONS: Final = re.compile(
 _CONTACT_IN_BRACKETS: Final = re.compile(r"\s*\((?:\[[a-z]+-\d+\]|[+\d][\d ().-]{5,20})\)")
 _DOT: Final = "․"
 _SENTENCE: Final = re.compile(
-    r"(?<=[.!?…])[\"”')\]]*\s+|\s*\n+\s*|\s*[;|•·]\s*|\s/\s|\s[–—-]{1,2}\s|(?<=\w)/(?=[A-Za-z]{3,}\s*:)"
+    r"(?<=[.!?…])[\"”')\]]*\s+|(?<=[a-z])\s+(?=(?-i:You|We|Please|What|If|It|The|My|Our|They|This|That|There|When|Every|Also|Besides|Moreover|On top of|And|But|Yes|No)\b)|\s*\n+\s*|\s*[;|•·]\s*|\s/\s|\s[–—-]{1,2}\s|(?<=\w)/(?=[A-Za-z]{3,}\s*:)"
 )
 _JOINTS: Final = (
     r"but|however|although|though|whereas|while|yet|except|and|or|nor|then|so"
@@ -38,6 +38,10 @@ _FRAGMENT: Final = re.compile(
     re.IGNORECASE,
 )
 _CONDITION_FIRST: Final = re.compile(r"^((?:if|in case|should|when|falls|wenn|sofern)\b[^:]{5,100}):\s", re.IGNORECASE)
+# says that something comes, and how many things; nothing else
+_ANNOUNCING: Final = re.compile(
+    r"^(?:and )?(?:one|another) (?:more |other |last )?(?:thing|problem|issue|question|point)\s*:\s*", re.IGNORECASE
+)
 _COUNTRIES_FILE: Final = Path(__file__).with_name("countries.txt")
 COUNTRY: Final = "spain"
 _PERSON: Final = re.compile(
@@ -96,6 +100,7 @@ def _sentences(text: str) -> list[str]:
 
 def _pieces(sentence: str) -> list[str]:
     whole = _KEPT_TOGETHER.sub(lambda match: match.group().replace(" ", "\ue000"), sentence)
+    whole = _ANNOUNCING.sub("", whole)
     whole = _CONDITION_FIRST.sub(r"\1, ", whole)
     return [part.replace("\ue000", " ").strip(" .") for part in _FRAGMENT.split(whole) if part and part.strip(" .")]
 

@@ -85,7 +85,7 @@ _KEEPING: Final = re.compile(
     r"|as (?:it|they) (?:is|are)|behalt\w*|bleib\w*|mantener|conservar|quedarme|quedarse|garder|conserver|rester)\b"
 )
 _WITHDRAWING: Final = re.compile(
-    r"\b(?:withdr[ae]w\w*|revok\w*|retract\w*|rescind\w*|(?:took|takes?|taken|taking) (?:it |that |this |it all )?back|no longer|zuruckgezogen|widerruf\w*|retir[oa]\w*|retire)\b"
+    r"\b(?:withdr[ae]w\w*|revok\w*|retract\w*|rescind\w*|(?:took|takes?|taken|taking) (?:it |that |this |it all )?back|no longer (?:wants?|wish\w*|agrees?|consents?|accepts?|allows?|permits?|authori[sz]es?|approves?|willing|ok|okay|fine|interested|happy)|no longer(?= $)|zuruckgezogen|widerruf\w*|retir[oa]\w*|retire)\b"
 )
 _OPEN: Final = re.compile(
     r"\b(?:(?:was|were|been|got|is) (?:offered|asked|proposed|suggested)|(?:offered|asked|proposed|suggested) (?:him|her|them|me|the|to|about|if|whether|how)|when asked|asked about"
@@ -120,14 +120,17 @@ _FAILING: Final = re.compile(
     rf"|{_DENIED_OF_IT} (?:starts?|started|starting|runs?|ran|running|mov(?:e|es|ed|ing)|finish\w*|load\w*|open(?:s|ed|ing)?|deliver(?:s|ed|ing)?|happens?|happened|updat\w*"
     r"|get(?:s|ting)? (?:through|ready|there|here)|works?(?! for (?:me|us|him|her|them))|worked|working)"
     r"|(?<!to )(?:get|gets|receive|receives|see|sees|find|finds) (?:no|nothing|none)|(?:got|brought|received|delivered)(?: (?:us|me))? (?:no|nothing)"
-    r"|no (?:free|available|open) \w+|no \w+ (?:left|available|remaining)|not even in \w+|(?:with|by) (?:a|an|the) (?:message|notice|note|error|warning) .*)\b"
+    r"|no (?:free|available|open) \w+|no \w+ (?:left|available|remaining)|not even in \w+|(?:cannot|can not|can t|could not|couldn t) be (?:verified|opened|reached|loaded|found|stored|saved|read|sent|delivered|downloaded|uploaded|shown|displayed)"
+    r"|(?:i|we) (?:cannot|can not|can t|could not|couldn t) (?:even |ever |really )?(?:share|open|upload|download|log|sign|see|find|reach|send|save|invite|access|get in|connect|load|work)|(?:with|by) (?:a|an|the) (?:message|notice|note|error|warning) .*)\b"
 )
 # what stands in the client's power "may go", "can end": said of the thing instead of to us
 _MAY_GO: Final = re.compile(
     r" (?:the|that|this|these|those|it|they|our|my|its|everything|all|any)(?: (?!which|who|that)\w+){0,5} (?:may|can) (?:now |also |then |all |safely )*"
     r"(?:go|end|die|start|begin|stop|continue|resume|run|vanish|disappear|restart|proceed)\b"
 )
-_OWN_WISH: Final = re.compile(r"\b(?:i|we) (?:do |really |still )?(?:want|wish)(?! (?:you|to (?:know|see|ask|hear|understand|talk|speak))\b)")
+_OWN_WISH: Final = re.compile(
+    r"\b(?:i|we) (?:do |really |still )?(?:want|wish)(?! (?:you|to (?:know|see|ask|hear|understand|talk|speak))\b)"
+)
 # what a plan, a phone or somebody else allows is no permission of the client's
 _OTHERS: Final = re.compile(
     r"\b(?:(?:plan|contract|tariff|subscription|package|phone|app|apps|settings?|system|website|which|that|it|bank|card|law|policy|vpn|wifi|router) (?:\w+ )?(?:allow|permit|grant|accept|approv)\w*"
@@ -196,7 +199,7 @@ def cue_of(words: str, *, is_question: bool = False, language: str = "und") -> C
         return Cue("refused", withdraws=True)
     text = _OTHERS.sub(" ", text)
     unconditional = f" {' '.join(_CONDITION.sub(' ', text).split())} "
-    if "refused_" not in text and _FAILING.search(unconditional):
+    if "refused_" not in text and fails(unconditional):
         text, unconditional = _FAILING.sub(" ", text), _FAILING.sub(" ", unconditional)
         if is_question or not _says(_YES, language, unconditional):
             return Cue("none", is_open=is_question)
@@ -234,6 +237,11 @@ def cue_of(words: str, *, is_question: bool = False, language: str = "und") -> C
     if (own := _last(_OWN_WISH, unconditional)) and not _STALE.search(text):
         return Cue("given", is_weak=True, is_wish=True, after=f" {' '.join(unconditional[own.end() :].split())} ")
     return Cue("none")
+
+
+def fails(words: str) -> bool:
+    """Whether something is said not to happen that should: a complaint, neither a wish nor a refusal."""
+    return bool(_FAILING.search(words))
 
 
 def is_someone_elses(words: str) -> bool:

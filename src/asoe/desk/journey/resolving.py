@@ -148,4 +148,7 @@ def hand_over(standing: Standing, plan: HandOver, trail: Trail) -> Step:
             earlier=standing.earlier,
         )
         noted(team=step.team)
+    mended = [one["reply"] for one in standing.journey.data.get("mended", ())]
+    if mended and step.reply is not None:  # what was verified on the way is told, too
+        step = replace(step, reply="\n\n".join((*dict.fromkeys(mended), step.reply)))
     return step.seen(standing.positions)

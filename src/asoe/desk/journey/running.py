@@ -14,7 +14,7 @@ from uuid import UUID
 from asoe.desk import outcome, resolution
 from asoe.desk.context import Desk
 from asoe.desk.journey.resolving import find_treatment, hand_over, judge, read_replies, resolve
-from asoe.desk.journey.standing import Standing, is_over, read
+from asoe.desk.journey.standing import Standing, is_over, question_of, read
 from asoe.desk.outcome import Step
 from asoe.desk.resolution import HandOver
 from asoe.desk.runbook import execution, shelf, treatment
@@ -257,21 +257,40 @@ async def _after_run(
     is_quiet = any(session.is_ai_quiet for session in standing.sessions)
     if run.status == "verified" and not is_quiet and not objection:
         standing = _with_mended(standing, report)
-        return await _next_treatment(desk, engine, standing, trail) or _fixed(desk, standing)
-    if is_quiet or ticket.status == "escalated":
-        return outcome.dropped(standing.journey, ticket, "\n".join((*_mended_lines(standing), in_lines(report))))
+        return await _next_treatment(desk, engine, standing, trail) or await _fixed(desk, engine, standing, trail)
+    if is_quiet:
+        return _dropped(standing, report)
     if run.reason == "already_met" and not objection:
         step = await _next_treatment(desk, engine, standing, trail)
         if step is not None:
             return step
         if standing.journey.data.get("mended"):
-            return _fixed(desk, standing)
+            return await _fixed(desk, engine, standing, trail)
+    if ticket.status == "escalated":
+        return _reported(standing, report, trail)
+    if run.reason == "already_met" and not objection:
         step = await resolve(desk, engine, standing, trail)
-        return step if step.dossier is None else hand_over(standing, _given_up(standing, report), trail)
+        # what was looked into is not vague: an answer or an end stands, a question back does not
+        return step if step.resolution and not step.dossier else hand_over(standing, _given_up(standing, report), trail)
     if run.reason == "not_found" and not objection and not report.effects and not standing.journey.data.get("mended"):
         return await resolve(desk, engine, standing, trail, looked=_given_up(standing, report))
     reasons = (objection or run.reason or "stage_failed",)
     return hand_over(standing, replace(_given_up(standing, report), reasons=reasons), trail)
+
+
+def _dropped(standing: Standing, report: Report) -> Step:
+    note = "\n".join((*_mended_lines(standing), in_lines(report)))
+    return outcome.dropped(standing.journey, standing.ticket, note)
+
+
+def _reported(standing: Standing, report: Report, trail: Trail) -> Step:
+    """Whoever has a critical ticket learns what its runs came to, and why they ended: it is theirs to go on."""
+    found = _dropped(standing, report)
+    if standing.ticket.severity != "critical" or standing.is_taken or not report.run.reason:
+        return found
+    plan = replace(_given_up(standing, report), reasons=("critical_severity", report.run.reason))
+    again = hand_over(standing, plan, trail)
+    return replace(found, dossier=again.dossier, team=again.team)
 
 
 async def _next_treatment(desk: Desk, engine: Principal, standing: Standing, trail: Trail) -> Step | None:
@@ -302,8 +321,14 @@ def _with_mended(standing: Standing, report: Report) -> Standing:
     )
 
 
-def _fixed(desk: Desk, standing: Standing) -> Step:
+async def _fixed(desk: Desk, engine: Principal, standing: Standing, trail: Trail) -> Step:
+    """All is fixed that was complained of; with something left over it goes to a person, and the client hears of both."""
     data = dict(standing.journey.data)
+    left = await treatment.left_over(desk, engine, question=question_of(standing), tried=data.get("treated", ()))
+    if left:
+        lines = tuple(f"Nothing was done about: “{sentence}”" for sentence in left)
+        plan = HandOver(("needs_action",), tried=tuple(_mended_lines(standing)), not_done=lines)
+        return hand_over(standing, plan, trail)
     mended = data.pop("mended")
     return outcome.fixed(
         desk.clock(), replace(standing.journey, data=data), standing.ticket, mended, policy=standing.policy

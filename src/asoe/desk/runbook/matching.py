@@ -7,7 +7,7 @@ after the sure one, and only when it can find out by itself, without asking the 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
@@ -15,19 +15,23 @@ from uuid import UUID
 
 import numpy as np
 
-from asoe.ai.slots.clauses import fragments_of
+from asoe.ai.slots.clauses import fragments_of, plain_words
+from asoe.ai.slots.permission import fails
 from asoe.desk.context import Desk
 from asoe.desk.runbook.expressions import ExpressionError, decide
 from asoe.desk.runbook.shelf import Shelved
+from asoe.desk.runbook.spelling import well_spelled
 from asoe.domain.runbook import Match
 from asoe.domain.ticket import Ticket
 from asoe.domain.triage import Estimate, Triage
 from asoe.store.runs import Client
 
 LEAST: Final = 0.55
+COVERS: Final = 0.5
 MARGIN: Final = 0.03
 WORTH_A_LOOK: Final = 0.42
-MOST_LOOKS: Final = 5
+LOOKS_A_CLAUSE: Final = 2
+MOST_LOOKS: Final = 8
 MOST_KNOWN: Final = 20_000
 Likeness: TypeAlias = Mapping[str, np.ndarray]
 MOST_CLAUSES: Final = 16
@@ -35,7 +39,16 @@ MOST_PIECES: Final = 24
 SURE: Final = 0.6
 _INTENT, _CATEGORY, _INFORMATION = 0.15, 0.05, 0.15
 _IDENTIFIER = re.compile(r"\S*@\S+|\S*\d[\d-]{4,}\S*")
-_CLAUSE_END = re.compile(r"(?<=[.!?;])\s+|\n+")
+_NAME = re.compile(r"(?<=[a-z,] )[A-Z][\w-]+")
+_ANNOUNCED = re.compile(
+    r"^(?:(?:and )?(?:one|another) (?:more |other )?(?:thing|problem|issue)|also|besides|moreover|furthermore|in addition|additionally|on top of (?:that|this)"
+    r"|second(?:ly)?(?: problem| issue| thing)?|finally|lastly|außerdem|zudem|ferner|zweitens|además|también|en outre|de plus|\d[.)]|[-*•])(?=\W)[:,]?\s*",
+    re.IGNORECASE,
+)
+_CLAUSE_END = re.compile(
+    r"(?<=[.!?;])\s+|\n+|(?<=[a-z])\s+(?=(?:You|We|Please|What|If|It|The|My|Our|They|This|That|There|When|Every|Also|Besides|Moreover|On top of|And|But)\b)"
+    r"|(?<=\w)\s+(?=(?i:and one more thing|on top of that|(?:second|another|one more) (?:problem|thing|issue)):)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +96,24 @@ async def fitting(
     return [sure, *others] if sure else others
 
 
+async def left_over(desk: Desk, shelved: Sequence[Shelved], question: str, *, tried: Container[str]) -> list[str]:
+    """Sentences that surely complain, of what none of the runbooks `tried` (ids) is about."""
+    found = []
+    for sentence in _CLAUSE_END.split(question):
+        complaint = _ANNOUNCED.sub("", sentence.strip())
+        if complaint == sentence.strip() and not fails(plain_words(sentence)):
+            continue
+        likeness = await _likeness(desk, shelved, complaint)
+        clauses = range(max((row.size for row in likeness.values()), default=0))
+        scores = [
+            (max(_at_clause(each.runbook.match, likeness, clause) for clause in clauses), str(each.runbook_id))
+            for each in shelved
+        ]
+        if not any(score >= COVERS and runbook_id in tried for score, runbook_id in scores):
+            found.append(sentence.strip())
+    return found
+
+
 def _open_to(shelved: Sequence[Shelved], ticket: Ticket, client: Client) -> list[Shelved]:
     names = {"ticket": names_of_ticket(ticket), "contact": names_of_client(client)}
     return [each for each in shelved if _applies(each.runbook.match, names)]
@@ -103,15 +134,17 @@ def _worth_a_look(shelved: Sequence[Shelved], likeness: Likeness, triage: Triage
     """Those that one of the clauses is most like; a question for information is less of a complaint."""
     silent = [each for each in shelved if not any(slot.is_required for slot in each.runbook.slots)]
     less = _INFORMATION * max(0.0, _share(triage.need, "information") - 0.5) if triage else 0.0
-    looks: dict[UUID, float] = {}
+    first: dict[UUID, float] = {}
+    further: dict[UUID, float] = {}
     for clause in range(max((row.size for row in likeness.values()), default=0)):
         scores = [(_at_clause(each.runbook.match, likeness, clause) - less, each.runbook_id) for each in silent]
-        top = max((score for score, _ in scores), default=0.0)
-        for score, runbook_id in scores:
-            if score >= max(WORTH_A_LOOK, top - MARGIN):
-                looks[runbook_id] = max(score, looks.get(runbook_id, 0.0))
-    ordered = sorted(looks.items(), key=lambda pair: -pair[1])[:MOST_LOOKS]
-    return [Matched(runbook_id, score) for runbook_id, score in ordered]
+        near = sorted((pair for pair in scores if pair[0] >= WORTH_A_LOOK), key=lambda pair: -pair[0])
+        for place, (score, runbook_id) in enumerate(near[:LOOKS_A_CLAUSE]):
+            looks = further if place else first
+            looks[runbook_id] = max(score, looks.get(runbook_id, 0.0))
+    ordered = sorted(first.items(), key=lambda pair: -pair[1])
+    ordered += sorted(((one, score) for one, score in further.items() if one not in first), key=lambda pair: -pair[1])
+    return [Matched(runbook_id, score) for runbook_id, score in ordered[:MOST_LOOKS]]
 
 
 def _at_clause(match: Match, likeness: Likeness, clause: int) -> float:
@@ -149,7 +182,7 @@ async def _likeness(desk: Desk, shelved: Sequence[Shelved], question: str) -> Li
     phrases = list(
         dict.fromkeys(text for each in shelved for text in (*each.runbook.match.phrases, *each.runbook.match.unlike))
     )
-    clauses = _clauses(question)
+    clauses = [well_spelled(clause, tuple(phrases)) for clause in _clauses(question)]
     if not phrases or not clauses:
         return {phrase: np.zeros(1, dtype=np.float32) for phrase in phrases}
     known = desk.phrases
@@ -167,12 +200,13 @@ async def _likeness(desk: Desk, shelved: Sequence[Shelved], question: str) -> Li
 def _clauses(question: str) -> list[str]:
     """Sentences, neighbors together (a symptom often takes two), and what stands between commas: notes name many things.
 
-    Numbers and addresses are left out: who it is says nothing of what is wrong.
+    Numbers and addresses are left out, and a name is tried without: who or what it is says nothing of what is wrong.
     """
     parts = [part.strip() for part in _CLAUSE_END.split(question) if len(part.split()) > 1][:MOST_CLAUSES]
     pairs = [f"{first} {second}" for first, second in pairwise(parts)]
     pieces = [piece.text for piece in fragments_of(question)[:MOST_PIECES]]
-    bare = dict.fromkeys(_bare(text) for text in (*parts, *pairs, *pieces))
+    unnamed = [_NAME.sub("it", part) for part in parts if len(_NAME.findall(part)) == 1]
+    bare = dict.fromkeys(_bare(text) for text in (*parts, *pairs, *pieces, *unnamed))
     return [text for text in bare if len(text.split()) > 1] or [question.strip()]
 
 

@@ -27,7 +27,7 @@ from asoe.domain.triage import Estimate, Triage
 from asoe.store.runs import Client
 
 LEAST: Final = 0.55
-COVERS: Final = 0.5
+COVERS: Final = 0.45
 MARGIN: Final = 0.03
 WORTH_A_LOOK: Final = 0.42
 LOOKS_A_CLAUSE: Final = 2
@@ -39,7 +39,7 @@ MOST_PIECES: Final = 24
 SURE: Final = 0.6
 _INTENT, _CATEGORY, _INFORMATION = 0.15, 0.05, 0.15
 _IDENTIFIER = re.compile(r"\S*@\S+|\S*\d[\d-]{4,}\S*")
-_NAME = re.compile(r"(?<=[a-z,] )[A-Z][\w-]+")
+_NAME = re.compile(r"(?<=[a-z,] )[A-Z][\w-]+|^[A-Z][\w-]+(?= (?:has|had|is|was|does|holds|shows|contains|sends) )")
 _ANNOUNCED = re.compile(
     r"^(?:(?:and )?(?:one|another) (?:more |other )?(?:thing|problem|issue)|also|besides|moreover|furthermore|in addition|additionally|on top of (?:that|this)"
     r"|second(?:ly)?(?: problem| issue| thing)?|finally|lastly|außerdem|zudem|ferner|zweitens|además|también|en outre|de plus|\d[.)]|[-*•])(?=\W)[:,]?\s*",

@@ -168,9 +168,8 @@ async def play_one(house: House, case: Case) -> Played:
     while time.monotonic() - begun < CASE_SECONDS:
         ticket = await house.engine.get_ticket(ticket.id)
         rests = ticket.status in {"resolved", "closed", "escalated"} or ticket.waiting_for in {"client", "person"}
-        if rests and not await _is_run_under_way(
-            house, ticket
-        ):  # a critical one is with a person while its run goes on
+        # a critical one is with a person while its run goes on
+        if rests and not await _is_run_under_way(house, ticket):
             break
         await asyncio.sleep(_LOOK_EVERY)
     ticket = await house.engine.get_ticket(ticket.id)

@@ -52,8 +52,13 @@ $(STAMPS)/prefect: $(STAMPS)/package requirements/prefect.txt scripts/prefect-se
 	bash scripts/prefect-server install
 	touch $@
 
+# the playing Stripe that tests of the stripe connector talk to; GPL, so in an environment and a process of its own
+$(STAMPS)/localstripe: $(STAMPS)/package requirements/localstripe.txt scripts/localstripe-server
+	bash scripts/localstripe-server install
+	touch $@
+
 .PHONY: system
-system: setup $(STAMPS)/prefect
+system: setup $(STAMPS)/prefect $(STAMPS)/localstripe
 	bash scripts/system-packages
 
 .PHONY: demo

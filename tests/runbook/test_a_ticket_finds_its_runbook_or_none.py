@@ -96,3 +96,29 @@ async def test_of_two_that_fit_alike_none_is_taken(ai: LocalAI) -> None:
 async def test_a_condition_that_does_not_hold_keeps_a_runbook_out(ai: LocalAI) -> None:
     text = TWINS.format(name="one").replace("match: {", "match: {when: '=ticket.category == \"nothing\"', ")
     assert await find(ai, [Shelved(uuid4(), read_runbook(text), "auto")], "I am locked out of my account") is None
+
+
+LOCKED = "I am locked out of my account."
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (LOCKED, []),
+        (f"{LOCKED} Kind regards, Ana. My colleague uses a Mac.", []),
+        (f"{LOCKED} Also, I cannot get into my account any more.", []),
+        (f"{LOCKED} Also, the printer on the third floor smells of smoke.", ["Also, the printer on the third floor smells of smoke."]),
+        (f"{LOCKED}\nOur weekly parcels never arrive.", ["Our weekly parcels never arrive."]),
+        (f"{LOCKED} besides one more thing: parcels never arrive", ["one more thing: parcels never arrive"]),
+    ],
+)  # fmt: skip
+async def test_a_complaint_that_no_tried_runbook_is_about_is_left_over(ai: LocalAI, text: str, left: list[str]) -> None:
+    book = Shelved(uuid4(), read_runbook(TWINS.format(name="one")), "auto")
+    found = await matching.left_over(SimpleNamespace(ai=ai, phrases={}), [book], text, tried={str(book.runbook_id)})
+    assert [one for one in found if one != "besides"] == left
+
+
+async def test_a_complaint_of_a_runbook_that_was_not_tried_is_left_over(ai: LocalAI) -> None:
+    book = Shelved(uuid4(), read_runbook(TWINS.format(name="one")), "auto")
+    found = await matching.left_over(SimpleNamespace(ai=ai, phrases={}), [book], f"Also, {LOCKED}", tried=set())
+    assert found == [f"Also, {LOCKED}"]

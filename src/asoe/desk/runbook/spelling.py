@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 SHORTEST: Final = 6
+LONGEST: Final = 30
 _ENDING: Final = 2
 _TWO: Final = 2
 _WORD: Final = re.compile(r"[^\W\d_]+")
@@ -24,7 +25,7 @@ def well_spelled(text: str, phrases: tuple[str, ...]) -> str:
 
 def _mended(word: str, known: frozenset[str], slips: Mapping[str, frozenset[str]]) -> str:
     lower = word.lower()
-    if len(word) < SHORTEST or lower in known:
+    if not SHORTEST <= len(word) <= LONGEST or lower in known:
         return word
     near = {one for slip in (lower, *_dropped(lower)) for one in slips.get(slip, ()) if _is_slip(lower, one)}
     return near.pop() if len(near) == 1 else word

@@ -43,7 +43,7 @@ $(STAMPS)/built: $(STAMPS)/web $(STAMPS)/package $(wildcard src/asoe/ai/*.py src
 	touch $@
 
 # fetches the dashboard's libraries with npm (Node comes from a wheel) and compresses its files; by fingerprint too
-$(STAMPS)/web: $(STAMPS)/package src/asoe/web/build.py $(wildcard src/asoe/web/frontend/*)
+$(STAMPS)/web: $(STAMPS)/package src/asoe/web/build.py $(wildcard src/asoe/web/frontend/*) $(wildcard src/asoe/web/frontend/*/*)
 	$(BIN)/python -m asoe.web.build
 	touch $@
 

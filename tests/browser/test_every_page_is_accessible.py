@@ -9,13 +9,14 @@ import pytest
 from browser_cast import House, Visitor, Watch, too_wide
 from playwright.async_api import Page, expect
 
-from asoe.desk import knowledge, people
+from asoe.desk import knowledge, people, widget
+from asoe.desk.widget import WidgetChange
 from asoe.domain.knowledge import ArticleText
 from asoe.web.build import MODULES
 from asoe.web.site import routes
 
 AXE = MODULES / "node_modules" / "axe-core" / "axe.min.js"
-SIGNED_OUT = ("/sign-in", "/invitations/{token}")
+SIGNED_OUT = ("/sign-in", "/invitations/{token}", "/widget/{org}", "/help/{org}", "/help/{org}/{article}")
 NOT_PAGES = (
     "/live",
     "/live/{ticket_id}",
@@ -23,7 +24,7 @@ NOT_PAGES = (
     "/notifications/count",
     "/tickets/{ticket_id}/attachments/{attachment_id}",
 )
-EXTRA = ("/queue?view=mine", "/queue?q=nothing-like-this", "/knowledge?q=invoice", "/nothing-here")
+EXTRA = ("/queue?view=mine", "/queue?q=nothing-like-this", "/knowledge?q=invoice", "/nothing-here", "/help/{org}?q=one")
 
 
 def page_paths() -> list[str]:
@@ -45,6 +46,12 @@ async def fill(house: House, path: str) -> str:
     if any(part in path for part in ("{name}", "{run_id}", "{approval_id}")):
         for part, value in (await house.runbook(house.acme, subject="Run seen by axe")).items():
             path = path.replace(f"{{{part}}}", value)
+    if "{org}" in path:
+        change = WidgetChange(is_on=True, takes_anonymous=True, shows_help=True)
+        await widget.change_widget(desk, owner, change)
+        text = ArticleText("Open to all", "open-to-all", "en", "# Title\n\n1. one\n2. two\n\n`code`")
+        await knowledge.save_article(desk, owner, text, publish_now=True)
+        path = path.replace("{org}", house.acme.slug).replace("{article}", "open-to-all")
     if "{token}" in path:
         made = await people.invite(desk, owner, email="axe@acme.example", role="agent")
         path = path.replace("{token}", made.token)

@@ -414,6 +414,7 @@ class WidgetSecretOut(WidgetOut):
 
 
 class AdmissionOut(Answer):
+    client: UUID
     token: str
     expires_at: datetime
     visitor: str | None

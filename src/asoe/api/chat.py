@@ -25,7 +25,7 @@ from asoe.api.widget_door import Front, too_often
 from asoe.desk import chat, client_identity
 from asoe.desk.chat import Conversation
 from asoe.desk.client_identity import Admission
-from asoe.desk.wording import spoken
+from asoe.desk.wording import spoken, without_question
 from asoe.domain.errors import AsoeError
 from asoe.domain.organization import Principal
 from asoe.domain.session import Message, Session
@@ -266,6 +266,7 @@ def _language(front: Front, wanted: str | None) -> str:
 
 def _admission(admitted: Admission) -> dict[str, Any]:
     return {
+        "client": admitted.client.id,
         "token": admitted.token,
         "expires_at": admitted.client.expires_at,
         "visitor": admitted.visitor_key,
@@ -314,6 +315,7 @@ def _conversation(value: Conversation, front: Front) -> dict[str, Any]:
 def _message(value: Message, front: Front) -> dict[str, Any]:
     return {
         **encoding.message(value),
+        "content": without_question(value.content) if value.role == "assistant" else value.content,
         "citations": [_citation(each, front) for each in value.data.get("citations", ())],
         "steps": [str(each) for each in value.data.get("steps", ())],
     }

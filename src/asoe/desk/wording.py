@@ -118,6 +118,13 @@ def say(text: str, language: str, **values: object) -> str:
     return forms.get(language, forms["en"]).format(**values)
 
 
+def without_question(text: str) -> str:
+    """An answer without "did this help?" below it, where the client has buttons for that."""
+    for question in _TEXTS["did_it_help"].values():
+        text = text.removesuffix(question)
+    return text.rstrip()
+
+
 def spoken(language: str, *, default: str) -> str:
     """The language to say the engine's own sentences in: the client's if it has them, else the default."""
     return language if language in _TEXTS["handed_over"] else default

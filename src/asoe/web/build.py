@@ -28,19 +28,25 @@ MODULES: Final = PACKAGE.parents[1] / "build" / "web"
 _LIBRARIES: Final = {
     "library.js": ("htmx.org/dist/htmx.min.js", "htmx.org/dist/ext/hx-sse.min.js"),
 }
-_OWN: Final = ("app.css", "app.js", "icons.svg", "favicon.svg")
+_OWN: Final = ("app.css", "app.js", "icons.svg", "favicon.svg", "widget/chat.css")
+_SCRIPTS: Final = {
+    "widget.js": ("widget/loader.js",),
+    "chat.js": ("widget/words.js", "widget/text.js", "widget/wire.js", "widget/chat.js"),
+}
+"""Our own scripts made of several files, in order; nothing in them is global."""
 _MIN_COMPRESSED: Final = 512
 
 
 def build(*, target: Path = BUILT, modules: Path = MODULES, force: bool = False) -> None:
     """Fetch, compress and write what is out of date; raises `Unavailable(build_extra_missing | npm_failed)`."""
     fetch(modules, force=force)
-    sources = [FRONTEND / name for name in _OWN]
+    sources = [FRONTEND / name for name in (*_OWN, *(part for parts in _SCRIPTS.values() for part in parts))]
     mark = _fingerprint([*sources, FRONTEND / "package-lock.json", Path(__file__)])
     if not force and _is_current(target, mark):
         _say("dashboard: up to date")
         return
-    files = {file.name: file.read_bytes() for file in sources}
+    files = {Path(name).name: (FRONTEND / name).read_bytes() for name in _OWN}
+    files |= {name: _closed(parts) for name, parts in _SCRIPTS.items()}
     for name, parts in _LIBRARIES.items():
         files[name] = b"\n".join(_without_map((modules / "node_modules" / part).read_bytes()) for part in parts)
     shutil.rmtree(target, ignore_errors=True)
@@ -92,6 +98,12 @@ def _write(target: Path, name: str, content: bytes) -> str:
         (target / f"{named}.br").write_bytes(brotli.compress(content, quality=11))
         (target / f"{named}.gz").write_bytes(gzip.compress(content, 9, mtime=0))
     return named
+
+
+def _closed(parts: Sequence[str]) -> bytes:
+    """Files as one strict script whose names are its own."""
+    joined = b"\n".join((FRONTEND / part).read_bytes() for part in parts)
+    return b'(() => {\n"use strict";\n' + joined + b"})();\n"
 
 
 def _without_map(content: bytes) -> bytes:

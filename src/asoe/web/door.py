@@ -52,6 +52,8 @@ class Page:
     roles: frozenset[str]
     handler: Handler
     max_files: int = 0
+    is_open: bool = False
+    """For anybody, from anywhere: nobody's sign-in is read and no cookie set, since other sites hold it in a frame."""
 
 
 class Pages:
@@ -62,6 +64,13 @@ class Pages:
 
     def get(self, path: str, *, roles: frozenset[str] = STAFF) -> Callable[[Handler], Handler]:
         return self._route("GET", path, roles, 0)
+
+    def open(self, path: str) -> Callable[[Handler], Handler]:
+        def keep(handler: Handler) -> Handler:
+            self.routes.append(Page("GET", path, ANYBODY, handler, is_open=True))
+            return handler
+
+        return keep
 
     def post(self, path: str, *, roles: frozenset[str] = STAFF, max_files: int = 0) -> Callable[[Handler], Handler]:
         return self._route("POST", path, roles, max_files)
@@ -175,7 +184,8 @@ def endpoint(site: Site, page: Page) -> Callable[[Request], Awaitable[Response]]
         request.scope["route"] = page
         visit = Visit(site, request, token="")
         try:
-            await _admit(visit, page)
+            if not page.is_open:
+                await _admit(visit, page)
             response = await page.handler(visit)
         except Exception as error:
             response = _refuse(visit, error)

@@ -24,6 +24,7 @@ TABS: Final = (
     ("Service levels", "/settings/service-levels"),
     ("Mail", "/settings/mail"),
     ("Webhooks", "/settings/webhooks"),
+    ("Widget", "/settings/widget"),
 )
 _NUMBERS: Final = {
     "reopen_window_days": "Days in which an ended ticket may be reopened",

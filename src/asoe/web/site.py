@@ -19,6 +19,7 @@ from asoe.app import App
 from asoe.web import (
     approvals,
     audit,
+    help_page,
     knowledge,
     live,
     notifications,
@@ -30,6 +31,7 @@ from asoe.web import (
     settings,
     sign_in,
     ticket,
+    widget,
 )
 from asoe.web.assets import load_assets
 from asoe.web.door import ANYBODY, Page, Site, Visit, endpoint
@@ -60,6 +62,8 @@ PAGES: Final = (
     profile,
     sign_in,
     live,
+    widget,
+    help_page,
 )
 SIGN_INS_PER_ADDRESS: Final = "30/15minutes"
 SIGN_INS_PER_ACCOUNT: Final = "10/15minutes"
@@ -83,6 +87,7 @@ def create_site(app: App) -> FastAPI:
             *found,
             Route("/assets/{name}", _asset, methods=["GET"]),
             Route("/favicon.ico", _favicon, methods=["GET"]),
+            Route(widget.SCRIPT, _widget_script, methods=["GET"]),
             Route("/{path:path}", endpoint(site, Page("GET", "/{path:path}", ANYBODY, _nothing_here)), methods=["GET"]),
         ]
     )
@@ -100,6 +105,10 @@ async def _asset(request: Request) -> Response:
     if found is None:
         raise HTTPException(404)
     return found
+
+
+async def _widget_script(request: Request) -> Response:
+    return widget.script(request.app.state.site.assets, request)
 
 
 async def _favicon(request: Request) -> Response:

@@ -17,29 +17,37 @@ from asoe.desk import journey, people, resolution, session, widget
 from asoe.desk.widget import WidgetChange
 from asoe.domain.ticket import Ticket
 from asoe.store import tickets
+from cast import Org, make_org
 
-SHOP = "http://shop.acme.example"
+SHOP = "http://shop.example"
 EVIL = "http://evil.example"
 HOSTILE = '<img src=x onerror="alert(1)"> [go](javascript:alert(2)) **<b>bold</b>** \u202e"><script>alert(3)</script>'
 _number = itertools.count(1)
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Shop</title></head><body><main><h1>Our shop</h1><p>Shoes, and more shoes.</p></main>
-<script src="{desk}/widget.js" data-org="acme" {more} async></script></body></html>"""
+<script src="{desk}/widget.js" data-org="shoes" {more} async></script></body></html>"""
 
 Shop = Callable[..., Awaitable[Page]]
 
 
 @pytest.fixture(scope="session")
-async def secret(house: House) -> str:
-    """Acme's widget, on the shop's pages and its own; an engine that knows one article."""
-    await people.change_organization(house.app.desk, house.acme.owner, settings={"answer_threshold": 0})
+async def shoes(house: House) -> Org:
+    """An organization of its own: what other tests leave behind in Acme would answer, or hand over."""
+    made = await make_org(str(house.app.owner_url), "shoes")
+    await people.change_organization(house.app.desk, made.owner, settings={"answer_threshold": 0})
+    return made
+
+
+@pytest.fixture
+async def secret(house: House, shoes: Org) -> str:
+    """Its widget, on the shop's pages and our own."""
     return await set_up(
         house.app,
-        house.acme.owner,
+        shoes.owner,
         origins=[SHOP],
         shows_help=True,
         accent="#0b7a5c",
-        greetings={"en": "Hi, this is Acme.", "de": "Hallo, hier ist Acme."},
+        greetings={"en": "Hi, this is Shoes.", "de": "Hallo, hier ist Shoes."},
     )
 
 
@@ -105,28 +113,30 @@ async def write(chat: Any, text: str) -> None:
     await chat.get_by_role("button", name="Send").click()
 
 
-async def newest(house: House) -> Ticket:
-    async with house.app.desk.database.org_reading(house.acme.engine) as connection:
-        found = await tickets.page(connection, house.acme.org_id, tickets.TicketFilter(channel=("widget",)), limit=1)
+async def newest(house: House, shoes: Org) -> Ticket:
+    async with house.app.desk.database.org_reading(shoes.engine) as connection:
+        found = await tickets.page(connection, shoes.org_id, tickets.TicketFilter(channel=("widget",)), limit=1)
     return found.items[0]
 
 
-async def carry(house: House, ticket_id: UUID) -> Ticket:
+async def carry(house: House, shoes: Org, ticket_id: UUID) -> Ticket:
     """What the worker does."""
     for _ in range(3):
-        await journey.carry_on(house.app.desk, house.acme.org_id, ticket_id)
-    return await house.read(house.acme, ticket_id)
+        await journey.carry_on(house.app.desk, shoes.org_id, ticket_id)
+    return await house.read(shoes, ticket_id)
 
 
-async def test_a_client_gets_a_cited_answer_ticks_its_steps_and_says_it_helped(house: House, shop: Shop) -> None:
+async def test_a_client_gets_a_cited_answer_ticks_its_steps_and_says_it_helped(
+    house: House, shoes: Org, shop: Shop
+) -> None:
     page = await shop(named())
     chat = await open_chat(page)
-    await expect(chat.get_by_text("Hi, this is Acme.")).to_be_visible()
+    await expect(chat.get_by_text("Hi, this is Shoes.")).to_be_visible()
     await write(chat, "Where is the invoice of May?")
     await expect(chat.locator("#typing")).to_be_visible()
-    made = await newest(house)
+    made = await newest(house, shoes)
     assert made.metadata == {"page": f"{SHOP}/shoes"}, "no query: it may hold secrets"
-    await carry(house, made.id)
+    await carry(house, shoes, made.id)
     answer = chat.locator("article.assistant")
     await expect(answer).to_contain_text("From the article Where invoices are")
     await expect(answer).not_to_contain_text("Reply “yes”")
@@ -134,32 +144,32 @@ async def test_a_client_gets_a_cited_answer_ticks_its_steps_and_says_it_helped(h
     await expect(answer).to_contain_text("1 of 2 steps done")
     await answer.get_by_text("Sources (1)").click()
     source = answer.get_by_role("link", name="Where invoices are › Find them")
-    await expect(source).to_have_attribute("href", "/help/acme/invoices")
+    await expect(source).to_have_attribute("href", "/help/shoes/invoices")
     await page.reload()
     chat = await open_chat(page)
     await expect(chat.get_by_label("Open Billing")).to_be_checked()
     await chat.get_by_role("group", name="Did this help?").get_by_role("button", name="Yes").click()
     await expect(chat.locator("article.own:not(.pending)").last).to_contain_text("Yes, that helped.")
-    done = await carry(house, made.id)
+    done = await carry(house, shoes, made.id)
     assert (done.status, done.resolution["verdict"]) == ("resolved", "verified")
     await expect(chat.locator("#state")).to_have_text("Solved. A reply opens it again.")
     await expect(chat.get_by_role("group", name="Did this help?")).to_have_count(0)
 
 
-async def test_talk_to_a_person_and_read_what_the_person_writes(house: House, shop: Shop) -> None:
+async def test_talk_to_a_person_and_read_what_the_person_writes(house: House, shoes: Org, shop: Shop) -> None:
     page = await shop()
     chat = await open_chat(page)
     await chat.get_by_role("button", name="Talk to a person").click()
     await expect(chat.locator("article.own:not(.pending)")).to_contain_text("I would like to talk to a person.")
-    made = await newest(house)
-    assert (await carry(house, made.id)).status == "escalated"
+    made = await newest(house, shoes)
+    assert (await carry(house, shoes, made.id)).status == "escalated"
     await expect(chat.locator("#state")).to_contain_text("A person from the team has this")
     await expect(chat.get_by_role("button", name="Talk to a person")).to_be_hidden()
     await page.evaluate("asoeChat.close()")
     assert made.session_id is not None
-    await session.add_message(house.app.desk, house.acme.agent, made.session_id, "agent", f"Ben here. {HOSTILE}")
+    await session.add_message(house.app.desk, shoes.agent, made.session_id, "agent", f"Ben here. {HOSTILE}")
     await expect(chat.locator("article.agent")).to_contain_text(f"Ben here. {HOSTILE}")
-    await expect(chat.locator("article.agent .who")).to_have_text("Acme team")
+    await expect(chat.locator("article.agent .who")).to_have_text("Shoes team")
     await open_chat(page)
     await chat.locator("#files").set_input_files({"name": "<b>proof.txt", "mimeType": "text/plain", "buffer": b"42"})
     await expect(chat.get_by_role("button", name="Download _b_proof.txt")).to_be_visible()
@@ -168,28 +178,32 @@ async def test_talk_to_a_person_and_read_what_the_person_writes(house: House, sh
     assert (await (await loading.value).path()).read_bytes() == b"42"
 
 
-async def test_what_is_written_while_the_line_is_down_is_sent_once(house: House, shop: Shop, watch: Watch) -> None:
+async def test_what_is_written_while_the_line_is_down_is_sent_once(
+    house: House, shoes: Org, shop: Shop, watch: Watch
+) -> None:
     watch.expected = ("ERR_INTERNET_DISCONNECTED", "Failed to fetch", "network error", "ERR_NETWORK", "ERR_FAILED")
     page = await shop(named())
     chat = await open_chat(page)
     await write(chat, "My login is broken")
     await expect(chat.locator("article.own:not(.pending)")).to_have_count(1)
-    made = await newest(house)
+    made = await newest(house, shoes)
     await page.context.set_offline(True)
     await write(chat, "It says: code 17")
     await expect(chat.locator(".pending")).to_contain_text("Not sent yet")
     await expect(chat.locator("#line")).to_have_text("No connection. Trying again…")
     assert made.session_id is not None
-    await session.add_message(house.app.desk, house.acme.agent, made.session_id, "agent", "Which browser?")
+    await session.add_message(house.app.desk, shoes.agent, made.session_id, "agent", "Which browser?")
     await page.context.set_offline(False)
     await expect(chat.locator(".pending")).to_have_count(0)
     await expect(chat.locator("article.agent")).to_contain_text("Which browser?")
     await expect(chat.locator("#line")).to_be_hidden()
-    _, said = await session.read_session(house.app.desk, house.acme.engine, made.session_id)
+    _, said = await session.read_session(house.app.desk, shoes.engine, made.session_id)
     assert [each.content for each in said].count("It says: code 17") == 1
 
 
-async def test_a_reload_keeps_what_was_written_and_what_was_not_sent(house: House, shop: Shop, watch: Watch) -> None:
+async def test_a_reload_keeps_what_was_written_and_what_was_not_sent(
+    house: House, shoes: Org, shop: Shop, watch: Watch
+) -> None:
     watch.expected = ("ERR_FAILED", "Failed to fetch")
     page = await shop()
     answers: list[str] = []
@@ -213,18 +227,18 @@ async def test_a_reload_keeps_what_was_written_and_what_was_not_sent(house: Hous
     await expect(chat.locator("#log").get_by_text("Please say this only once")).to_be_visible()
     await expect(chat.get_by_label("Your message")).to_have_value("half a sentence")
     assert answers == ["lost"]
-    made = await newest(house)
-    before = await tickets_like(house, "Please say this only once")
+    made = await newest(house, shoes)
+    before = await tickets_like(house, shoes, "Please say this only once")
     assert before == [made.id]
 
 
-async def tickets_like(house: House, text: str) -> list[UUID]:
-    async with house.app.desk.database.org_reading(house.acme.engine) as connection:
-        found = await tickets.page(connection, house.acme.org_id, tickets.TicketFilter(channel=("widget",)), limit=100)
+async def tickets_like(house: House, shoes: Org, text: str) -> list[UUID]:
+    async with house.app.desk.database.org_reading(shoes.engine) as connection:
+        found = await tickets.page(connection, shoes.org_id, tickets.TicketFilter(channel=("widget",)), limit=100)
     return [each.id for each in found.items if each.body == text]
 
 
-async def test_a_conversation_is_held_by_keys_alone(house: House, shop: Shop) -> None:
+async def test_a_conversation_is_held_by_keys_alone(house: House, shoes: Org, shop: Shop) -> None:
     page = await shop(named())
     await page.wait_for_selector("asoe-chat:not([hidden])", state="attached")
     await page.keyboard.press("Tab")
@@ -236,8 +250,8 @@ async def test_a_conversation_is_held_by_keys_alone(house: House, shop: Shop) ->
     await page.keyboard.type("of May?")
     await page.keyboard.press("Enter")
     await expect(chat.locator("article.own:not(.pending)")).to_contain_text("Where is the invoice")
-    made = await newest(house)
-    await carry(house, made.id)
+    made = await newest(house, shoes)
+    await carry(house, shoes, made.id)
     await expect(chat.get_by_role("group", name="Did this help?")).to_be_visible()
     for name in ("No", "Yes"):
         for _ in range(12):
@@ -247,22 +261,24 @@ async def test_a_conversation_is_held_by_keys_alone(house: House, shop: Shop) ->
         assert await chat.evaluate("document.activeElement.textContent") == name
     await page.keyboard.press("Enter")
     await expect(chat.locator("article.own:not(.pending)").last).to_contain_text("Yes, that helped.")
-    assert (await carry(house, made.id)).status == "resolved"
+    assert (await carry(house, shoes, made.id)).status == "resolved"
     await page.keyboard.press("Escape")
     await expect(page.locator("asoe-chat.open")).to_have_count(0)
     assert await page.evaluate("document.activeElement.localName") == "asoe-chat"
 
 
-async def test_hostile_words_stay_words_and_nobody_elses_chat_opens(house: House, shop: Shop, watch: Watch) -> None:
+async def test_hostile_words_stay_words_and_nobody_elses_chat_opens(
+    house: House, shoes: Org, shop: Shop, watch: Watch
+) -> None:
     watch.expected = ("404", "401")
     ana, eve = named(), named()
     page = await shop(ana)
     chat = await open_chat(page)
     await write(chat, HOSTILE)
     await expect(chat.locator("article.own:not(.pending)")).to_contain_text("[go](javascript:alert(2))")
-    made = await newest(house)
+    made = await newest(house, shoes)
     assert made.session_id is not None
-    engine = house.acme.engine
+    engine = shoes.engine
     await session.add_message(
         house.app.desk, engine, made.session_id, "assistant", f"{HOSTILE}\n\n1. {HOSTILE}\n\n```\n{HOSTILE}\n```"
     )
@@ -276,9 +292,9 @@ async def test_hostile_words_stay_words_and_nobody_elses_chat_opens(house: House
     assert await theirs.evaluate(who) >= 1
     reached = await theirs.evaluate(
         """async (id) => {
-          const begun = await (await fetch('/api/widget/acme/start', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: '{}'})).json();
-          const asked = await fetch(`/api/widget/acme/conversations/${id}`, {headers: {Authorization: `Bearer ${begun.token}`}});
-          const bare = await fetch(`/api/widget/acme/conversations/${id}`);
+          const begun = await (await fetch('/api/widget/shoes/start', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: '{}'})).json();
+          const asked = await fetch(`/api/widget/shoes/conversations/${id}`, {headers: {Authorization: `Bearer ${begun.token}`}});
+          const bare = await fetch(`/api/widget/shoes/conversations/${id}`);
           return [asked.status, bare.status];
         }""",
         str(made.id),
@@ -286,7 +302,7 @@ async def test_hostile_words_stay_words_and_nobody_elses_chat_opens(house: House
     assert reached == [404, 401]
 
 
-async def test_a_page_of_another_origin_gets_no_chat(house: House, shop: Shop, watch: Watch) -> None:
+async def test_a_page_of_another_origin_gets_no_chat(house: House, shoes: Org, shop: Shop, watch: Watch) -> None:
     watch.expected = (
         "frame-ancestors",
         "origin_not_allowed",
@@ -307,30 +323,32 @@ async def test_a_page_of_another_origin_gets_no_chat(house: House, shop: Shop, w
     assert await page.locator("asoe-chat:not([hidden])").count() == 0
 
 
-async def test_a_phone_shows_it_whole_and_another_language_and_theme(house: House, shop: Shop) -> None:
+async def test_a_phone_shows_it_whole_and_another_language_and_theme(house: House, shoes: Org, shop: Shop) -> None:
     page = await shop(named(), viewport={"width": 375, "height": 700}, theme="dark", locale="de-DE")
     await page.evaluate("document.documentElement.lang = ''")
-    await widget.change_widget(house.app.desk, house.acme.owner, WidgetChange(theme="auto"))
+    await widget.change_widget(house.app.desk, shoes.owner, WidgetChange(theme="auto"))
     chat = await open_chat(page)
     box = await (await chat.frame_element()).bounding_box()
     assert box is not None
     assert (box["width"], box["height"]) == (375, 700)
-    await expect(chat.get_by_text("Hallo, hier ist Acme.")).to_be_visible()
+    await expect(chat.get_by_text("Hallo, hier ist Shoes.")).to_be_visible()
     await chat.get_by_label("Ihre Nachricht").fill("Where is the invoice of May? " + "x" * 300)
     await chat.get_by_role("button", name="Senden").click()
     await expect(chat.locator("article.own:not(.pending)")).to_have_count(1)
-    await carry(house, (await newest(house)).id)
+    await carry(house, shoes, (await newest(house, shoes)).id)
     await expect(chat.locator("article.assistant")).to_be_visible()
     assert await chat.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-async def test_axe_finds_no_violation_in_the_chat_in_either_theme(house: House, visitor: Any, secret: str) -> None:
-    page = await visitor(None, "/widget/acme")
+async def test_axe_finds_no_violation_in_the_chat_in_either_theme(
+    house: House, shoes: Org, visitor: Any, secret: str
+) -> None:
+    page = await visitor(None, "/widget/shoes")
     await expect(page.get_by_label("Your message")).to_be_visible()
     await both(page, "the chat at its beginning")
     await write(page, "Where is the invoice of May?")
     await expect(page.locator("article.own:not(.pending)")).to_have_count(1)
-    await carry(house, (await newest(house)).id)
+    await carry(house, shoes, (await newest(house, shoes)).id)
     await expect(page.locator("article.assistant")).to_be_visible()
     await page.get_by_text("Sources (1)").click()
     await page.locator("#files").set_input_files({"name": "a.txt", "mimeType": "text/plain", "buffer": b"42"})

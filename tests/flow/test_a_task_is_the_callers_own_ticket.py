@@ -209,8 +209,10 @@ async def test_what_cannot_be_read_is_refused_in_the_protocols_words(served: str
         assert await code("GetTask", {"id": str(uuid4())}, **{"A2A-Version": "0.3"}) == -32009
         assert await code("GetTaskPushNotificationConfig", {"taskId": "x", "id": "y"}) == -32003
         problem(await raw.post("/a2a", json={}, headers={"Origin": "https://evil.example"}), 403, "foreign_origin")
-        card = (await raw.get("/.well-known/agent-card.json", headers={"Authorization": ""})).json()
-        assert card["supportedInterfaces"][0]["url"] == f"{served}/a2a"
+        shown = await raw.get("/.well-known/agent-card.json", headers={"Authorization": ""})
+        assert shown.json()["supportedInterfaces"][0]["url"] == f"{served}/a2a"
+        known = {"If-None-Match": shown.headers["etag"]}
+        assert (await raw.get("/.well-known/agent-card.json", headers=known)).status_code == 304
     async with httpx.AsyncClient(base_url=served) as nobody:
         refused = await nobody.post("/a2a", json={"jsonrpc": "2.0", "id": 1, "method": "GetTask"})
         problem(refused, 401, "no_credentials")

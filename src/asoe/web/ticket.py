@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
@@ -82,7 +83,7 @@ async def show(visit: Visit) -> Response:
         history=list(reversed(history)),
         escalation=escalation,
         clocks=clocks,
-        runs=[_readable(run) for run in runs],
+        runs=[_readable(run, names) for run in runs],
         book_runs=book_runs,
         books=books,
         waiting=waiting,
@@ -320,13 +321,29 @@ def _judged(ticket: Ticket) -> dict[str, Any]:
     }
 
 
-def _readable(run: dict[str, Any]) -> dict[str, Any]:
-    """A run with its agents' summaries as lines."""
+def _readable(run: dict[str, Any], names: Mapping[UUID, str]) -> dict[str, Any]:
+    """A run with who began it, and each agent's part: its summaries as lines, how long it took, what it used."""
 
     def lines(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False, indent=1, default=str)[1:-1].strip() if value else ""
 
     invocations = [
-        {**each, "input": lines(each["input"]), "output": lines(each["output"])} for each in run["invocations"]
+        {**each, "input": lines(each["input"]), "output": lines(each["output"]), "about": _about(each)}
+        for each in run["invocations"]
     ]
-    return {**run, "invocations": invocations}
+    via, _, account = run["initiator"].partition(":")
+    begun_by = ""
+    if via in {"mcp", "a2a"}:
+        begun_by = f"{names.get(UUID(account), 'an outside agent')} over {via.upper()}"
+    return {**run, "invocations": invocations, "begun_by": begun_by}
+
+
+def _about(part: Mapping[str, Any]) -> str:
+    """In words: the kind of engine unless it is the local one, the time it took, the tokens it used."""
+    said = [] if part["engine_type"] == "local" else [str(part["engine_type"]).upper()]
+    if part["started_at"] and part["ended_at"]:
+        took = datetime.fromisoformat(part["ended_at"]) - datetime.fromisoformat(part["started_at"])
+        said.append(f"{took.total_seconds() * 1000:.0f} ms")
+    if tokens := part["tokens_in"] + part["tokens_out"]:
+        said.append(f"{tokens} tokens")
+    return ", ".join(said)

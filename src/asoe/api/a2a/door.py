@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any, Final
@@ -33,7 +34,11 @@ async def exchange(request: Request) -> Response:
 @router.get(CARD, include_in_schema=False)
 async def agent_card(request: Request) -> Response:
     """Who this agent is, what it can do, and how to prove who calls."""
-    return reply(card(base_of(request)), headers={"Cache-Control": "public, max-age=300"})
+    response = reply(card(base_of(request)), headers={"Cache-Control": "public, max-age=300"})
+    response.headers["ETag"] = f'"{hashlib.sha256(response.body).hexdigest()[:32]}"'
+    if request.headers.get("if-none-match") == response.headers["ETag"]:
+        return Response(status_code=304, headers={name: response.headers[name] for name in ("ETag", "Cache-Control")})
+    return response
 
 
 def card(base: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import structlog
 from asoe.ai.local import LocalAI
 from asoe.config import Settings
 from asoe.connectors.kinds import Kind, lazily
-from asoe.desk import delivery, housekeeping, journey, notification
+from asoe.desk import delivery, housekeeping, journey, mail_intake, notification
 from asoe.desk import knowledge as knowledge_desk
 from asoe.desk.connector import PURPOSE, Connectors, EngineOf
 from asoe.desk.context import Desk, Judgement, Thresholds
@@ -92,6 +92,7 @@ class App:
             Cron("service_levels.keep", every, lambda: housekeeping.keep_service_levels(self.desk)),
             Cron("notifications.spread", every, lambda: notification.spread(self.desk)),
             Cron("deliveries.due", timedelta(seconds=5), lambda: delivery.wake_due(self.desk)),
+            Cron("mailboxes.fetch", timedelta(seconds=30), lambda: mail_intake.fetch_all(self.desk)),
             Cron("approvals.expire", _MINUTE, lambda: housekeeping.expire_approvals(self.desk)),
             Cron("journey.sweep", _MINUTE, lambda: housekeeping.wake_forgotten(self.desk)),
             Cron("tally.fold", _MINUTE, lambda: housekeeping.fold_tallies(self.desk)),

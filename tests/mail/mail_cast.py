@@ -86,7 +86,9 @@ async def open_receiver() -> AsyncIterator[Receiver]:
     await server.wait_closed()
 
 
-async def use_post(desk: Desk, org: Org, post: Post, **more: Any) -> None:
+async def use_post(
+    desk: Desk, org: Org, post: Post, *, servers: Any = None, passwords: Any = None, **more: Any
+) -> None:
     """Acme's mailbox sends through this server."""
     smtp = {"host": "127.0.0.1", "port": post.port, "tls": "none"}
     await mailbox.set_mailbox(
@@ -94,8 +96,9 @@ async def use_post(desk: Desk, org: Org, post: Post, **more: Any) -> None:
         org.owner,
         address=f"support@{org.slug}.example",
         name="Acme Support",
-        servers={"smtp": smtp, **more},
-        passwords={},
+        servers={"smtp": smtp, **(servers or {})},
+        passwords=passwords or {},
+        **more,
         allow_private=True,
         may_be_private=True,
     )

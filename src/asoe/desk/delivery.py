@@ -16,12 +16,12 @@ import structlog
 from asoe.connectors import mail, webhook
 from asoe.connectors.contract import ConnectorError
 from asoe.connectors.mail import MailServer
-from asoe.desk import letter, notification
+from asoe.desk import letter, notification, reply_address
 from asoe.desk.context import Desk
 from asoe.domain.errors import Denied, Missing
 from asoe.domain.notification import EMAIL, WEBHOOK, Delivery, pause_before
 from asoe.domain.organization import Principal
-from asoe.store import deliveries, facts, mailboxes, organizations, webhooks
+from asoe.store import deliveries, facts, mailboxes, mails, organizations, webhooks
 from asoe.store.db import Connection
 from asoe.store.mailboxes import Mailbox
 
@@ -132,6 +132,8 @@ async def _pack_mail(desk: Desk, connection: Connection, engine: Principal, deli
     box = await mailboxes.read(connection, engine.org_id)
     if box is None or "smtp" not in box.config:
         raise _DeadError("The organization has no mailbox to send from.")
+    if delivery.recipient.startswith("contact:"):
+        return await _pack_reply(desk, connection, engine, delivery, box)
     member = await organizations.find_member(connection, engine.org_id, delivery.recipient_id)
     if member is None or member.disabled_at is not None or not member.email:
         raise _DeadError("The person is no member any more, or has no address.")
@@ -149,6 +151,28 @@ async def _pack_mail(desk: Desk, connection: Connection, engine: Principal, deli
     to = member.email
     server, password = smtp_of(desk, engine.org_id, box)
     return _Parcel(lambda: mail.send(server, password, message, sender=box.address, recipients=[to]))
+
+
+async def _pack_reply(
+    desk: Desk, connection: Connection, engine: Principal, delivery: Delivery, box: Mailbox
+) -> _Parcel:
+    """What was said on a ticket, in the thread of the client's mails, with our signature to answer to."""
+    org_id, ticket_id = engine.org_id, delivery.ticket_id
+    assert ticket_id is not None
+    said = await mails.message(connection, org_id, ticket_id, UUID(delivery.data["message_id"]), delivery.recipient_id)
+    if said is None:
+        raise _DeadError("The message or its client is gone, blocked or without an address.")
+    organization = await organizations.read_organization(connection, org_id)
+    message = letter.reply_mail(
+        said,
+        message_id=reply_address.message_id(desk, org_id, ticket_id, delivery.id, box.domain),
+        references=await mails.ids_of_ticket(connection, org_id, ticket_id),
+        reply_to=reply_address.plus_address(desk, org_id, ticket_id, said.number, box) or box.address,
+        sender=(box.name or organization.name, box.address),
+        at=delivery.happened_at,
+    )
+    server, password = smtp_of(desk, org_id, box)
+    return _Parcel(lambda: mail.send(server, password, message, sender=box.address, recipients=[said.email]))
 
 
 async def _pack_webhook(desk: Desk, connection: Connection, engine: Principal, delivery: Delivery) -> _Parcel:
@@ -184,6 +208,12 @@ def smtp_of(desk: Desk, org_id: UUID, box: Mailbox) -> tuple[MailServer, str]:
     """The server a mailbox sends through, with its password."""
     passwords = desk.connectors.unseal(org_id, "mailbox/", box.sealed)
     return MailServer(**box.config["smtp"], allow_private=box.allow_private), passwords.get("smtp", "")
+
+
+def imap_of(desk: Desk, org_id: UUID, box: Mailbox) -> tuple[MailServer, str]:
+    """The server its mails are fetched from, with its password."""
+    passwords = desk.connectors.unseal(org_id, "mailbox/", box.sealed)
+    return MailServer(**box.config["imap"], allow_private=box.allow_private), passwords.get("imap", "")
 
 
 def sealed_name(webhook_id: UUID) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -19,6 +20,7 @@ from uuid import UUID
 from asoe.domain.facts import FACTS
 from asoe.domain.notification import NOTICES, Delivery
 from asoe.store.deliveries import TicketLine
+from asoe.store.mails import ToClient
 
 _LONGEST_SUBJECT: Final = 120
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -65,6 +67,36 @@ def staff_mail(
         at=at,
     )
     made["Message-ID"] = message_id(delivery.id, sender[1].rpartition("@")[2])
+    return made
+
+
+def reply_mail(
+    said: ToClient,
+    *,
+    message_id: str,
+    references: Sequence[str],
+    reply_to: str,
+    sender: tuple[str, str],
+    at: datetime,
+) -> EmailMessage:
+    """One message of a ticket for its client, as an answer to what the client wrote."""
+    subject = one_line(said.subject) or f"#{said.number}"
+    paragraphs = [part for part in said.content.split("\n\n") if part.strip()]
+    made = mail(
+        subject=subject if subject.lower().startswith(("re:", "aw:")) else f"Re: {subject}",
+        text=f"{said.content}\n\n-- \n{sender[0]} · #{said.number}",
+        html="".join(f"<p>{escape(part).replace(chr(10), '<br>')}</p>" for part in paragraphs)
+        + f"<p><small>{escape(sender[0])} · #{said.number}</small></p>",
+        sender=sender,
+        recipient=(said.name, said.email),
+        at=at,
+    )
+    made.replace_header("Auto-Submitted", "auto-replied")
+    made["Message-ID"] = message_id
+    made["Reply-To"] = reply_to
+    if references:
+        made["In-Reply-To"] = f"<{references[-1]}>"
+        made["References"] = " ".join(f"<{each}>" for each in references)
     return made
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from asoe.connectors import mail
+from asoe.connectors import imap, mail
 from asoe.connectors.contract import Health
 from asoe.desk.context import Desk, unstorable
-from asoe.desk.delivery import smtp_of
+from asoe.desk.delivery import imap_of, smtp_of
 from asoe.domain.errors import Denied, FieldProblem, Invalid, Missing
 from asoe.domain.organization import Principal
 from asoe.domain.people import clean_email
@@ -49,11 +49,16 @@ async def set_mailbox(
     name: str = "",
     servers: Mapping[str, Mapping[str, Any]],
     passwords: Mapping[str, str | None],
+    authority: str = "",
+    uses_plus: bool = False,
     allow_private: bool = False,
     may_be_private: bool = False,
 ) -> Mailbox:
     """Set the mailbox whole. `servers`: smtp and imap, each {host, port?, tls?, user?}; a password left out stays as it was,
     unless host, port, TLS or user changed: else whoever may change a mailbox could have it sent to himself.
+
+    `authority`: the name by which the server that takes our mails in signs its Authentication-Results; without it no sender is
+    ever verified. `uses_plus`: whether address+anything@… arrives here too.
 
     Raises `Invalid(bad_mailbox)` naming each wrong field, `Denied(private_not_allowed)`.
     """
@@ -69,6 +74,8 @@ async def set_mailbox(
         FieldProblem(f"passwords.{each}", "is neither smtp nor imap") for each in passwords if each not in SERVERS
     ]
     problems += unstorable(name, "name")
+    if authority and not _HOST.fullmatch(authority):
+        problems.append(FieldProblem("authority", "is no name of a server"))
     if len(name) > 200 or not name.isprintable():
         problems.append(FieldProblem("name", "must be at most 200 printable characters"))
     if not address.isascii():
@@ -93,7 +100,11 @@ async def set_mailbox(
             principal.org_id,
             address=clean_email(address),
             name=name.strip(),
-            config=wanted,
+            config={
+                **wanted,
+                **({"authority": authority} if authority else {}),
+                **({"plus": True} if uses_plus else {}),
+            },
             sealed=desk.connectors.seal(principal.org_id, SEALED_AS, secrets),
             allow_private=allow_private,
             by=principal.user_id,
@@ -122,6 +133,9 @@ async def examine(desk: Desk, principal: Principal, box: Mailbox) -> Checked:
     if "smtp" in box.config:
         server, password = smtp_of(desk, principal.org_id, box)
         found["smtp"] = await mail.check(server, password, sender=box.address)
+    if "imap" in box.config:
+        server, password = imap_of(desk, principal.org_id, box)
+        found["imap"] = await imap.check(server, password)
     return Checked(found)
 
 
@@ -132,6 +146,10 @@ def shown(box: Mailbox) -> dict[str, Any]:
         "name": box.name,
         "smtp": box.config.get("smtp"),
         "imap": box.config.get("imap"),
+        "authority": box.config.get("authority", ""),
+        "plus_addresses": bool(box.config.get("plus")),
+        "fetched_at": box.fetched_at,
+        "fetch_trouble": box.fetch_trouble,
         "allow_private": box.allow_private,
         "has_passwords": box.sealed is not None,
         "updated_at": box.updated_at,

@@ -19,10 +19,10 @@ from asoe.desk.context import Desk
 from asoe.domain import notification as rules
 from asoe.domain.errors import Denied, FieldProblem, Invalid, Missing
 from asoe.domain.facts import Fact
-from asoe.domain.notification import CHANNELS_OF_PEOPLE, NOTICES, WEBHOOK, About, Delivery, Preferences
+from asoe.domain.notification import CHANNELS_OF_PEOPLE, EMAIL, NOTICES, WEBHOOK, About, Delivery, Preferences
 from asoe.domain.organization import Principal
 from asoe.queue.failures import kind_of, place_of
-from asoe.store import deliveries, facts, mailboxes, notifications, webhooks
+from asoe.store import deliveries, facts, mailboxes, mails, notifications, webhooks
 from asoe.store.db import Connection
 from asoe.store.notifications import Told
 from asoe.store.webhooks import Webhook
@@ -56,7 +56,7 @@ async def _spread_batch(desk: Desk, org_id: UUID) -> int:
         if not found:
             return 0
         now = desk.clock()
-        wanted = await _wanted(connection, org_id, found, now=now)
+        wanted = await _wanted(connection, org_id, found, now=now) + await _owed(connection, org_id, found, now=now)
         for delivery_id, due_at in await deliveries.add(connection, org_id, wanted, at=now):
             if due_at <= now:
                 await enqueue(desk, connection, org_id, delivery_id)
@@ -90,6 +90,27 @@ async def _wanted(connection: Connection, org_id: UUID, found: Sequence[Fact], *
             told += [(WEBHOOK, f"webhook:{hook.id}", now) for hook in hooks if _hears(hook, fact)]
         wanted += [_delivery(org_id, fact, channel, recipient, due_at) for channel, recipient, due_at in told]
     return wanted
+
+
+async def _owed(connection: Connection, org_id: UUID, found: Sequence[Fact], *, now: datetime) -> list[Delivery]:
+    """What was said to clients who write by mail, and has to be sent to them."""
+    by_ticket = {fact.ticket_id: fact for fact in found if fact.ticket_id is not None}
+    if not by_ticket or not await mailboxes.is_there(connection, org_id):
+        return []
+    return [
+        Delivery(
+            id=rules.delivery_id(org_id, f"message:{each.message_id}", EMAIL, f"contact:{each.contact_id}"),
+            fact_id=by_ticket[each.ticket_id].id,
+            kind="message.added",
+            happened_at=each.created_at,
+            ticket_id=each.ticket_id,
+            channel=EMAIL,
+            recipient=f"contact:{each.contact_id}",
+            data={"message_id": str(each.message_id), "session_id": str(each.session_id)},
+            due_at=now,
+        )
+        for each in await mails.owed(connection, org_id, [each for each in by_ticket if each is not None])
+    ]
 
 
 def _hears(hook: Webhook, fact: Fact) -> bool:

@@ -52,6 +52,7 @@ NOTICES: Final[dict[str, Notice]] = {
     "acts.stopped": Notice("staff", "All acts were stopped", is_mailed=True, is_urgent=True),
     "acts.released": Notice("staff", "Acts are allowed again"),
     "connector.disabled": Notice("admins", "A connector was disabled"),
+    "mail.bounced": Notice("assignee_or_staff", "A mail to the client came back"),
     "delivery.failed": Notice("admins", "A notification could not be delivered"),
     "webhook.disabled": Notice("admins", "A webhook was disabled"),
     "key.created": Notice("admins", "An API key was made"),
@@ -169,7 +170,7 @@ def wrong_events(events: Iterable[str]) -> list[str]:
     return [event for event in events if event not in known]
 
 
-def delivery_id(org_id: UUID, fact_id: int, channel: str, recipient: str) -> UUID:
+def delivery_id(org_id: UUID, fact_id: int | str, channel: str, recipient: str) -> UUID:
     """The same for the same fact, channel and recipient, whoever makes it and however often."""
     return uuid5(org_id, f"{fact_id}:{channel}:{recipient}")
 

@@ -16,6 +16,7 @@ class MailboxesSql(NamedQueries):
     is_there: str
     write: str
     remove: str
+    fetched: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,11 @@ class Mailbox:
     updated_by: UUID | None
     created_at: datetime
     updated_at: datetime
+    fetched_validity: int | None = None
+    fetched_uid: int = 0
+    fetched_at: datetime | None = None
+    fetch_trouble: str | None = None
+    fetch_tries: int = 0
 
     @property
     def domain(self) -> str:
@@ -63,3 +69,17 @@ async def write(
 
 async def remove(connection: Connection, org_id: UUID) -> bool:
     return await connection.fetchval(MailboxesSql.remove, org_id) is not None
+
+
+async def fetched(
+    connection: Connection,
+    org_id: UUID,
+    *,
+    validity: int | None,
+    uid: int,
+    tries: int,
+    at: datetime,
+    trouble: str | None = None,
+) -> None:
+    """Note how far the mailbox was fetched, and what went wrong."""
+    await connection.execute(MailboxesSql.fetched, org_id, validity, uid, tries, at, trouble)

@@ -18,6 +18,7 @@ class RetentionSql(NamedQueries):
     idempotency_keys: str
     erase_tickets: str
     erase_messages: str
+    erase_mails: str
     erase_attachments: str
     erase_escalations: str
     erase_contact: str
@@ -55,6 +56,7 @@ async def erase_contact(connection: Connection, org_id: UUID, contact_id: UUID) 
     found = await tickets_of_contact(connection, org_id, contact_id)
     await connection.execute(RetentionSql.erase_tickets, org_id, found)
     await connection.execute(RetentionSql.erase_messages, org_id, found)
+    await connection.execute(RetentionSql.erase_mails, org_id, found)
     await connection.execute(RetentionSql.erase_attachments, org_id, found)
     await connection.execute(RetentionSql.erase_escalations, org_id, found)
     await connection.execute(RetentionSql.erase_contact, org_id, contact_id)

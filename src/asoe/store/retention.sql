@@ -26,6 +26,9 @@ where org_id = $1 and (ticket_id = any($2::uuid[]) or (data ? 'merged_from' and 
   select l.other_id from asoe.ticket_links l where l.org_id = $1 and l.ticket_id = any($2::uuid[]) and l.kind = 'duplicate_of')
   and (data ->> 'merged_from')::uuid = any($2::uuid[])))
 
+-- name: erase_mails
+delete from asoe.mails where org_id = $1 and ticket_id = any($2::uuid[])
+
 -- name: erase_attachments
 delete from asoe.attachments where org_id = $1 and ticket_id = any($2::uuid[])
 

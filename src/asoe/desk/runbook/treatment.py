@@ -16,6 +16,7 @@ from asoe.desk.context import Desk
 from asoe.desk.runbook import matching, shelf
 from asoe.desk.runbook.shelf import Shelved
 from asoe.desk.wording import say
+from asoe.domain.mail import is_unproven
 from asoe.domain.organization import Principal
 from asoe.domain.policy import Policy
 from asoe.domain.runbook import RECOVERED, Consent, Runbook, Slot, SlotReading
@@ -70,7 +71,12 @@ async def find(
     policy: Policy,
     tried: Sequence[str] = (),
 ) -> Treatment | None:
-    """The next of the published runbooks that are for this ticket: the first that was not `tried` (ids) on it, or None."""
+    """The next of the published runbooks that are for this ticket: the first that was not `tried` (ids) on it, or None.
+
+    None also for a ticket whose sender nobody has proven: it may be anybody, and a runbook acts on its contact's account.
+    """
+    if is_unproven(ticket.metadata):
+        return None
     async with desk.database.org_reading(engine) as connection:
         shelved = [each for each in await shelf.published(connection, engine.org_id) if each.level in ACTS | REHEARSES]
         if not shelved or not question.strip():

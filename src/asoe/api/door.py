@@ -34,6 +34,8 @@ from asoe.domain.widget import Client
 from asoe.store.db import Connection
 
 _log = structlog.get_logger("asoe.api")
+RAW: Final = {"/api/mail": "message/rfc822"}
+"""Routes whose body is neither JSON nor a form."""
 _CALL: Final = "asoe.call"
 _Value = TypeVar("_Value")
 
@@ -133,6 +135,8 @@ class Door(APIRoute):
         rule = rule_of(method, self.path)
         takes_form = self.body_field is not None and isinstance(self.body_field.field_info, params.Form)
 
+        raw = RAW.get(self.path)
+
         async def handle(request: Request) -> Response:
             gate = gate_of(request)
             once: Once | None = None
@@ -151,6 +155,8 @@ class Door(APIRoute):
                     request.scope[_CALL] = Call(gate, principal, once)
                 if takes_form:
                     _require_form(request)
+                elif raw is not None:
+                    await _read_raw(request, raw)
                 elif method != "GET":
                     body = await _read_body(request)
                     if once is not None:
@@ -170,6 +176,12 @@ class Door(APIRoute):
 def _require_form(request: Request) -> None:
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise problems.WrongMediaType
+
+
+async def _read_raw(request: Request, media_type: str) -> None:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != media_type:
+        raise problems.WrongMediaType
+    await request.body()
 
 
 async def _read_body(request: Request) -> bytes:

@@ -23,7 +23,7 @@ from asoe.config import Settings
 _log = structlog.get_logger("asoe.access")
 _REQUEST_ID: Final = re.compile(rb"^[A-Za-z0-9._-]{8,64}$")
 _ATTACHMENTS: Final = re.compile(
-    r"^(?:(?:/api/support/ticket|/tickets)/[^/]+/attachments|/api/widget/[^/]+/conversations/[^/]+/files)/?$"
+    r"^(?:(?:/api/support/ticket|/tickets)/[^/]+/attachments|/api/widget/[^/]+/conversations/[^/]+/files|/api/mail)/?$"
 )
 _FORM_OVERHEAD: Final = 64 * 1024
 _DRAIN_BYTES: Final = 64 * 1024 * 1024

@@ -1,9 +1,10 @@
-"""Routes on the organization's mailbox. Passwords go in and never come out."""
+"""Routes on the organization's mailbox, and the door for mails that are handed in. Passwords go in and never come out."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
+from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import Field, SecretStr
@@ -15,7 +16,7 @@ from asoe.api.connectors import ConnectorHealthOut
 from asoe.api.door import Door, call_of
 from asoe.api.encoding import reply
 from asoe.api.schemas import Body, Email, Short
-from asoe.desk import mailbox
+from asoe.desk import mail_intake, mailbox
 
 router = APIRouter(route_class=Door, tags=["mailbox"])
 _PATH: Final = "/api/mailbox"
@@ -39,6 +40,8 @@ class MailboxIn(Body):
     name: Short = ""
     smtp: ServerIn | None = None
     imap: ServerIn | None = None
+    authority: Annotated[str, Field(max_length=253)] = ""
+    plus_addresses: bool = False
     allow_private: bool = False
 
 
@@ -54,6 +57,10 @@ class MailboxOut(Answer):
     name: str
     smtp: ServerOut | None
     imap: ServerOut | None
+    authority: str
+    plus_addresses: bool
+    fetched_at: datetime | None
+    fetch_trouble: str | None
     allow_private: bool
     has_passwords: bool
     updated_at: datetime
@@ -62,6 +69,14 @@ class MailboxOut(Answer):
 class MailboxHealthOut(Answer):
     is_up: bool
     servers: dict[str, ConnectorHealthOut]
+
+
+class ReceivedOut(Answer):
+    """`outcome`: opened, added, duplicate, or why nobody answers it: auto_reply, bounce, list, loop, refused."""
+
+    outcome: str
+    ticket_id: UUID | None
+    reason: str | None
 
 
 @router.get(_PATH, response_model=MailboxOut)
@@ -89,6 +104,8 @@ async def set_mailbox(request: Request, body: MailboxIn) -> Response:
         name=body.name,
         servers=servers,
         passwords=passwords,
+        authority=body.authority,
+        uses_plus=body.plus_addresses,
         allow_private=body.allow_private,
         may_be_private=call.gate.settings.connector_private,
     )
@@ -113,3 +130,20 @@ async def check_mailbox(request: Request) -> Response:
         for name, found in checked.found.items()
     }
     return reply({"is_up": checked.is_up, "servers": servers})
+
+
+@router.post(
+    "/api/mail",
+    response_model=ReceivedOut,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"message/rfc822": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+)
+async def receive_mail(request: Request) -> Response:
+    """Hand in one mail as it came (RFC 5322), at most 25 MB. The same mail again changes nothing."""
+    call = call_of(request)
+    received = await mail_intake.receive(call.desk, call.principal.org_id, await request.body())
+    return reply({"outcome": received.outcome, "ticket_id": received.ticket_id, "reason": received.reason})

@@ -170,6 +170,7 @@ TABLE: Final[tuple[tuple[str, str, str, frozenset[str], str | None], ...]] = (
     ("GET",    "/api/mailbox",                         "mailbox.read",         ADMINS, "admin"),
     ("PATCH",  "/api/mailbox",                         "mailbox.change",       ADMINS, "admin"),
     ("DELETE", "/api/mailbox",                         "mailbox.remove",       ADMINS, "admin"),
+    ("POST",   "/api/mail",                            "mail.receive",         STAFF,  _WRITE),
     ("POST",   "/api/mailbox/check",                   "mailbox.check",        ADMINS, "admin"),
     ("GET",    "/healthz",                             "process.health",       PUBLIC, None),
     ("GET",    "/readyz",                              "process.ready",        PUBLIC, None),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -231,6 +233,16 @@ def set_mailbox(
     imap: Annotated[str | None, typer.Option(help="Server that is fetched from: host or host:port.")] = None,
     imap_tls: Annotated[str, typer.Option(help="tls, starttls, or none (only with --allow-private).")] = "tls",
     imap_user: Annotated[str, typer.Option(help="Its user.")] = "",
+    authority: Annotated[
+        str,
+        typer.Option(
+            help="Name by which the receiving server signs Authentication-Results; empty: no sender is verified."
+        ),
+    ] = "",
+    plus_addresses: Annotated[
+        bool,
+        typer.Option("--plus-addresses", help="Mails to address+anything arrive here too: replies go to such ones."),
+    ] = False,
     secret_env: _SecretEnv = None,
     secret_stdin: _SecretStdin = None,
     allow_private: _Private = False,
@@ -256,6 +268,8 @@ def set_mailbox(
             name=name,
             servers=servers,
             passwords=passwords,
+            authority=authority,
+            uses_plus=plus_addresses,
             allow_private=allow_private,
             may_be_private=True,
         )
@@ -289,6 +303,40 @@ def check_mailbox(*, org: OrgOption = None, data_dir: DataDir = None, as_json: J
     show_one({name: found.detail for name, found in checked.found.items()}, as_json=as_json)
     if not checked.is_up:
         raise typer.Exit(1)
+
+
+@mailbox_app.command("receive")
+def receive(
+    *,
+    file: Annotated[
+        Path | None, typer.Argument(help="File with one mail (RFC 5322); standard input when left out.")
+    ] = None,
+    org: OrgOption = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Take one mail in, as a mail server's pipe would hand it over."""
+    raw = sys.stdin.buffer.read() if file is None else file.read_bytes()
+
+    async def work(desk: Any, owner: Any) -> Any:
+        from asoe.desk import mail_intake
+
+        return await mail_intake.receive(desk, owner.org_id, raw)
+
+    show_one(run(acting(work, org, data_dir)), as_json=as_json)
+
+
+@mailbox_app.command("fetch")
+def fetch(*, org: OrgOption = None, data_dir: DataDir = None) -> None:
+    """Fetch what is new now; the worker does so every half minute."""
+
+    async def work(desk: Any, owner: Any) -> Any:
+        from asoe.desk import mail_intake, mailbox
+
+        engine = await desk.engine_of(owner.org_id)
+        return await mail_intake.fetch(desk, engine, await mailbox.read_mailbox(desk, owner))
+
+    say(f"{run(acting(work, org, data_dir))} mails were new.")
 
 
 @mailbox_app.command("remove")

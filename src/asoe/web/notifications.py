@@ -191,6 +191,8 @@ async def set_mailbox(visit: Visit) -> Response:
             name=visit.text("name", most=300),
             servers={name: _server(visit, name) for name in _SERVERS if visit.text(f"{name}.host", most=300).strip()},
             passwords={name: given for name in _SERVERS if (given := visit.text(f"{name}.password", most=1000))},
+            authority=visit.text("authority", most=300).strip(),
+            uses_plus=bool(visit.texts("plus_addresses")),
             allow_private=bool(visit.texts("allow_private")),
             may_be_private=visit.site.gate.settings.connector_private,
         )

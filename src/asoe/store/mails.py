@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from asoe.store.db import Connection
 from asoe.store.queries import NamedQueries
@@ -58,7 +58,7 @@ class ToClient:
 
 
 async def find(connection: Connection, org_id: UUID, message_id: str) -> MailRow | None:
-    row = await connection.fetchrow(MailsSql.find, org_id, message_id)
+    row = await connection.fetchrow(MailsSql.find, org_id, _id(org_id, message_id))
     return None if row is None else MailRow(**dict(row))
 
 
@@ -79,13 +79,24 @@ async def add(
     """False when it is there already."""
     known = None if authentication is None else dict(authentication)
     row = await connection.fetchrow(
-        MailsSql.add, org_id, message_id, sender_hash, kind, reason, ticket_id, is_verified, known, files_kept, at
+        MailsSql.add,
+        org_id,
+        _id(org_id, message_id),
+        message_id,
+        sender_hash,
+        kind,
+        reason,
+        ticket_id,
+        is_verified,
+        known,
+        files_kept,
+        at,
     )
     return row is not None
 
 
 async def keep_files(connection: Connection, org_id: UUID, message_id: str) -> None:
-    await connection.execute(MailsSql.keep_files, org_id, message_id)
+    await connection.execute(MailsSql.keep_files, org_id, _id(org_id, message_id))
 
 
 async def count_of_sender(connection: Connection, org_id: UUID, sender_hash: bytes, *, since: datetime) -> int:
@@ -99,7 +110,9 @@ async def ids_of_ticket(connection: Connection, org_id: UUID, ticket_id: UUID) -
 
 
 async def ticket_of(connection: Connection, org_id: UUID, message_ids: Sequence[str]) -> UUID | None:
-    found: UUID | None = await connection.fetchval(MailsSql.ticket_of, org_id, list(message_ids))
+    found: UUID | None = await connection.fetchval(
+        MailsSql.ticket_of, org_id, [_id(org_id, each) for each in message_ids]
+    )
     return found
 
 
@@ -113,3 +126,8 @@ async def message(
 ) -> ToClient | None:
     row = await connection.fetchrow(MailsSql.message, org_id, ticket_id, message_id, contact_id)
     return None if row is None or not row["email"] else ToClient(**dict(row))
+
+
+def _id(org_id: UUID, message_id: str) -> UUID:
+    """The same for the same mail, however often it comes."""
+    return uuid5(org_id, message_id)

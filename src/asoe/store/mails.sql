@@ -1,16 +1,16 @@
 -- name: find
 select id, message_id, kind, reason, ticket_id, is_verified, files_kept, received_at
-from asoe.mails where org_id = $1 and message_id = $2
+from asoe.mails where org_id = $1 and id = $2
 
 -- name: add
-insert into asoe.mails (org_id, message_id, sender_hash, kind, reason, ticket_id, is_verified, authentication, files_kept,
+insert into asoe.mails (org_id, id, message_id, sender_hash, kind, reason, ticket_id, is_verified, authentication, files_kept,
   received_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-on conflict (org_id, message_id) do nothing
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+on conflict (org_id, id) do nothing
 returning id
 
 -- name: keep_files
-update asoe.mails set files_kept = true where org_id = $1 and message_id = $2
+update asoe.mails set files_kept = true where org_id = $1 and id = $2
 
 -- name: count_of_sender
 select count(*) from asoe.mails where org_id = $1 and sender_hash = $2 and received_at > $3
@@ -23,7 +23,7 @@ where org_id = $1 and ticket_id = $2 and kind in ('opened', 'added') order by re
 -- name: ticket_of
 -- the newest ticket that one of these mails belongs to
 select ticket_id from asoe.mails
-where org_id = $1 and message_id = any($2::text[]) and ticket_id is not null order by received_at desc limit 1
+where org_id = $1 and id = any($2::uuid[]) and ticket_id is not null order by received_at desc limit 1
 
 -- name: owed
 -- what was said to clients of mail tickets and is not on its way yet; the engine's words and people's, never notes

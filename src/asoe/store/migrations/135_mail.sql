@@ -3,7 +3,7 @@
 
 create table asoe.mails (
   org_id uuid not null references public.organizations (id) on delete cascade,
-  id uuid not null default gen_random_uuid(),
+  id uuid not null,                               -- a hash of its Message-ID: each mail once
   message_id text not null,
   sender_hash bytea not null,                     -- to count a sender's mails; who it is stands on the contact
   kind text not null check (kind in ('opened', 'added', 'auto_reply', 'bounce', 'list', 'loop', 'refused')),
@@ -16,7 +16,6 @@ create table asoe.mails (
   primary key (org_id, id),
   foreign key (org_id, ticket_id) references public.support_tickets (org_id, id) on delete cascade
 );
-create unique index mails_once on asoe.mails (org_id, message_id);
 create index mails_ticket on asoe.mails (org_id, ticket_id, received_at) where ticket_id is not null;
 create index mails_sender on asoe.mails (org_id, sender_hash, received_at);
 

@@ -139,9 +139,10 @@ async def test_the_same_message_is_one_task(served: str, agent: httpx.AsyncClien
         first, again = await send(client, request), await send(client, request)
         assert first.id == again.id
         request.message.parts[0].text = "Something else"
-        with pytest.raises(errors.InvalidParamsError):
-            await send(client, request)
-    assert len((await agent.get("/api/support/tickets")).json()["items"]) == 1
+        assert (await send(client, request)).id != first.id
+        request.message.message_id, request.message.parts[0].text = "ä b" * 500, "A third thing"
+        assert (await send(client, request)).id == (await send(client, request)).id
+    assert len((await agent.get("/api/support/tickets")).json()["items"]) == 3
 
 
 async def test_tasks_of_others_do_not_exist(

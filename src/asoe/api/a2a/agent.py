@@ -6,6 +6,7 @@ Nothing is held between requests, so tasks outlive every process. What a caller 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -23,6 +24,7 @@ from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher
 from a2a.types import a2a_pb2 as pb
 from a2a.utils import errors
 from google.protobuf.json_format import MessageToDict, ParseDict
+from pydantic_core import to_json
 from starlette.requests import Request
 
 from asoe.api import outside, problems
@@ -150,7 +152,7 @@ class Agent(RequestHandler):
 
 
 async def _say(call: Call, message: pb.Message) -> UUID:
-    """Open a ticket with the message, or write it into the one it names; the same message id has one effect."""
+    """Open a ticket with the message, or write it into the one it names; the same message sent again has one effect."""
     goes_on = bool(message.task_id or message.context_id)
     async with _recorded(call, "answer_ticket" if goes_on else "open_ticket", changes=True) as trace:
         text = _text_of(message)
@@ -168,7 +170,9 @@ async def _say(call: Call, message: pb.Message) -> UUID:
             await session.add_message(acting.acting, acting.principal, known.session_id, "user", text)
             return {"id": str(known.id)}
 
-        done = await outside.do_once(call, trace, message.message_id[:200], asked, do)
+        # an id says that it is the same message, its words that it is: some clients give one id to many
+        key = hashlib.sha256(to_json([message.message_id, asked])).hexdigest()
+        done = await outside.do_once(call, trace, key, asked, do)
         trace.ticket_id = UUID(done["id"])
     return trace.ticket_id
 

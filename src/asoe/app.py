@@ -33,6 +33,7 @@ _log = structlog.get_logger(__name__)
 
 Progress = Callable[[str], None]
 _MINUTE: Final = timedelta(minutes=1)
+_COUNTED_EVERY: Final = timedelta(seconds=2)
 KINDS: Final[tuple[Kind, ...]] = (
     lazily("http", "any system with a REST API"),
     lazily("mcp", "tools of an MCP server"),
@@ -90,6 +91,7 @@ class App:
             Cron("journey.timers", every, lambda: housekeeping.wake_due(self.desk)),
             Cron("runs.due", every, lambda: housekeeping.wake_runs(self.desk)),
             Cron("service_levels.keep", every, lambda: housekeeping.keep_service_levels(self.desk)),
+            Cron("insights.count", max(every, _COUNTED_EVERY), lambda: housekeeping.keep_counters(self.desk)),
             Cron("notifications.spread", every, lambda: notification.spread(self.desk)),
             Cron("deliveries.due", timedelta(seconds=5), lambda: delivery.wake_due(self.desk)),
             Cron("mailboxes.fetch", timedelta(seconds=30), lambda: mail_intake.fetch_all(self.desk)),

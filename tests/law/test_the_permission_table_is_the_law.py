@@ -13,6 +13,7 @@ from asoe.api import (
     attachments,
     chat,
     connectors,
+    insights,
     mailbox,
     notifications,
     operations,
@@ -53,6 +54,7 @@ ROUTERS = (
     notifications,
     webhooks,
     mailbox,
+    insights,
 )
 
 

@@ -19,6 +19,7 @@ from asoe.api import (
     attachments,
     chat,
     connectors,
+    insights,
     mailbox,
     notifications,
     operations,
@@ -64,6 +65,7 @@ _ROUTERS = (
     notifications.router,
     webhooks.router,
     mailbox.router,
+    insights.router,
 )
 
 

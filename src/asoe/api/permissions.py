@@ -39,6 +39,7 @@ TABLE: Final[tuple[tuple[str, str, str, frozenset[str], str | None], ...]] = (
     ("GET",    "/api/support/tickets",                 "ticket.list",          ALL,    _READ),
     ("GET",    "/api/support/open-tickets",            "ticket.list",          ALL,    _READ),
     ("GET",    "/api/support/stats",                   "stats.read",           STAFF,  _READ),
+    ("GET",    "/api/support/insights",                "insight.read",         STAFF,  _READ),
     ("GET",    _TICKET,                                "ticket.read",          ALL,    _READ),
     ("GET",    "/api/support/ticket/number/{number}",  "ticket.read",          ALL,    _READ),
     ("PATCH",  _TICKET,                                "ticket.change",        STAFF,  _WRITE),

@@ -22,6 +22,7 @@ from asoe.cli import (
     notification,
     org,
     replay,
+    report,
     runbook,
     runbook_runs,
     runbook_shelf,
@@ -61,6 +62,7 @@ runbook_shelf.add_to(runbook.app)
 runbook_runs.add_to(runbook.app)
 app.add_typer(runbook.app, name="runbook")
 app.add_typer(widget.app, name="widget")
+app.add_typer(report.app, name="report")
 
 
 @app.callback()

@@ -10,13 +10,13 @@ from uuid import UUID
 
 import structlog
 
-from asoe.desk import approval, knowledge, service_level
+from asoe.desk import approval, counting, knowledge, service_level
 from asoe.desk.context import Desk
 from asoe.desk.runbook import execution
 from asoe.domain.errors import Missing
 from asoe.domain.organization import Principal
 from asoe.queue.failures import kind_of, place_of
-from asoe.store import facts, journeys, organizations, retention, runs, service_levels, sessions, tickets
+from asoe.store import facts, insights, journeys, organizations, retention, runs, service_levels, sessions, tickets
 from asoe.store.db import Connection
 
 FORGOTTEN_AFTER: Final = 120.0
@@ -82,6 +82,18 @@ async def keep_service_levels(desk: Desk) -> None:
         if ticket_id is not None:
             with _apart("keep_service_levels", org_id):
                 await service_level.count(desk, await desk.engine_of(org_id), ticket_id)
+
+
+async def keep_counters(desk: Desk) -> None:
+    """Count for the reports what happened since the last turn."""
+    async with desk.database.system_transaction("due_timers") as connection:
+        found = await insights.work(connection, now=desk.clock())
+    for org_id in found:
+        with _apart("keep_counters", org_id):
+            engine = await desk.engine_of(org_id)
+            for _ in range(MOST_ROUNDS):
+                if not await counting.catch_up(desk, engine):
+                    break
 
 
 async def fold_tallies(desk: Desk) -> None:

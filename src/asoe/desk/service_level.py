@@ -19,7 +19,7 @@ from asoe.domain.facts import Fact
 from asoe.domain.organization import Principal
 from asoe.domain.people import Contact
 from asoe.domain.service_level import Clock, Moment, ServiceLevels, read_service_levels, run_clocks
-from asoe.store import contacts, facts, organizations, overview, service_levels, tickets
+from asoe.store import contacts, facts, insights, organizations, overview, service_levels, tickets
 from asoe.store.db import Connection
 from asoe.store.facts import NewFact
 from asoe.store.service_levels import Kept, Standing, StoredClock
@@ -169,6 +169,8 @@ async def _count(desk: Desk, connection: Connection, engine: Principal, ticket_i
     await service_levels.save(connection, engine.org_id, ticket_id, written)
     gone = [each.clock for key, each in known.items() if key not in fresh and each.clock.met_at is None]
     await service_levels.drop(connection, engine.org_id, ticket_id, gone)
+    if written or gone:
+        await insights.mark(connection, engine.org_id, ticket_id, now=now)
     await facts.record_all(connection, engine, news)
 
 

@@ -13,9 +13,9 @@ from asoe.desk.overview import Overview
 from asoe.desk.service_level import Pressing
 from asoe.domain.errors import Missing
 from asoe.domain.escalation import REASONS
+from asoe.domain.interval import interval
 from asoe.domain.ticket import SEVERITY_RANK
 from asoe.web.door import MEMBERS, Pages, Visit
-from asoe.web.words import wilson
 
 pages = Pages()
 AGES = ("under 4 h", "under 1 day", "under 3 days", "older")
@@ -38,7 +38,7 @@ class Rate:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        return wilson(self.hits, self.total)
+        return interval(self.hits, self.total)
 
 
 @pages.get("/", roles=MEMBERS)

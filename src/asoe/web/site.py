@@ -20,6 +20,7 @@ from asoe.web import (
     approvals,
     audit,
     help_page,
+    insights,
     knowledge,
     live,
     notifications,
@@ -43,6 +44,7 @@ NAVIGATION: Final = [
     ("Approvals", "/approvals", "approve", "p"),
     ("Runbooks", "/runbooks", "runbook", "r"),
     ("Knowledge", "/knowledge", "knowledge", "k"),
+    ("Insights", "/insights", "insights", "i"),
     ("Settings", "/settings", "settings", "s"),
     ("Audit", "/audit", "audit", "a"),
 ]
@@ -55,6 +57,7 @@ PAGES: Final = (
     approvals,
     runbooks,
     knowledge,
+    insights,
     settings,
     service_levels,
     audit,

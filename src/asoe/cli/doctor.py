@@ -306,7 +306,7 @@ async def _knowledge(patient: Patient) -> list[Finding]:
     """Published articles that search does not find yet."""
     from asoe.store import installation
 
-    if patient.owner is None or patient.trouble is not None or await _migrations_missing(patient):
+    if patient.owner is None or patient.trouble is not None or await _lacks(patient, "asoe.articles"):
         return []
     behind = await installation.indexing(patient.owner)
     if not behind:
@@ -322,8 +322,8 @@ async def _knowledge(patient: Patient) -> list[Finding]:
     ]
 
 
-async def _migrations_missing(patient: Patient) -> bool:
-    return await patient.owner.fetchval("select to_regclass('asoe.articles')") is None
+async def _lacks(patient: Patient, table: str) -> bool:
+    return await patient.owner.fetchval("select to_regclass($1)", table) is None
 
 
 async def _models(patient: Patient) -> list[Finding]:
@@ -369,6 +369,15 @@ async def _secret_key(patient: Patient) -> list[Finding]:
     return [Finding("secret key", "ok", f"{key.fingerprint}, {len(key.keys)} in the file")]
 
 
+async def _mail(patient: Patient) -> list[Finding]:
+    """Whether the servers of every mailbox let us in."""
+    from asoe.cli.doctor_mail import mail_lines
+
+    if patient.owner is None or patient.trouble is not None or await _lacks(patient, "asoe.mails"):
+        return []
+    return [Finding("mail", *line) for line in await mail_lines(patient.owner, patient.settings)]
+
+
 async def _tallies(patient: Patient) -> list[Finding]:
     """Counters must equal a recount; a sample of organizations is recounted."""
     from asoe.store import installation
@@ -401,6 +410,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     _knowledge,
     _secret_key,
     _models,
+    _mail,
     _tallies,
 )
 

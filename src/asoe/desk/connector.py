@@ -272,10 +272,7 @@ class Connectors:
         return sealed.seal(self._keys, json.dumps(dict(secrets)).encode(), _about(org_id, name))
 
     def unseal(self, org_id: UUID, name: str, secret: bytes | None) -> dict[str, str]:
-        if secret is None:
-            return {}
-        opened: dict[str, str] = json.loads(sealed.unseal(self._keys, secret, _about(org_id, name)))
-        return opened
+        return sealed_with(self._keys, org_id, name, secret)
 
     def sign(self, org_id: UUID, text: str) -> str:
         """Sixteen letters that only this installation can make for this organization and text."""
@@ -341,6 +338,14 @@ class Connectors:
                     del self._entries[key]
                     await _retire(other)
         return entry
+
+
+def sealed_with(keys: Sequence[bytes], org_id: UUID, name: str, secret: bytes | None) -> dict[str, str]:
+    """The secrets that were sealed with one of these keys; raises `Unavailable(secrets_sealed)`."""
+    if secret is None:
+        return {}
+    opened: dict[str, str] = json.loads(sealed.unseal(keys, secret, _about(org_id, name)))
+    return opened
 
 
 def most_at_once(config: Mapping[str, Any]) -> int:

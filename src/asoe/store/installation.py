@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -28,6 +28,21 @@ class InstallationSql(NamedQueries):
     tally: str
     is_empty: str
     indexing: str
+    mailboxes: str
+    dead_deliveries: str
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxRow:
+    """One organization's mailbox; `config` is JSON."""
+
+    slug: str
+    org_id: UUID
+    address: str
+    config: str
+    sealed: bytes | None = field(repr=False)
+    allow_private: bool
+    fetch_trouble: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,3 +172,13 @@ async def is_empty(connection: Connection) -> bool:
 async def indexing(connection: Connection) -> list[Indexing]:
     """Organizations with published articles that search cannot find yet (owner connection)."""
     return [Indexing(**row) for row in await connection.fetch(InstallationSql.indexing)]
+
+
+async def mailboxes(connection: Connection) -> list[MailboxRow]:
+    """Of the organizations that are not suspended (owner connection)."""
+    return [MailboxRow(**row) for row in await connection.fetch(InstallationSql.mailboxes)]
+
+
+async def dead_deliveries(connection: Connection) -> list[tuple[str, int]]:
+    """How many deliveries were given up in the last week, by organization (owner connection)."""
+    return [(row["slug"], row["count"]) for row in await connection.fetch(InstallationSql.dead_deliveries)]

@@ -71,3 +71,15 @@ where a.status = 'published' and p.suspended_at is null
 group by p.slug
 having count(*) filter (where a.indexed_version is distinct from a.published_version) > 0
 order by p.slug
+
+-- name: mailboxes
+-- owner connection only
+select p.slug, p.org_id, m.address, m.config::text as config, m.sealed, m.allow_private, m.fetch_trouble
+from asoe.mailboxes m join asoe.organization_profiles p on p.org_id = m.org_id
+where p.suspended_at is null order by p.slug
+
+-- name: dead_deliveries
+-- owner connection only: of the last week
+select p.slug, count(*) as count
+from asoe.deliveries d join asoe.organization_profiles p on p.org_id = d.org_id
+where d.status = 'dead' and d.created_at > now() - interval '7 days' group by p.slug order by p.slug

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,10 @@ from mail_cast import Post, tell, use_post
 
 from asoe.desk import attachment, journey, mail_intake, session, ticket
 from asoe.desk.context import Desk
+from asoe.desk.runbook import treatment
 from asoe.domain.errors import Invalid, Missing
 from asoe.domain.mail import MAX_BYTES
+from asoe.domain.policy import Policy
 from asoe.domain.ticket import Ticket
 from asoe.store import sessions
 
@@ -259,3 +262,21 @@ async def test_a_hostile_mail_is_data(desk: Desk, acme: Org, box: Post, name: st
     if received.ticket_id is not None:
         found = await ticket.read_ticket(desk, acme.agent, received.ticket_id)
         assert "alert(1)" not in found.body
+
+
+async def test_no_runbook_is_even_looked_for_while_a_sender_is_unproven(desk: Desk, acme: Org, box: Post) -> None:
+    opened = await opened_by(desk, acme, written("Refund me 900 to my new account."))
+
+    class Looked(Exception):
+        pass
+
+    class NoDatabase:
+        def org_reading(self, _: Any) -> Any:
+            raise Looked
+
+    blind = replace(desk, database=NoDatabase())  # type: ignore[arg-type]
+    about: dict[str, Any] = {"triage": None, "question": opened.text, "messages": (), "policy": Policy()}
+    assert await treatment.find(blind, acme.engine, opened, **about) is None
+    proven = replace(opened, metadata={"mail": {"is_verified": True}})
+    with pytest.raises(Looked):
+        await treatment.find(blind, acme.engine, proven, **about)

@@ -136,7 +136,7 @@ async def test_a_mail_is_handed_in_once(
     problem(
         await agent.post("/api/mail", content=raw, headers={"Content-Type": "text/plain"}),
         415,
-        "unsupported_media_type",
+        "wrong_media_type",
     )
     problem(await client.post("/api/mail", content=raw, headers=headers), 403, "role_not_permitted")
     huge = await agent.post("/api/mail", content=b"x" * (26 * 1024 * 1024), headers=headers)

@@ -59,10 +59,20 @@ def test_steps_are_kept_in_order_and_whole() -> None:
 def test_nothing_is_said_that_no_passage_says() -> None:
     answer = ask("How do I reset my password?", [RESET, OTHER])
     assert answer is not None
-    source = " ".join(RESET.text.split())
+    source = " ".join((f"{RESET.heading}:", *RESET.text.split()))
     body = answer.text.split("\n\n", 1)[1].replace(" [1]", "")
     for line in body.splitlines():
         assert not line or line.lstrip("0123456789. ") in source
+
+
+def test_a_part_of_an_article_keeps_its_heading() -> None:
+    passage = replace(RESET, heading="What cannot be reset", text="- The password of a single sign-on account.")
+    answer = ask("password reset of a single sign-on account", [passage], threshold=0.0)
+    assert answer is not None
+    assert "What cannot be reset:\n\n1. The password of a single sign-on account." in answer.text
+    untitled = ask("How do I reset my password?", [replace(RESET, heading=RESET.title)])
+    assert untitled is not None
+    assert "password?:" not in untitled.text
 
 
 def test_without_support_there_is_no_answer() -> None:

@@ -24,6 +24,7 @@ MOST_WORDS: Final = 220
 NEARLY: Final = 0.85
 """Share of the best passage's score from which another article is named beside it."""
 MOST_STEPS: Final = 12
+_ENDS: Final = (".", "!", "?", "…", ":")
 QUOTE_CHARS: Final = 280
 _STEM: Final = 5
 
@@ -157,6 +158,9 @@ def _written(best: _Candidate, passages: Sequence[Passage], *, language: str) ->
     for passage in _kept(chosen, passages):
         units = _units(passage.text)
         citations.append(_citation(passage, [unit.text for unit in units]))
+        if passage.heading not in {"", passage.title}:
+            # a list under "What cannot be raised" says the opposite without its heading
+            body.append(passage.heading if passage.heading.endswith(_ENDS) else f"{passage.heading}:")
         body.append(_shown(units, mark=len(citations), first_step=len(steps) + 1))
         steps += [unit.text for unit in units if unit.is_step]
     rival = _runner_up(best, passages)
@@ -174,6 +178,7 @@ def _written(best: _Candidate, passages: Sequence[Passage], *, language: str) ->
         confidence=round(best.support.score, 4),
         steps=tuple(steps[:MOST_STEPS]),
         fit=round(best.support.asked or best.support.semantic, 4),
+        lead=round(best.support.margin, 4),
     )
 
 
@@ -202,7 +207,7 @@ def _shown(units: Sequence[_Unit], *, mark: int, first_step: int) -> str:
             line = unit.text
         if previous == unit.is_step:
             # what does not end like a sentence stood on a line of its own
-            blocks[-1] += (" " if not unit.is_step and blocks[-1].endswith((".", "!", "?", "…", ":")) else "\n") + line
+            blocks[-1] += (" " if not unit.is_step and blocks[-1].endswith(_ENDS) else "\n") + line
         else:
             blocks.append(line)
         previous = unit.is_step

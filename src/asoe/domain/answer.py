@@ -12,7 +12,7 @@ class Answer:
     """`text` is Markdown with citation markers like [1]; `confidence` in 0..1 is the support, not a feeling.
 
     `fit` is the cosine of the question and the nearest of those its article says it answers, or of the question and the
-    passage where the article says none.
+    passage where the article says none. `lead` is how far its article is ahead of the next one (0 to 0.4).
     """
 
     text: str
@@ -20,3 +20,4 @@ class Answer:
     confidence: float
     steps: tuple[str, ...] = ()
     fit: float = 0.0
+    lead: float = 0.0

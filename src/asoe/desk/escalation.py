@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,7 +11,7 @@ from asoe.domain.escalation import Dossier
 from asoe.domain.policy import Policy
 from asoe.domain.session import Message
 from asoe.domain.ticket import Ticket
-from asoe.domain.triage import Triage
+from asoe.domain.triage import INTENTS, Triage
 
 SURE_INTENT: Final = 0.5
 SURE_SECURITY: Final = 0.4
@@ -104,10 +105,24 @@ def _intent(ticket: Ticket, triage: Triage | None) -> str | None:
     return triage.intent.value if triage.intent.confidence >= least else None
 
 
-def team_of(ticket: Ticket, policy: Policy, reasons: Sequence[str]) -> str:
-    """Who gets it: a critical one goes to whoever is on call, all others by intent and category."""
+def team_of(ticket: Ticket, policy: Policy, *, reasons: Sequence[str], triage: Triage | None) -> str:
+    """Who gets it: a critical one goes to whoever is on call, all others by intent and category.
+
+    Where the ticket says what triage said, several intents that lead to one team count together; what a person has said
+    otherwise stands alone.
+    """
     severity = "critical" if "critical_severity" in reasons else ticket.severity
-    return policy.team_for(category=ticket.category, intent=ticket.intent, severity=severity)
+    said = (ticket.category, ticket.intent)
+    if triage is None or severity == "critical" or "security" in reasons or said != (triage.category.value, triage.intent.value):
+        return policy.team_for(category=ticket.category, intent=ticket.intent, severity=severity)
+    shares: defaultdict[str, float] = defaultdict(float)
+    for intent, share in ((triage.intent.value, triage.intent.confidence), *triage.intent.alternatives):
+        category = INTENTS.get(intent, ticket.category)
+        shares[policy.team_for(category=category, intent=intent, severity=severity)] += share
+    rest = max(0.0, 1 - sum(shares.values()))
+    for category, share in ((triage.category.value, triage.category.confidence), *triage.category.alternatives):
+        shares[policy.team_for(category=category, intent=None, severity=severity)] += rest * share
+    return max(shares, key=shares.__getitem__)
 
 
 def build_dossier(

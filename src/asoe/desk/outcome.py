@@ -267,7 +267,7 @@ def handed_over(
     earlier: Sequence[Ticket],
 ) -> Step:
     """A person gets it with the dossier, and the client is told at once; from an ended ticket this opens it again."""
-    team = team_of(ticket, policy, plan.reasons)
+    team = team_of(ticket, policy, reasons=plan.reasons, triage=judged)
     language = spoken(ticket.language, default=policy.default_language)
     dossier = build_dossier(
         ticket,

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from asoe.ai.glossary import with_english
+from asoe.ai.glossary import in_english
 from asoe.app import open_app
 from asoe.config import Settings
 from asoe.desk import knowledge
@@ -32,7 +32,7 @@ LANGUAGES = ("en", "de", "es", "fr")
 FOUND = 18
 FOLDS = 10
 COST = 1.0
-WRONG_ANSWER = 1.5
+WRONG_ANSWER = 1.2
 """What an answer to a client who needed a person costs beside one that was not given though it would have helped."""
 
 Rows = list[dict[str, Any]]
@@ -73,7 +73,8 @@ async def _observe(app: Any, made: Any, row: dict[str, Any]) -> tuple[list[float
         passages = await stored.search(
             connection,
             made.org_id,
-            question=with_english(question),
+            question=question,
+            reading=in_english(question),
             embedding=embedding,
             language=language,
             limit=FOUND,

@@ -56,3 +56,10 @@ def test_what_a_person_corrected_stands_alone() -> None:
 
 def test_without_a_triage_the_ticket_alone_decides() -> None:
     assert team_of(replace(TICKET, intent=None), Policy(), reasons=("low_confidence",), triage=None) == "accounts"
+
+
+def test_a_language_that_triage_does_not_know_is_not_guessed() -> None:
+    surely = replace(TORN, intent=Estimate("account_takeover", 0.9))
+    assert team_of(TICKET, Policy(), reasons=("unsupported_language",), triage=surely) == "frontline"
+    critical = ("critical_severity", "unsupported_language")
+    assert team_of(TICKET, Policy(), reasons=critical, triage=surely) == "on_call"

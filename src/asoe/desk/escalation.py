@@ -108,14 +108,19 @@ def _intent(ticket: Ticket, triage: Triage | None) -> str | None:
 def team_of(ticket: Ticket, policy: Policy, *, reasons: Sequence[str], triage: Triage | None) -> str:
     """Who gets it: a critical one goes to whoever is on call, all others by intent and category.
 
-    What stands in a language that triage does not know is nobody's guess. Where the ticket says what triage said, several intents that lead to one team count together; what a person has said
-    otherwise stands alone.
+    A language that triage does not know goes to the default team: no guess. Where the ticket says what triage said,
+    several intents that lead to one team count together; what a person has said otherwise stands alone.
     """
     severity = "critical" if "critical_severity" in reasons else ticket.severity
-    if "unsupported_language" in reasons and severity != "critical":
+    if "unsupported_language" in reasons and severity != "critical" and "security" not in reasons:
         return policy.default_team
     said = (ticket.category, ticket.intent)
-    if triage is None or severity == "critical" or "security" in reasons or said != (triage.category.value, triage.intent.value):
+    if (
+        triage is None
+        or severity == "critical"
+        or "security" in reasons
+        or said != (triage.category.value, triage.intent.value)
+    ):
         return policy.team_for(category=ticket.category, intent=ticket.intent, severity=severity)
     shares: defaultdict[str, float] = defaultdict(float)
     for intent, share in ((triage.intent.value, triage.intent.confidence), *triage.intent.alternatives):

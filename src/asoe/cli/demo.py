@@ -206,6 +206,7 @@ def _introduce(url: str, made: Any, *, is_staying: bool) -> None:
         company,
         "",
         f"Dashboard    {url}",
+        f"Help, chat   {url}/help/{made.slug}",
         f"sign in      {made.email}   {made.password}",
         *(f"{role:<6} key   {made.keys[role]}" for role in ("agent", "admin", "client")),
         "",

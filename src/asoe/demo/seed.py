@@ -13,8 +13,9 @@ from uuid import UUID
 
 import yaml
 
-from asoe.desk import knowledge, people, sign_in
+from asoe.desk import knowledge, people, sign_in, widget
 from asoe.desk.context import Desk
+from asoe.desk.widget import WidgetChange
 from asoe.domain.errors import Conflict, Missing, Unavailable
 from asoe.domain.organization import Principal
 from asoe.store import organizations, sign_ins
@@ -62,6 +63,7 @@ async def seed(desk: Desk, owner_url: str, *, progress: Progress | None = None) 
     password = secrets.token_urlsafe(9)
     await sign_ins.set_password(owner_url, _OWNER[0], await sign_in.hash_password(password))
     keys = {role: (await people.create_key(desk, owner, name=f"{_KEY_NAME} {role}", role=role)).token for role in KEYS}
+    await widget.change_widget(desk, owner, WidgetChange(is_on=True, takes_anonymous=True, shows_help=True))
     report = await knowledge.import_folder(
         desk, owner, ARTICLES, (lambda done, total: progress("articles", done, total)) if progress else None
     )

@@ -160,7 +160,8 @@ class SupportOpsEngine:
         async with self._desk.database.org_reading(await self._engine()) as reading:
             earlier = await tickets.earlier_of_requester(reading, found)
             policy = await policy_of(reading, found.org_id)
-        return escalation.reasons_to_escalate(found, triage.stored(found), policy, earlier=earlier)
+        judged = triage.stored(found)
+        return escalation.reasons_to_escalate(found, judged, policy, earlier=earlier, said=(found.text,))
 
     async def create_session(self, ticket_id: UUID | str, assistant_type: str = "ai") -> Session:
         return await session.start_session(self._desk, await self._principal(), _uuid(ticket_id), assistant_type)
@@ -300,7 +301,7 @@ class AIResolutionEngine:
         return {
             "triage": judged.to_json(),
             "resolution_type": await self.select(subject, body),
-            "reasons_for_a_person": list(escalation.reasons_to_escalate(draft, judged, policy)),
+            "reasons_for_a_person": list(escalation.reasons_to_escalate(draft, judged, policy, said=(draft.text,))),
         }
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
+from asoe.desk.alarm import alarms_in
 from asoe.desk.wording import say, team_name
-from asoe.domain.escalation import Dossier
+from asoe.domain.escalation import Dossier, Signs, decide, team_by_reasons
 from asoe.domain.policy import Policy
 from asoe.domain.session import Message
 from asoe.domain.ticket import Ticket
@@ -38,6 +39,9 @@ NEEDS_ACTION: Final = frozenset(
 
 SECURITY: Final = frozenset({"account_takeover", "data_corruption"})
 
+MENDED_ALL_THE_SAME: Final = frozenset({"critical_severity", "incident", "anger", "service_level"})
+"""Reasons that call a person and keep no runbook from mending meanwhile: it is what the client needs most."""
+
 NEXT_STEPS: Final = {
     "critical_severity": "Confirm the impact, tell the client who is on it and when they hear more, then mend.",
     "client_asked": "Answer in person; the client does not want the engine.",
@@ -67,31 +71,52 @@ NEXT_STEPS: Final = {
     "already_done": "It was done before: tell the client when, from the earlier run.",
     "emergency_stop": "All acts are stopped: mend by hand if it cannot wait.",
     "connector_down": "The outside system does not answer: see to it, then start the runbook again.",
+    "safety": "Call or write at once: make sure that nobody is in danger, and involve who can help on the spot.",
+    "threat": "Stay calm and factual, tell your lead, and keep the messages.",
+    "legal": "Have it checked by whoever handles legal matters before anything is promised.",
+    "anger": "Say first that you understand, then what happens next and when.",
+    "incident": "Look whether others report the same, and tell the client what is known.",
+    "service_level": "Answer this first: it is late, or soon will be.",
     "policy": "Your organization gives these to a person: handle by its own rules.",
 }
 
 
 def reasons_to_escalate(
-    ticket: Ticket, triage: Triage | None, policy: Policy, *, earlier: Sequence[Ticket] = ()
+    ticket: Ticket,
+    triage: Triage | None,
+    policy: Policy,
+    *,
+    earlier: Sequence[Ticket] = (),
+    said: Sequence[str] = (),
+    is_late: bool = False,
 ) -> tuple[str, ...]:
-    """The named reasons that hold before any answer is looked for; empty: the engine may try."""
-    found: list[str] = []
+    """The named reasons that hold before any answer is looked for, if they weigh enough; empty: the engine may try.
+
+    said: the client's words that nobody has read yet. is_late: a service level of the ticket is missed or at risk.
+    """
+    found: set[str] = set()
     intent = _intent(ticket, triage)
     if ticket.severity == "critical":
-        found.append("critical_severity")
+        found.add("critical_severity")
     is_person = triage is not None and triage.intent.value == "wants_a_person"
     if triage and is_person and triage.intent.confidence >= SURE_INTENT and triage.need.value != "information":
-        found.append("client_asked")  # who asks when people answer wants to know just that
+        found.add("client_asked")  # who asks when people answer wants to know just that
     if triage and triage.language not in policy.languages and triage.language != "und":
-        found.append("unsupported_language")
+        found.add("unsupported_language")
     if intent in SECURITY:
-        found.append("security")
+        found.add("security")
     if ticket.category in policy.persons_only or (ticket.intent or "") in policy.persons_only:
-        found.append("policy")
+        found.add("policy")
     unsettled = [other for other in earlier if other.status not in {"resolved", "closed"}]
-    if sum(other.category == ticket.category for other in unsettled) >= REPEAT_CONTACTS:
-        found.append("repeat_contact")
-    return tuple(found)
+    if sum(other.category == ticket.category for other in unsettled) >= policy.escalation.repeat_after:
+        found.add("repeat_contact")
+    if is_late:
+        found.add("service_level")
+    if "incident" in ticket.tags:
+        found.add("incident")
+    for words in said:
+        found |= alarms_in(words)
+    return decide(_signs(ticket, found, said, intent=intent), policy.escalation)
 
 
 def _intent(ticket: Ticket, triage: Triage | None) -> str | None:
@@ -105,12 +130,17 @@ def _intent(ticket: Ticket, triage: Triage | None) -> str | None:
     return triage.intent.value if triage.intent.confidence >= least else None
 
 
-def team_of(ticket: Ticket, policy: Policy, *, reasons: Sequence[str], triage: Triage | None) -> str:
-    """Who gets it: a critical one goes to whoever is on call, all others by intent and category.
+def team_of(
+    ticket: Ticket, policy: Policy, *, reasons: Sequence[str], triage: Triage | None, said: Sequence[str] = ()
+) -> str:
+    """Who gets it: whom a rule or the organization's table of reasons names, else by severity, intent and category.
 
     A language that triage does not know goes to the default team: no guess. Where the ticket says what triage said,
     several intents that lead to one team count together; what a person has said otherwise stands alone.
     """
+    named = team_by_reasons(reasons, _signs(ticket, set(reasons), said), policy.escalation)
+    if named is not None:
+        return named
     severity = "critical" if "critical_severity" in reasons else ticket.severity
     if "unsupported_language" in reasons and severity != "critical" and "security" not in reasons:
         return policy.default_team
@@ -130,6 +160,19 @@ def team_of(ticket: Ticket, policy: Policy, *, reasons: Sequence[str], triage: T
     for category, share in ((triage.category.value, triage.category.confidence), *triage.category.alternatives):
         shares[policy.team_for(category=category, intent=None, severity=severity)] += rest * share
     return max(shares, key=shares.__getitem__)
+
+
+def _signs(ticket: Ticket, reasons: Collection[str], said: Sequence[str], *, intent: str | None = None) -> Signs:
+    classes = {
+        "category": {ticket.category},
+        "severity": {ticket.severity},
+        "intent": {intent or ticket.intent or ""},
+        "language": {ticket.language},
+        "channel": {ticket.channel},
+        "tag": set(ticket.tags),
+    }
+    text = "\n".join((ticket.text, *said))
+    return Signs(frozenset(reasons), {name: frozenset(values) for name, values in classes.items()}, text)
 
 
 def build_dossier(

@@ -267,7 +267,8 @@ def handed_over(
     earlier: Sequence[Ticket],
 ) -> Step:
     """A person gets it with the dossier, and the client is told at once; from an ended ticket this opens it again."""
-    team = team_of(ticket, policy, reasons=plan.reasons, triage=judged)
+    said = [message.content for message in messages if message.role == "user"]
+    team = team_of(ticket, policy, reasons=plan.reasons, triage=judged, said=said)
     language = spoken(ticket.language, default=policy.default_language)
     dossier = build_dossier(
         ticket,

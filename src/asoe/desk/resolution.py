@@ -58,7 +58,7 @@ Plan: TypeAlias = GiveAnswer | AskBack | HandOver | NothingWanted
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is known when a plan is chosen. `question` is the client's words so far; `cited` slugs did not help."""
+    """What is known when a plan is chosen. `question` is the client's words so far; `cited` slugs did not help; `said` is new."""
 
     ticket: Ticket
     triage: Triage | None
@@ -68,13 +68,15 @@ class Case:
     attempts: int = 0
     cited: tuple[str, ...] = ()
     has_asked: bool = False
+    said: tuple[str, ...] = ()
+    is_late: bool = False
     searched: list[str] = field(default_factory=list)
 
 
 async def choose(desk: Desk, engine: Principal, case: Case) -> Plan:
     """Choose the plan; reads the knowledge base in a transaction of its own, judges outside of any."""
     ticket, triage, policy = case.ticket, case.triage, case.policy
-    reasons = reasons_to_escalate(ticket, triage, policy, earlier=case.earlier)
+    reasons = reasons_to_escalate(ticket, triage, policy, earlier=case.earlier, said=case.said, is_late=case.is_late)
     if reasons:
         return HandOver(reasons, not_done=("No answer was sent: a person looks first.",))
     if not case.question:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from asoe.domain.errors import FieldProblem
 
 REASONS: Final[dict[str, str]] = {
     "critical_severity": "The severity is critical: a person looks at once.",
@@ -41,7 +44,29 @@ REASONS: Final[dict[str, str]] = {
     "no_answer": "What the run needs to know could not be read from the client's words.",
     "connector_down": "An outside system does not answer.",
     "policy": "The organization's policy gives these to a person.",
+    "safety": "Somebody's life or health may be at risk.",
+    "threat": "The client threatens people, or to make it public, or to take the money back.",
+    "legal": "The client speaks of lawyers, courts or authorities.",
+    "anger": "The client is angry.",
+    "incident": "It may be one of many tickets with one cause.",
+    "service_level": "What the client is owed is late, or soon will be.",
 }
+
+WEIGHTS: Final[dict[str, float]] = {
+    "critical_severity": 1,
+    "safety": 1,
+    "threat": 1,
+    "client_asked": 1,
+    "legal": 1,
+    "unsupported_language": 1,
+    "security": 1,
+    "policy": 1,
+    "incident": 0.5,
+    "anger": 0.5,
+    "repeat_contact": 1,
+    "service_level": 0.5,
+}
+"""What speaks for a person before any answer is tried, most telling first. From a sum of 1 on, a person gets the ticket."""
 
 REQUIRED_DOSSIER_FIELDS: Final = (
     "wants",
@@ -54,6 +79,60 @@ REQUIRED_DOSSIER_FIELDS: Final = (
     "next_step",
     "suggested_reply",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An organization's own rule: every condition must hold, `words` that one of them stands in the text."""
+
+    name: str
+    when: Mapping[str, tuple[str, ...]]
+    words: tuple[str, ...] = ()
+    weight: float = 1
+    team: str | None = None
+
+    def holds(self, signs: Signs) -> bool:
+        if any(not set(values) & signs.classes.get(name, frozenset()) for name, values in self.when.items()):
+            return False
+        text = f" {signs.text.casefold()} "
+        return not self.words or any(word.casefold() in text for word in self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationRules:
+    """How an organization decides: weights by reason, the sum from which a person gets it, teams by reason, own rules."""
+
+    weights: Mapping[str, float] = field(default_factory=lambda: WEIGHTS)
+    threshold: float = 1
+    repeat_after: int = 3
+    teams: Mapping[str, str] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What is known of a ticket when it is decided: reasons that hold, its classes by name, and the client's words."""
+
+    reasons: frozenset[str]
+    classes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    text: str = ""
+
+
+def decide(signs: Signs, rules: EscalationRules) -> tuple[str, ...]:
+    """All reasons that hold, most telling first, when together they weigh enough; else none."""
+    own = [rule.weight for rule in rules.rules if rule.holds(signs)]
+    held = [name for name in WEIGHTS if name in signs.reasons or (name == "policy" and own)]
+    total = sum(rules.weights.get(name, 0) for name in held if name != "policy" or "policy" in signs.reasons) + sum(own)
+    return tuple(held) if held and total >= rules.threshold else ()
+
+
+def team_by_reasons(reasons: Sequence[str], signs: Signs, rules: EscalationRules) -> str | None:
+    """The team that a rule names, else the one of the most telling reason that has one."""
+    if "policy" in reasons:
+        named = next((rule.team for rule in rules.rules if rule.team is not None and rule.holds(signs)), None)
+        if named is not None:
+            return named
+    return next((rules.teams[reason] for reason in reasons if reason in rules.teams), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +177,100 @@ class Dossier:
 def missing_fields(dossier: dict[str, Any]) -> tuple[str, ...]:
     """The required fields that are absent or empty; an empty `tried` must say that nothing was tried."""
     return tuple(name for name in REQUIRED_DOSSIER_FIELDS if not dossier.get(name))
+
+
+RULE_CONDITIONS: Final = ("category", "severity", "intent", "language", "channel", "tag")
+MOST_RULES: Final = 100
+
+
+def read_escalation(stored: Any, problems: list[FieldProblem]) -> EscalationRules:
+    """Read `{weights, threshold, repeat_after, teams, rules}` of an organization's settings; appends what is wrong."""
+    if stored is None:
+        return EscalationRules()
+    if not isinstance(stored, Mapping):
+        problems.append(FieldProblem("escalation", "must be an object"))
+        return EscalationRules()
+    known = ("weights", "threshold", "repeat_after", "teams", "rules")
+    problems.extend(
+        FieldProblem(f"escalation.{name}", f"is not known; {', '.join(known)} are")
+        for name in stored
+        if name not in known
+    )
+    weights = {**WEIGHTS, **_numbers(stored.get("weights") or {}, problems)}
+    threshold = stored.get("threshold", 1)
+    if not _is_number(threshold) or not 0 < threshold <= 10:
+        problems.append(FieldProblem("escalation.threshold", "must be a number above 0, at most 10"))
+        threshold = 1
+    repeat_after = stored.get("repeat_after", 3)
+    if not isinstance(repeat_after, int) or isinstance(repeat_after, bool) or not 1 <= repeat_after <= 5:
+        problems.append(FieldProblem("escalation.repeat_after", "must be a whole number from 1 to 5"))
+        repeat_after = 3
+    teams = stored.get("teams") or {}
+    if not isinstance(teams, Mapping):
+        problems.append(FieldProblem("escalation.teams", "must map a reason to a team"))
+        teams = {}
+    for reason, team in teams.items():
+        if reason not in REASONS:
+            problems.append(FieldProblem(f"escalation.teams.{reason}", "is no reason; docs/escalation.md lists them"))
+        if not isinstance(team, str) or not team:
+            problems.append(FieldProblem(f"escalation.teams.{reason}", "must name a team"))
+    rules = stored.get("rules") or ()
+    if isinstance(rules, str) or not isinstance(rules, Sequence) or len(rules) > MOST_RULES:
+        problems.append(FieldProblem("escalation.rules", f"must be a list of at most {MOST_RULES} rules"))
+        rules = ()
+    read = tuple(_read_rule(rule, f"escalation.rules.{index}", problems) for index, rule in enumerate(rules))
+    return EscalationRules(weights, float(threshold), repeat_after, {str(k): str(v) for k, v in teams.items()}, read)
+
+
+def _numbers(stored: Any, problems: list[FieldProblem]) -> dict[str, float]:
+    if not isinstance(stored, Mapping):
+        problems.append(FieldProblem("escalation.weights", "must map a reason to a weight"))
+        return {}
+    for name, weight in stored.items():
+        if name not in WEIGHTS:
+            problems.append(FieldProblem(f"escalation.weights.{name}", f"is not one of {', '.join(WEIGHTS)}"))
+        elif not _is_number(weight) or not 0 <= weight <= 10:
+            problems.append(FieldProblem(f"escalation.weights.{name}", "must be a number from 0 to 10"))
+    return {str(name): float(weight) for name, weight in stored.items() if _is_number(weight)}
+
+
+def _read_rule(stored: Any, path: str, problems: list[FieldProblem]) -> Rule:
+    if not isinstance(stored, Mapping):
+        problems.append(FieldProblem(path, "must be an object with name, when, words, weight and team"))
+        return Rule("", {})
+    known = ("name", "when", "words", "weight", "team")
+    problems.extend(
+        FieldProblem(f"{path}.{name}", f"is not known; {', '.join(known)} are") for name in stored if name not in known
+    )
+    when = stored.get("when") or {}
+    if not isinstance(when, Mapping):
+        problems.append(FieldProblem(f"{path}.when", f"must map one of {', '.join(RULE_CONDITIONS)} to values"))
+        when = {}
+    conditions: dict[str, tuple[str, ...]] = {}
+    for name, values in when.items():
+        listed = [values] if isinstance(values, str) else values
+        if name not in RULE_CONDITIONS:
+            problems.append(FieldProblem(f"{path}.when.{name}", f"is not one of {', '.join(RULE_CONDITIONS)}"))
+        elif not isinstance(listed, Sequence) or not listed or not all(isinstance(each, str) for each in listed):
+            problems.append(FieldProblem(f"{path}.when.{name}", "must be a value or a list of values"))
+        else:
+            conditions[str(name)] = tuple(listed)
+    words = stored.get("words") or ()
+    if isinstance(words, str) or not isinstance(words, Sequence) or not all(isinstance(each, str) for each in words):
+        problems.append(FieldProblem(f"{path}.words", "must be a list of words"))
+        words = ()
+    if not conditions and not words:
+        problems.append(FieldProblem(path, "holds always: give it a condition or words"))
+    weight = stored.get("weight", 1)
+    if not _is_number(weight) or not 0 < weight <= 10:
+        problems.append(FieldProblem(f"{path}.weight", "must be a number above 0, at most 10"))
+        weight = 1
+    team = stored.get("team")
+    if team is not None and (not isinstance(team, str) or not team):
+        problems.append(FieldProblem(f"{path}.team", "must name a team"))
+        team = None
+    return Rule(str(stored.get("name") or path), conditions, tuple(word for word in words if word), float(weight), team)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

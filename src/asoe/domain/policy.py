@@ -9,6 +9,7 @@ from typing import Any, Final
 from asoe.domain.autonomy import DEFAULT_LIMITS
 from asoe.domain.delegation import OutsideAgents, read_outside_agents
 from asoe.domain.errors import FieldProblem, Invalid
+from asoe.domain.escalation import EscalationRules, read_escalation
 from asoe.domain.triage import CATEGORIES, INTENTS, SEVERITIES
 
 MOST_ERRORS: Final = 0.2
@@ -46,6 +47,7 @@ class Policy:
     persons_only: tuple[str, ...] = ()
     error_limits: Mapping[str, float] = field(default_factory=dict)
     standing_consents: Mapping[str, float | None] = field(default_factory=dict)
+    escalation: EscalationRules = field(default_factory=EscalationRules)
     outside_agents: OutsideAgents = field(default_factory=OutsideAgents)
 
     def team_for(self, *, category: str, intent: str | None, severity: str) -> str:
@@ -152,6 +154,7 @@ def read_policy(stored: Mapping[str, Any]) -> Policy:
         signature=text("signature", ""),
         error_limits=error_limits,
         standing_consents=standing_consents,
+        escalation=read_escalation(stored.get("escalation"), problems),
         outside_agents=read_outside_agents(stored.get("outside_agents"), problems),
         persons_only=words("persons_only", (*CATEGORIES, *INTENTS), "neither a category nor an intent"),
     )

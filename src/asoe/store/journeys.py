@@ -57,14 +57,20 @@ async def find(connection: Connection, org_id: UUID, ticket_id: UUID) -> Journey
     return Journey() if row is None else Journey(**dict(row))
 
 
-async def standing(connection: Connection, org_id: UUID, ticket_id: UUID) -> tuple[Ticket, Journey, dict[str, Any]]:
-    """The ticket, its journey and the organization's settings; raises `Missing(ticket_missing)`."""
+async def standing(
+    connection: Connection, org_id: UUID, ticket_id: UUID
+) -> tuple[Ticket, Journey, dict[str, Any], bool]:
+    """The ticket, its journey, the organization's settings, and whether a service level of it is missed or at risk.
+
+    Raises `Missing(ticket_missing)`.
+    """
     row = await connection.fetchrow(tickets.with_columns(JourneysSql.standing), org_id, ticket_id)
     values = dict(row) if row is not None else {}
     settings = values.pop("settings", None)
+    is_late = bool(values.pop("is_late", False))
     own = {name.removeprefix("journey_"): values.pop(name) for name in list(values) if name.startswith("journey_")}
     ticket = tickets.from_row(values or None, ticket_id)
-    return ticket, Journey() if own["stage"] is None else Journey(**own), settings or {}
+    return ticket, Journey() if own["stage"] is None else Journey(**own), settings or {}, is_late
 
 
 async def hold(connection: Connection, org_id: UUID, ticket_id: UUID) -> int | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from asoe.desk import outcome, resolution, triage
 from asoe.desk.context import Desk
-from asoe.desk.escalation import reasons_to_escalate
+from asoe.desk.escalation import MENDED_ALL_THE_SAME, reasons_to_escalate
 from asoe.desk.journey.standing import Standing, question_of, said_in
 from asoe.desk.outcome import Step
 from asoe.desk.resolution import Case, HandOver
@@ -45,6 +45,8 @@ async def resolve(
         attempts=standing.journey.attempts,
         cited=tuple(standing.journey.data.get("cited", ())),
         has_asked=bool(standing.journey.data.get("has_asked")),
+        said=tuple(message.content for message in standing.news),
+        is_late=standing.is_late,
     )
     with trail.agent("resolution", attempt=case.attempts + 1) as noted:
         plan = await resolution.choose(desk, engine, case)
@@ -75,8 +77,15 @@ async def find_treatment(
     desk: Desk, engine: Principal, standing: Standing, judged: Triage | None, trail: Trail
 ) -> Treatment | None:
     """A runbook for the ticket, unless something speaks for a person first; a critical one may be mended all the same."""
-    reasons = reasons_to_escalate(standing.ticket, judged, standing.policy, earlier=standing.earlier)
-    if set(reasons) - {"critical_severity"} or standing.journey.data.get("cited"):
+    reasons = reasons_to_escalate(
+        standing.ticket,
+        judged,
+        standing.policy,
+        earlier=standing.earlier,
+        said=[message.content for message in standing.news],
+        is_late=standing.is_late,
+    )
+    if set(reasons) - MENDED_ALL_THE_SAME or standing.journey.data.get("cited"):
         return None
     with trail.agent("ops-fixer", looking_for="runbook") as noted:
         found = await treatment.find(

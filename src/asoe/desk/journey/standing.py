@@ -31,6 +31,7 @@ class Standing:
     messages: tuple[Message, ...]
     earlier: tuple[Ticket, ...]
     policy: Policy
+    is_late: bool = False
 
     @property
     def news(self) -> tuple[Message, ...]:
@@ -82,7 +83,7 @@ class Standing:
 
 async def read(connection: Connection, engine: Principal, ticket_id: UUID, *, is_lenient: bool = False) -> Standing:
     """Read it all; `is_lenient`: settings nobody can read are the defaults. Raises `Missing(ticket_missing)`."""
-    ticket, journey, settings = await journeys.standing(connection, engine.org_id, ticket_id)
+    ticket, journey, settings, is_late = await journeys.standing(connection, engine.org_id, ticket_id)
     return Standing(
         ticket=ticket,
         journey=journey,
@@ -90,6 +91,7 @@ async def read(connection: Connection, engine: Principal, ticket_id: UUID, *, is
         messages=tuple(await sessions.messages_of_ticket(connection, engine.org_id, ticket_id)),
         earlier=tuple(await tickets.earlier_of_requester(connection, ticket)),
         policy=_policy(settings, is_lenient=is_lenient),
+        is_late=is_late,
     )
 
 

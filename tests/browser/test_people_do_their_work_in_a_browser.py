@@ -231,7 +231,7 @@ async def test_a_promise_is_set_in_settings_and_seen_on_the_ticket(
     await expect(page.locator("#toasts")).to_contain_text("Saved")
     await expect(page.get_by_label("Monday").first).to_have_value("09:00-12:00, 13:00-17:00")
     ticket = await house.ticket(house.globex)
-    await service_level.count(house.app.desk, house.globex.engine, ticket.id)
+    await service_level.look(house.app.desk, house.globex.engine, ticket.id)
     await page.goto(f"/tickets/{ticket.id}")
     await expect(page.get_by_role("region", name="Service levels")).to_contain_text("due in")
     await page.goto("/queue")

@@ -81,7 +81,7 @@ async def keep_service_levels(desk: Desk) -> None:
     for org_id, ticket_id in work:
         if ticket_id is not None:
             with _apart("keep_service_levels", org_id):
-                await service_level.count(desk, await desk.engine_of(org_id), ticket_id)
+                await service_level.look(desk, await desk.engine_of(org_id), ticket_id)
 
 
 async def keep_counters(desk: Desk) -> None:

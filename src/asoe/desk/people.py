@@ -30,6 +30,7 @@ from asoe.domain.people import (
     scope_allows,
 )
 from asoe.domain.policy import read_policy
+from asoe.domain.routing import read_routing
 from asoe.domain.service_level import read_service_levels
 from asoe.store import contacts, facts, keys, organizations, service_levels
 from asoe.store.db import Connection, Database
@@ -87,7 +88,8 @@ async def change_organization(
         changed = await organizations.change_organization(connection, principal.org_id, name=wanted, settings=settings)
         read_policy(changed.settings)
         read_service_levels(changed.settings)
-        if settings and {"service_levels", "business_hours"} & settings.keys():
+        read_routing(changed.settings)
+        if settings and {"service_levels", "business_hours", "teams"} & settings.keys():
             await service_levels.watch(connection, principal.org_id)
             await service_levels.recount(connection, principal.org_id, now=desk.clock())
         names = sorted(settings or {}) + (["name"] if name is not None else [])

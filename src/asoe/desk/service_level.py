@@ -7,12 +7,15 @@ loses a clock, and none is told twice. What is promised is `domain.service_level
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from asoe.desk import people
+import structlog
+
+from asoe.desk import people, routing
 from asoe.desk.context import Desk, plain
 from asoe.domain.errors import Denied, Missing
 from asoe.domain.facts import Fact
@@ -23,9 +26,12 @@ from asoe.store import contacts, facts, insights, organizations, overview, servi
 from asoe.store.db import Connection
 from asoe.store.facts import NewFact
 from asoe.store.service_levels import Kept, Standing, StoredClock
+from asoe.store.transient import is_transient
 
 AT_ONCE: Final = 200
-"""Facts that one transaction counts."""
+"""Facts that are read at once."""
+
+_log = structlog.get_logger(__name__)
 
 _TURNS: Final = {
     "ticket.answered": "reply",
@@ -66,18 +72,31 @@ class Pressing:
 
 
 async def catch_up(desk: Desk, engine: Principal) -> bool:
-    """Count again the tickets that the organization's next facts touch; True when there may be more of them."""
+    """Look again at the tickets that the organization's next facts touch, each by itself; True when there may be more.
+
+    A ticket that cannot be looked at keeps no other one waiting. The cursor moves last: after a crash they are looked at twice.
+    """
     async with desk.database.org_transaction(engine) as connection:
-        touched, read = await service_levels.read_on(connection, engine.org_id, _READ, limit=AT_ONCE)
-        for ticket_id in touched:
-            await _count(desk, connection, engine, ticket_id)
-    return read == AT_ONCE
+        news = await service_levels.read_on(connection, engine.org_id, _READ | routing.WAKES, limit=AT_ONCE)
+    for ticket_id in news.tickets:
+        try:
+            await look(desk, engine, ticket_id)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            _log.error("service_level.not_looked_at", ticket_id=str(ticket_id), error=type(error).__name__)
+    if news.cursor is not None:
+        async with desk.database.org_transaction(engine) as connection:
+            await service_levels.move_on(connection, engine.org_id, news.cursor)
+    return news.facts == AT_ONCE
 
 
-async def count(desk: Desk, engine: Principal, ticket_id: UUID) -> None:
-    """Count one ticket's clocks as they stand now, and tell what is new in facts."""
+async def look(desk: Desk, engine: Principal, ticket_id: UUID) -> None:
+    """Count one ticket's clocks and settle with whom it lies, as things stand now; what is new is told in facts."""
     async with desk.database.org_transaction(engine) as connection:
         await _count(desk, connection, engine, ticket_id)
+        with suppress(Missing):  # deleted meanwhile
+            await routing.settle(desk, connection, engine, ticket_id)
 
 
 async def read_clocks(desk: Desk, principal: Principal, ticket_id: UUID) -> list[Clock]:

@@ -14,6 +14,7 @@ FACTS: Final[dict[str, str]] = {
     "ticket.asked": "the engine asked the client for what is missing",
     "ticket.escalated": "a person was given the ticket, with its dossier",
     "ticket.assigned": "a person or team was made responsible",
+    "ticket.raised": "nobody took the ticket in time; it went to the next level, which data names",
     "ticket.moved": "the status changed",
     "ticket.resolved": "the ticket was resolved; data holds the verdict",
     "ticket.closed": "the ticket was closed",

@@ -253,20 +253,7 @@ _NEVER: Final = timedelta(days=36500)
 def read_service_levels(stored: Mapping[str, Any]) -> ServiceLevels:
     """Read `business_hours` and `service_levels` of an organization's settings; raises `Invalid(bad_service_levels)`."""
     problems: list[FieldProblem] = []
-    hours = _mapping(stored.get("business_hours"), "business_hours", problems)
-    if len(hours) > MOST_HOURS:
-        problems.append(FieldProblem("business_hours", f"holds more than {MOST_HOURS}"))
-        hours = {}
-    calendars = {ALWAYS_OPEN: ALWAYS}
-    for name, given in hours.items():
-        if name == ALWAYS_OPEN or not _NAME.match(str(name)):
-            problems.append(
-                FieldProblem(
-                    f"business_hours.{name}", "is no name for hours: small letters, digits, - and _; not always"
-                )
-            )
-        else:
-            calendars[str(name)] = read_calendar(given, f"business_hours.{name}", problems)
+    calendars = read_hours(stored, problems)
     levels = _mapping(stored.get("service_levels"), "service_levels", problems)
     known = ("targets", "hours", "team_hours", "warn_at")
     problems.extend(
@@ -289,6 +276,25 @@ def read_service_levels(stored: Mapping[str, Any]) -> ServiceLevels:
         listed = "; ".join(f"{problem.field}: {problem.problem}" for problem in problems)
         raise Invalid(f"The service levels are wrong: {listed}.", code="bad_service_levels", fields=tuple(problems))
     return ServiceLevels(targets, calendars, default, team_hours, float(warn_at))
+
+
+def read_hours(stored: Mapping[str, Any], problems: list[FieldProblem]) -> dict[str, Calendar]:
+    """Read `business_hours` of an organization's settings by name, `always` included; appends what is wrong."""
+    hours = _mapping(stored.get("business_hours"), "business_hours", problems)
+    if len(hours) > MOST_HOURS:
+        problems.append(FieldProblem("business_hours", f"holds more than {MOST_HOURS}"))
+        hours = {}
+    calendars = {ALWAYS_OPEN: ALWAYS}
+    for name, given in hours.items():
+        if name == ALWAYS_OPEN or not _NAME.match(str(name)):
+            problems.append(
+                FieldProblem(
+                    f"business_hours.{name}", "is no name for hours: small letters, digits, - and _; not always"
+                )
+            )
+        else:
+            calendars[str(name)] = read_calendar(given, f"business_hours.{name}", problems)
+    return calendars
 
 
 def read_duration(text: Any) -> timedelta | None:

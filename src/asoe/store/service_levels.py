@@ -17,7 +17,8 @@ from asoe.store.queries import NamedQueries
 class ServiceLevelsSql(NamedQueries):
     work: str
     watch: str
-    hold_watch: str
+    cursor: str
+    move: str
     read_on: str
     standing: str
     moments: str
@@ -75,14 +76,27 @@ async def work(connection: Connection, *, now: datetime, limit: int = 500) -> li
     return [(row["org_id"], row["ticket_id"]) for row in await connection.fetch(ServiceLevelsSql.work, now, limit)]
 
 
-async def read_on(connection: Connection, org_id: UUID, kinds: Iterable[str], *, limit: int) -> tuple[list[UUID], int]:
-    """The tickets that the next facts are about, and how many facts; moves the cursor, which the transaction holds."""
+@dataclass(frozen=True, slots=True)
+class News:
+    """The tickets that the next facts are about, how many facts these are, and the cursor behind them."""
+
+    tickets: Sequence[UUID]
+    facts: int
+    cursor: tuple[int, int] | None
+
+
+async def read_on(connection: Connection, org_id: UUID, kinds: Iterable[str], *, limit: int) -> News:
+    """The next facts of an organization, which is watched from now on if it was not."""
     await watch(connection, org_id)
-    held = await connection.fetchrow(ServiceLevelsSql.hold_watch, org_id)
-    row = await connection.fetchrow(
-        ServiceLevelsSql.read_on, org_id, str(held["xid"]), held["fact_id"], list(kinds), limit
-    )
-    return sorted(row["tickets"] or ()), row["facts"]
+    at = await connection.fetchrow(ServiceLevelsSql.cursor, org_id)
+    row = await connection.fetchrow(ServiceLevelsSql.read_on, org_id, str(at["xid"]), at["fact_id"], list(kinds), limit)
+    cursor = None if row["xid"] is None else (row["xid"], row["fact_id"])
+    return News(sorted(row["tickets"] or ()), row["facts"], cursor)
+
+
+async def move_on(connection: Connection, org_id: UUID, cursor: tuple[int, int]) -> None:
+    """All facts up to the cursor are looked at."""
+    await connection.execute(ServiceLevelsSql.move, org_id, *cursor)
 
 
 async def standing(connection: Connection, org_id: UUID, ticket_id: UUID) -> Standing | None:

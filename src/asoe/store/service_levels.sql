@@ -7,21 +7,23 @@ select org_id, ticket_id, due_at from asoe.system_service_work($1, $2)
 insert into asoe.service_watches (org_id, xid) values ($1, pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
 on conflict do nothing
 
--- name: hold_watch
-select xid, fact_id from asoe.service_watches where org_id = $1 for update
+-- name: cursor
+select xid, fact_id from asoe.service_watches where org_id = $1
+
+-- name: move
+-- forwards only: another reader may have come further
+update asoe.service_watches set xid = $2, fact_id = $3 where org_id = $1 and (xid, fact_id) < ($2, $3)
 
 -- name: read_on
--- the next facts in commit-safe order; those of the kinds $4 name their tickets. The cursor moves with whoever counts them
+-- the next facts in commit-safe order; those of the kinds $4 name their tickets
 with following as (
   select f.id, f.xid, f.kind, f.ticket_id from asoe.facts f
   where f.org_id = $1 and (f.xid, f.id) > ($2::text::xid8, $3) and f.xid < pg_snapshot_xmin(pg_current_snapshot())
   order by f.xid, f.id limit $5
-), last as (
-  select xid, id from following order by xid desc, id desc limit 1
-), moved as (
-  update asoe.service_watches w set xid = last.xid::text::bigint, fact_id = last.id from last where w.org_id = $1
 )
-select count(*) as facts, array_agg(distinct ticket_id) filter (where kind = any ($4::text[]) and ticket_id is not null) as tickets
+select count(*) as facts, array_agg(distinct ticket_id) filter (where kind = any ($4::text[]) and ticket_id is not null) as tickets,
+  (select f.xid::text::bigint from following f order by f.xid desc, f.id desc limit 1) as xid,
+  (select f.id from following f order by f.xid desc, f.id desc limit 1) as fact_id
 from following
 
 -- name: standing

@@ -117,6 +117,14 @@ async def acting(work: Callable[[Any, Principal], Awaitable[T]], slug_or_id: str
         return await work(app.desk, found.owner)
 
 
+def read_text(file: Path) -> str:
+    """What a file holds, or with - standard input; raises `Invalid(unreadable_file)`."""
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"{file} cannot be read: {error}", code="unreadable_file") from None
+
+
 def identifier(text: str, *, of: str) -> UUID:
     try:
         return UUID(text)

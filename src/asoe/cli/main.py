@@ -23,6 +23,7 @@ from asoe.cli import (
     org,
     replay,
     report,
+    routing,
     runbook,
     runbook_runs,
     runbook_shelf,
@@ -55,6 +56,7 @@ app.add_typer(key.app, name="key")
 app.add_typer(ticket.app, name="ticket")
 app.add_typer(connector.app, name="connector")
 app.add_typer(service_level.app, name="service-level")
+app.add_typer(routing.app, name="routing")
 app.add_typer(knowledge.app, name="knowledge")
 approval.add_to(app)
 notification.add_to(app)

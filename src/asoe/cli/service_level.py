@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from asoe.cli.door import DataDir, Json, OrgOption, acting, run, say, show, show_one
-from asoe.domain.errors import FieldProblem, Invalid
+from asoe.cli.door import DataDir, Json, OrgOption, acting, read_text, run, say, show, show_one
 
 app = typer.Typer(help="Set and read service levels and business hours, and see what presses.", no_args_is_help=True)
 
@@ -37,7 +34,9 @@ def set_levels(
     as_json: Json = False,
 ) -> None:
     """Replace business hours, targets or both (docs/service-levels.md shows the form)."""
-    given = _read(file)
+    from asoe.desk.settings_text import read_settings
+
+    given = read_settings(read_text(file), ("business_hours", "service_levels"))
 
     async def work(desk: Any, owner: Any) -> Any:
         from asoe.desk import service_level
@@ -74,23 +73,3 @@ def pressing(*, limit: int = 50, org: OrgOption = None, data_dir: DataDir = None
     show(rows, ("number", "target", "due_at", "breached_at", "subject"), as_json=as_json, empty="Nothing presses.")
     if not as_json and rows:
         say(f"{found.warned} tickets are at risk, {found.breached} have missed something.")
-
-
-def _read(file: Path) -> dict[str, Any]:
-    import yaml
-
-    known = ("business_hours", "service_levels")
-    try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-        given = json.loads(json.dumps(yaml.safe_load(text), default=str))  # 2026-12-25 stays as it is written
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise Invalid(f"{file} cannot be read: {error}", code="bad_service_levels") from None
-    if not isinstance(given, dict) or not given or set(given) - set(known):
-        raise Invalid(
-            f"{file} must hold {' and '.join(known)}, or one of them.",
-            code="bad_service_levels",
-            fields=tuple(FieldProblem(str(name), "is not known") for name in given if name not in known)
-            if isinstance(given, dict)
-            else (),
-        )
-    return given

@@ -16,7 +16,18 @@ from asoe.desk.runbook import execution
 from asoe.domain.errors import Missing
 from asoe.domain.organization import Principal
 from asoe.queue.failures import kind_of, place_of
-from asoe.store import facts, insights, journeys, organizations, retention, runs, service_levels, sessions, tickets
+from asoe.store import (
+    assignments,
+    facts,
+    insights,
+    journeys,
+    organizations,
+    retention,
+    runs,
+    service_levels,
+    sessions,
+    tickets,
+)
 from asoe.store.db import Connection
 
 FORGOTTEN_AFTER: Final = 120.0
@@ -47,6 +58,7 @@ async def wake_forgotten(desk: Desk) -> None:
                 for ticket_id in found:
                     await _complete(desk, connection, engine, ticket_id)
                 await _wake(desk, connection, engine.org_id, found, why="forgotten")
+            await _give_forgotten(desk, engine)
             await knowledge.enqueue_unindexed(desk, engine.org_id, idle_seconds=FORGOTTEN_AFTER)
 
 
@@ -124,6 +136,14 @@ async def apply_retention(desk: Desk) -> None:
                         removed[noun] = count
                 if removed:
                     await facts.record(connection, engine, "retention.applied", removed=removed)
+
+
+async def _give_forgotten(desk: Desk, engine: Principal) -> None:
+    async with desk.database.org_reading(engine) as connection:
+        found = await assignments.forgotten(connection, engine.org_id, idle_seconds=FORGOTTEN_AFTER)
+    for ticket_id in found:
+        with _apart("give_forgotten", engine.org_id):
+            await service_level.look(desk, engine, ticket_id)
 
 
 async def _complete(desk: Desk, connection: Connection, engine: Principal, ticket_id: UUID) -> None:

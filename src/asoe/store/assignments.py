@@ -16,6 +16,7 @@ class AssignmentsSql(NamedQueries):
     people: str
     current: str
     history: str
+    forgotten: str
     give: str
     put_off: str
     end: str
@@ -57,6 +58,11 @@ async def current(connection: Connection, org_id: UUID, ticket_id: UUID) -> Assi
 async def history(connection: Connection, org_id: UUID, ticket_id: UUID) -> list[Assignment]:
     """All of a ticket, oldest first."""
     return [_assignment(row) for row in await connection.fetch(AssignmentsSql.history, org_id, ticket_id)]
+
+
+async def forgotten(connection: Connection, org_id: UUID, *, idle_seconds: float) -> list[UUID]:
+    """Tickets that wait for a person and lie with nobody for that long."""
+    return [row["ticket_id"] for row in await connection.fetch(AssignmentsSql.forgotten, org_id, idle_seconds)]
 
 
 async def give(

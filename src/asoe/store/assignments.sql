@@ -19,6 +19,16 @@ from asoe.assignments where org_id = $1 and ticket_id = $2 and ended_at is null
 select id, ticket_id, team, level, is_last, user_id, because, others, given_at, due_at, ended_at, ending
 from asoe.assignments where org_id = $1 and ticket_id = $2 order by given_at, id
 
+-- name: forgotten
+-- escalations that wait for a person and lie with nobody, in an organization with teams: whoever was to give them failed
+select e.ticket_id from asoe.escalations e
+join public.support_tickets t on t.org_id = e.org_id and t.id = e.ticket_id
+join asoe.organization_profiles p on p.org_id = e.org_id and p.settings ? 'teams'
+where e.org_id = $1 and e.ended_at is null and e.taken_at is null and e.created_at < now() - make_interval(secs => $2)
+  and t.status = 'escalated' and t.assignee is null and not t.is_spam and t.merged_into is null
+  and not exists (select from asoe.assignments a where a.org_id = e.org_id and a.ticket_id = e.ticket_id and a.ended_at is null)
+order by e.created_at limit 100
+
 -- name: give
 insert into asoe.assignments (org_id, ticket_id, team, level, is_last, user_id, because, others, given_at, due_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)

@@ -25,6 +25,7 @@ TABS: Final = (
     ("Mail", "/settings/mail"),
     ("Webhooks", "/settings/webhooks"),
     ("Widget", "/settings/widget"),
+    ("Teams", "/settings/teams"),
 )
 _NUMBERS: Final = {
     "reopen_window_days": "Days in which an ended ticket may be reopened",

@@ -31,6 +31,7 @@ from asoe.web import (
     service_levels,
     settings,
     sign_in,
+    teams,
     ticket,
     widget,
 )
@@ -60,6 +61,7 @@ PAGES: Final = (
     insights,
     settings,
     service_levels,
+    teams,
     audit,
     notifications,
     profile,

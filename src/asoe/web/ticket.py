@@ -17,11 +17,13 @@ from asoe.desk import session as desk_session
 from asoe.desk import ticket as desk_ticket
 from asoe.desk.context import policy_of
 from asoe.domain.errors import Invalid, Missing
+from asoe.domain.routing import NOT_CHOSEN
 from asoe.domain.session import Session
 from asoe.domain.ticket import MOVES, Ticket
 from asoe.domain.triage import CATEGORIES, CATEGORY_INTENTS, SEVERITIES
 from asoe.store import (
     approvals,
+    assignments,
     attachments,
     contacts,
     directory,
@@ -53,6 +55,7 @@ async def show(visit: Visit) -> Response:
         found_sessions = await sessions.of_ticket(connection, org_id, ticket_id)
         history = await facts.timeline(connection, org_id, ticket_id, limit=300)
         escalation = await escalations.newest(connection, org_id, ticket_id)
+        given = await assignments.history(connection, org_id, ticket_id)
         clocks = [each.clock for each in await service_levels.clocks(connection, org_id, ticket_id)]
         runs = await orchestrator.runs_of_ticket(connection, org_id, ticket_id, limit=20)
         book_runs = await runbook_runs.list_runs(connection, org_id, ticket_id=ticket_id, limit=5)
@@ -64,6 +67,7 @@ async def show(visit: Visit) -> Response:
         corrected = await tickets.corrected_fields(connection, org_id, ticket_id)
         contact = await contacts.find(connection, org_id, ticket.contact_id) if ticket.contact_id else None
         accounts = [ticket.assignee, ticket.user_id, *(each.author for each in said), *(each.actor for each in history)]
+        accounts += [*(each.user_id for each in given), *(UUID(who) for each in given for who, _ in each.others if who)]
         names = await directory.names(connection, org_id, accounts)
         colleagues = await directory.staff(connection, org_id)
         policy = await policy_of(connection, org_id)
@@ -83,6 +87,8 @@ async def show(visit: Visit) -> Response:
         history=list(reversed(history)),
         escalation=escalation,
         clocks=clocks,
+        given=list(reversed(given)),
+        not_chosen=NOT_CHOSEN,
         runs=[_readable(run, names) for run in runs],
         book_runs=book_runs,
         books=books,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
+from uuid import UUID
 
 from asoe.domain.facts import FACTS
 
@@ -86,6 +87,28 @@ def initials(name: str) -> str:
     return ("".join(part[0] for part in parts[:2]) or "?").upper()
 
 
+_BECAUSE: Final = {
+    "on_call": "on call now",
+    "language": "speaks the client's language",
+    "skills": "knows most of this",
+    "least_loaded": "has least to do",
+    "round_robin": "waited longest for one",
+    "only_one": "the only one there",
+    "last_level": "nobody before took it",
+    "closed": "everybody works later",
+}
+
+
+def because(reasons: Sequence[str]) -> str:
+    """What decided an assignment, as a sentence."""
+    said = ", ".join(_BECAUSE.get(each, each) for each in reasons)
+    return said[:1].upper() + said[1:] + "."
+
+
+def person_of(user_id: str, names: Mapping[UUID, str]) -> str:
+    return names.get(UUID(user_id), "Somebody who left") if user_id else "Somebody"
+
+
 def fact(kind: str, data: Mapping[str, Any]) -> str:
     """A fact as a short sentence; its data are classes and ids."""
     match kind:
@@ -100,7 +123,11 @@ def fact(kind: str, data: Mapping[str, Any]) -> str:
         case "ticket.escalated":
             reasons = data.get("reasons") or ()
             return "Handed over: " + ", ".join(label(each).lower() for each in reasons) if reasons else "Handed over"
+        case "ticket.raised":
+            return f"Not taken in time: to {'the last level' if data.get('is_last') else 'level ' + str(data.get('level'))}"
         case "ticket.assigned":
+            if data.get("because") and not data.get("assignee"):
+                return "Waits until somebody works"
             if data.get("assignee"):
                 return "Assigned"
             return f"Given to team {data['team']}" if data.get("team") else "Assignment taken away"

@@ -138,7 +138,7 @@ def reached(known: dict[str, str], words: str) -> tuple[frozenset[str], str]:
     choice = choose(
         replace(routing, teams=teams),
         Need(
-            known.get("team") or team_of(ticket, policy, reasons, said=(words,)),
+            known.get("team") or team_of(ticket, policy, reasons=reasons, triage=triage, said=(words,)),
             ticket.severity,
             ticket.language,
             frozenset({ticket.category, str(ticket.intent), *ticket.tags, *reasons}),

@@ -144,12 +144,12 @@ def team_of(
     severity = "critical" if "critical_severity" in reasons else ticket.severity
     if "unsupported_language" in reasons and severity != "critical" and "security" not in reasons:
         return policy.default_team
-    said = (ticket.category, ticket.intent)
+    classes = (ticket.category, ticket.intent)
     if (
         triage is None
         or severity == "critical"
         or "security" in reasons
-        or said != (triage.category.value, triage.intent.value)
+        or classes != (triage.category.value, triage.intent.value)
     ):
         return policy.team_for(category=ticket.category, intent=ticket.intent, severity=severity)
     shares: defaultdict[str, float] = defaultdict(float)

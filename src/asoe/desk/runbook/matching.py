@@ -105,6 +105,8 @@ async def left_over(desk: Desk, shelved: Sequence[Shelved], question: str, *, tr
             continue
         likeness = await _likeness(desk, shelved, complaint)
         clauses = range(max((row.size for row in likeness.values()), default=0))
+        if not clauses:  # no runbook has phrases: what is left over cannot be told from what was treated
+            return []
         scores = [
             (max(_at_clause(each.runbook.match, likeness, clause) for clause in clauses), str(each.runbook_id))
             for each in shelved

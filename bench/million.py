@@ -26,8 +26,10 @@ from uuid import UUID
 
 import asyncpg
 
+from asoe.domain.escalation import REQUIRED_DOSSIER_FIELDS
 from asoe.domain.organization import Principal
-from asoe.store import sessions, tickets
+from asoe.domain.report import DIMENSIONS
+from asoe.store import insights, sessions, tickets
 from asoe.store.db import Database, open_database
 from asoe.store.embedded import close_embedded, open_embedded
 from asoe.store.migrate import migrate
@@ -37,6 +39,7 @@ from bench.million_rows import ABSENT, COMMON, FREQUENT, MEDIUM, RARE, is_empty,
 SMALL: Final = 10_000
 PAGE: Final = 50
 GOAL: Final = 2.0
+_COUNTED_AT_ONCE: Final = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,22 @@ async def _stats(connection: Any, filled: Filled) -> Any:
     return len(await tickets.tallies(connection, filled.agent.org_id))
 
 
+def reporting(days: int) -> Operation:
+    """A whole report over the last days, with its groups and its trend, as `asoe.desk.report` reads it."""
+
+    async def operation(connection: Any, filled: Filled) -> Any:
+        until = datetime.now(UTC).date() + timedelta(days=1)
+        time_ = {"since": until - timedelta(days=days), "until": until}
+        org_id = filled.agent.org_id
+        wanted = ("all", "unit", "reason", *DIMENSIONS)
+        groups = await insights.counted(connection, org_id, **time_, dimensions=wanted)
+        await insights.counted_days(connection, org_id, **time_)
+        await insights.uncounted(connection, org_id, limit=1000)
+        return sum(each.counts.tickets for each in groups if each.dimension == "all")
+
+    return operation
+
+
 def _category(filled: Filled) -> tuple[str, ...]:
     return (filled.dice.choice(["billing", "technical", "account", "performance", "general"]),)
 
@@ -133,6 +152,8 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "search: word, deep": listing(q=COMMON, deep=True),
     "search: as a client": listing(q=COMMON),
     "stats": _stats,
+    "report: a month": reporting(30),
+    "report: two years": reporting(710),
 }
 _cursors: dict[int, list[str]] = {}
 
@@ -219,11 +240,12 @@ async def _filled(server: Any, size: int, org: int) -> Filled:
             await superuser.execute(f"create database {name} template asoe owner asoe_owner")
     finally:
         await superuser.close()
-    begun = time.perf_counter()
+    begun, is_new = time.perf_counter(), False
     await migrate(owner_dsn)
     if await is_empty(owner_dsn):
         await load(_at(server.superuser_dsn, name), size)
         print(f"{size} tickets loaded in {time.perf_counter() - begun:.0f} s", flush=True)
+        is_new = True
     connection = await asyncpg.connect(owner_dsn)
     try:
         org_id = await connection.fetchval(
@@ -249,8 +271,25 @@ async def _filled(server: Any, size: int, org: int) -> Filled:
         newest_number=newest,
         dice=random.Random(size),
     )
+    if is_new:
+        await _count_for_reports(filled)
     _cursors[id(database)] = await _deep_cursors(filled)
     return filled
+
+
+async def _count_for_reports(filled: Filled) -> None:
+    """Judge every ticket of the measured organization, oldest first, as the keeper of the counters does."""
+    org_id, begun, now = filled.agent.org_id, time.perf_counter(), datetime.now(UTC)
+    async with filled.database.org_reading(filled.agent) as connection:
+        rows = await connection.fetch(
+            "select id from public.support_tickets where org_id = $1 order by created_at", org_id, timeout=600
+        )
+    for start in range(0, len(rows), _COUNTED_AT_ONCE):
+        ids = [row["id"] for row in rows[start : start + _COUNTED_AT_ONCE]]
+        async with filled.database.org_transaction(filled.agent) as connection:
+            await insights.hold(connection, org_id)
+            await insights.count(connection, org_id, ids, now=now, required=REQUIRED_DOSSIER_FIELDS)
+    print(f"{len(rows)} tickets counted for reports in {time.perf_counter() - begun:.0f} s", flush=True)
 
 
 async def _deep_cursors(filled: Filled) -> list[str]:

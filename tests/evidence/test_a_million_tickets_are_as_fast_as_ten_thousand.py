@@ -38,4 +38,6 @@ async def test_a_million_tickets_are_as_fast_as_ten_thousand(
                 for name in [name for name, row in found.items() if row[figure] > limit]:
                     found |= (await measure(*databases, samples=size.of(30, 600), only=name))["operations"]
     over = {name: row for name, row in found.items() if row[figure] > limit}
+    slow = {name: row["large"] for name, row in found.items() if name.startswith("report") and row["large"][1] >= 1000}
+    assert not slow, f"reports take a second or more: {slow}"
     assert not over, f"{figure} over {limit:g}: {over}"

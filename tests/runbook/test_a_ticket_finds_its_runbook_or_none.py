@@ -112,13 +112,13 @@ LOCKED = "I am locked out of my account."
         (f"{LOCKED} besides one more thing: parcels never arrive", ["one more thing: parcels never arrive"]),
     ],
 )  # fmt: skip
-async def test_a_complaint_that_no_tried_runbook_is_about_is_left_over(ai: LocalAI, text: str, left: list[str]) -> None:
+async def test_a_complaint_that_no_runbook_mended_is_left_over(ai: LocalAI, text: str, left: list[str]) -> None:
     book = Shelved(uuid4(), read_runbook(TWINS.format(name="one")), "auto")
-    found = await matching.left_over(SimpleNamespace(ai=ai, phrases={}), [book], text, tried={str(book.runbook_id)})
+    found = await matching.left_over(SimpleNamespace(ai=ai, phrases={}), [book], text, mended={str(book.runbook_id)})
     assert [one for one in found if one != "besides"] == left
 
 
-async def test_a_complaint_of_a_runbook_that_was_not_tried_is_left_over(ai: LocalAI) -> None:
+async def test_a_complaint_of_a_runbook_that_mended_nothing_is_left_over(ai: LocalAI) -> None:
     book = Shelved(uuid4(), read_runbook(TWINS.format(name="one")), "auto")
-    found = await matching.left_over(SimpleNamespace(ai=ai, phrases={}), [book], f"Also, {LOCKED}", tried=set())
+    found = await matching.left_over(SimpleNamespace(ai=ai, phrases={}), [book], f"Also, {LOCKED}", mended=set())
     assert found == [f"Also, {LOCKED}"]

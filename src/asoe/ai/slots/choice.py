@@ -18,6 +18,8 @@ from asoe.domain.runbook import Slot, SlotReading
 
 NEAR_ENOUGH: Final = 0.5
 NEAR_ENOUGH_ELSEWHERE: Final = 0.62
+UNASKED: Final = 0.05
+"""So much surer a value must be that nobody asks for: what is read wrong there is never put right."""
 MARGIN: Final = 0.06
 _SAID, _WORDS_SAID, _COUNTRY_NAMED = 0.85, 0.7, 0.6
 _LABELED_NO: Final = re.compile(r" (?:no|none|false|nein|non) $")
@@ -60,6 +62,7 @@ def read_choice(
         _Held(encoder),
     )
     near = NEAR_ENOUGH if language == "en" else NEAR_ENOUGH_ELSEWHERE
+    near += 0.0 if slot.is_required else UNASKED
     best: SlotReading | None = None
     for source, fragments, vectors in passages:
         found = _read_one(slot.name, values, source, fragments, vectors, near=near)

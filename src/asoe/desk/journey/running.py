@@ -309,6 +309,7 @@ def _with_mended(standing: Standing, report: Report) -> Standing:
     language = resolution.answer_language(standing.ticket, standing.policy)
     mended = {
         "run": str(report.run.id),
+        "runbook": str(report.run.runbook_id),
         "reply": treatment.say_fixed(report, language),
         "effects": list(report.effects),
         "evidence": report.run.evidence,
@@ -324,7 +325,8 @@ def _with_mended(standing: Standing, report: Report) -> Standing:
 async def _fixed(desk: Desk, engine: Principal, standing: Standing, trail: Trail) -> Step:
     """All is fixed that was complained of; with something left over it goes to a person, and the client hears of both."""
     data = dict(standing.journey.data)
-    left = await treatment.left_over(desk, engine, question=question_of(standing), tried=data.get("treated", ()))
+    did = [str(one.get("runbook")) for one in data["mended"]]
+    left = await treatment.left_over(desk, engine, question=question_of(standing), mended=did)
     if left:
         lines = tuple(f"Nothing was done about: “{sentence}”" for sentence in left)
         plan = HandOver(("needs_action",), tried=tuple(_mended_lines(standing)), not_done=lines)

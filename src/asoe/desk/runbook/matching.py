@@ -27,11 +27,11 @@ from asoe.domain.triage import Estimate, Triage
 from asoe.store.runs import Client
 
 LEAST: Final = 0.55
-COVERS: Final = 0.45
+ABOUT: Final = 0.25
 MARGIN: Final = 0.03
-WORTH_A_LOOK: Final = 0.42
-LOOKS_A_CLAUSE: Final = 2
-MOST_LOOKS: Final = 8
+WORTH_A_LOOK: Final = 0.4
+LOOKS_A_CLAUSE: Final = 3
+MOST_LOOKS: Final = 10
 MOST_KNOWN: Final = 20_000
 Likeness: TypeAlias = Mapping[str, np.ndarray]
 MOST_CLAUSES: Final = 16
@@ -96,8 +96,8 @@ async def fitting(
     return [sure, *others] if sure else others
 
 
-async def left_over(desk: Desk, shelved: Sequence[Shelved], question: str, *, tried: Container[str]) -> list[str]:
-    """Sentences that surely complain, of what none of the runbooks `tried` (ids) is about."""
+async def left_over(desk: Desk, shelved: Sequence[Shelved], question: str, *, mended: Container[str]) -> list[str]:
+    """Sentences that surely complain, of what none of the runbooks that `mended` something (ids) seems to be about."""
     found = []
     for sentence in _CLAUSE_END.split(question):
         complaint = _ANNOUNCED.sub("", sentence.strip())
@@ -111,7 +111,8 @@ async def left_over(desk: Desk, shelved: Sequence[Shelved], question: str, *, tr
             (max(_at_clause(each.runbook.match, likeness, clause) for clause in clauses), str(each.runbook_id))
             for each in shelved
         ]
-        if not any(score >= COVERS and runbook_id in tried for score, runbook_id in scores):
+        nearest = sorted(scores, reverse=True)[:LOOKS_A_CLAUSE]
+        if not any(score >= ABOUT and runbook_id in mended for score, runbook_id in nearest):
             found.append(sentence.strip())
     return found
 

@@ -91,11 +91,11 @@ async def find(
     return Treatment(chosen.runbook_id, chosen.runbook, matched.score, slots, chosen.level in ACTS)
 
 
-async def left_over(desk: Desk, engine: Principal, *, question: str, tried: Sequence[str]) -> list[str]:
-    """What the client surely complains of, too, and no runbook that was `tried` (ids) is about."""
+async def left_over(desk: Desk, engine: Principal, *, question: str, mended: Sequence[str]) -> list[str]:
+    """What the client surely complains of, too, and no runbook that `mended` something (ids) is about."""
     async with desk.database.org_reading(engine) as connection:
         shelved = [each for each in await shelf.published(connection, engine.org_id) if each.level in ACTS]
-    return await matching.left_over(desk, shelved, question, tried=set(tried)) if shelved else []
+    return await matching.left_over(desk, shelved, question, mended=set(mended)) if shelved else []
 
 
 async def read_slots(

@@ -86,6 +86,12 @@ SETTINGS = {
         ],
     },
 }
+USUAL = {
+    "technical": "how_to", "billing": "invoice_question", "account": "profile_change", "general": "before_buying",
+    "integration": "api_usage", "performance": "slow_pages", "feature_request": "does_it_exist",
+    "bug_report": "display_glitch",
+}  # fmt: skip
+"""The intent of a situation that names none."""
 LOADS = {"gus": 3, "hal": 1, "oli": 1}
 NAMES = "ana bea col dan eva fil gus hal ivy jan kai lou mia ned oli pam zoe".split()
 PEOPLE = [
@@ -111,7 +117,7 @@ def reached(known: dict[str, str], words: str) -> tuple[frozenset[str], str]:
     policy = read_policy(SETTINGS)
     ticket = Ticket(
         id=uuid5(SPACE, words), org_id=SPACE, number=1, created_at=now, updated_at=now, version=1, status="open",
-        category=known.get("cat", "technical"), severity=known.get("sev", "medium"), intent=known.get("intent", "how_to"),
+        category=known.get("cat", "technical"), severity=known.get("sev", "medium"), intent=known.get("intent", USUAL[known.get("cat", "technical")]),
         language=known.get("lang", "en"), channel=known.get("channel", "api"), body=words,
         tags=tuple(known["tag"].split(",")) if "tag" in known else (),
     )  # fmt: skip

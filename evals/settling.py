@@ -32,7 +32,7 @@ LANGUAGES = ("en", "de", "es", "fr")
 FOUND = 18
 FOLDS = 10
 COST = 1.0
-WRONG_ANSWER = 1.2
+WRONG_ANSWER = 1.5
 """What an answer to a client who needed a person costs beside one that was not given though it would have helped."""
 
 Rows = list[dict[str, Any]]

@@ -110,7 +110,8 @@ async def test_what_was_mended_before_a_handover_is_not_told_by_a_later_stage(wo
     estate.accounts["kim@example.org"]["verified"] = True
     await session.hand_back(world.desk, world.acme.agent, await speaks_in(world, made))
     await world.drain()
-    assert not any("unlocked" in said for said in await world.said_by_engine(made))
+    told = ["unlocked" in said for said in await world.said_by_engine(made)]
+    assert told == [True, False], "with the handover, and never again"
 
 
 async def test_a_critical_ticket_has_one_run_at_a_time_and_stays_with_its_person(world, estate):

@@ -47,7 +47,10 @@ _ROUTINES = """
 select p.oid::regprocedure::text as thing,
   (select array_agg(a::text order by a::text) from unnest(coalesce(p.proacl, acldefault('f', p.proowner))) a) as acl,
   pg_get_userbyid(p.proowner) as owner, p.prosecdef,
-  pg_get_functiondef(p.oid) as body
+  case p.prokind
+    when 'a' then (select concat_ws(' ', aggtransfn, aggtranstype::regtype, agginitval) from pg_aggregate where aggfnoid = p.oid)
+    else pg_get_functiondef(p.oid)
+  end as body
 from pg_proc p join pg_namespace n on n.oid = p.pronamespace
 where n.nspname in ('asoe', 'queue', 'auth') order by 1
 """

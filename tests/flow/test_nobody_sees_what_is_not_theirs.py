@@ -43,6 +43,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("POST", "/judge"): {"is_right": False},
     ("POST", "/decide"): {"vote": "approve"},
+    ("POST", "/plan"): {"plan": "gold"},
 }
 
 

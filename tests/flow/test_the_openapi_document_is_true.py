@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 CASES_PER_ROUTE = 12
 SEED = 20261123
+schemathesis.serializer.alias("message/rfc822", "application/octet-stream")
 
 
 @pytest.fixture

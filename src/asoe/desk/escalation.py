@@ -154,6 +154,8 @@ def team_of(
         return policy.team_for(category=ticket.category, intent=ticket.intent, severity=severity)
     shares: defaultdict[str, float] = defaultdict(float)
     for intent, share in ((triage.intent.value, triage.intent.confidence), *triage.intent.alternatives):
+        if intent == "wants_a_person":
+            continue  # says nothing of the matter
         category = INTENTS.get(intent, ticket.category)
         shares[policy.team_for(category=category, intent=intent, severity=severity)] += share
     rest = max(0.0, 1 - sum(shares.values()))

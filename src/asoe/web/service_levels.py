@@ -61,7 +61,7 @@ async def _page(
         names=[ALWAYS_OPEN, *hours],
         default=levels.get("hours", ALWAYS_OPEN),
         team_hours="\n".join(f"{team} = {name}" for team, name in dict(levels.get("team_hours") or {}).items()),
-        warn_percent=f"{100 * levels.get('warn_at', WARN_AT):g}",
+        warn_percent=_percent(levels.get("warn_at", WARN_AT)),
         days=_DAYS,
         kept=await service_level.kept(visit.desk, visit.principal),
     )
@@ -106,6 +106,11 @@ def _hours(visit: Visit) -> dict[str, Any]:
             "holidays": _parts(visit.text(f"hours.{index}.holidays", most=MOST_HOLIDAYS * 12)),
         }
     return found
+
+
+def _percent(share: Any) -> str:
+    """A share as a percentage; what was typed, where it was no number."""
+    return share if isinstance(share, str) else f"{100 * share:g}"
 
 
 def _parts(text: str) -> list[str]:

@@ -33,6 +33,7 @@ _log = structlog.get_logger(__name__)
 
 Progress = Callable[[str], None]
 _MINUTE: Final = timedelta(minutes=1)
+_SEALED_EVERY: Final = timedelta(seconds=20)
 _COUNTED_EVERY: Final = timedelta(seconds=2)
 KINDS: Final[tuple[Kind, ...]] = (
     lazily("http", "any system with a REST API"),
@@ -97,6 +98,7 @@ class App:
             Cron("mailboxes.fetch", timedelta(seconds=30), lambda: mail_intake.fetch_all(self.desk)),
             Cron("approvals.expire", _MINUTE, lambda: housekeeping.expire_approvals(self.desk)),
             Cron("journey.sweep", _MINUTE, lambda: housekeeping.wake_forgotten(self.desk)),
+            Cron("audit.seal", _SEALED_EVERY, lambda: housekeeping.seal_facts(self.desk)),
             Cron("tally.fold", _MINUTE, lambda: housekeeping.fold_tallies(self.desk)),
             Cron("partitions.ahead", timedelta(hours=6), lambda: housekeeping.prepare_partitions(self.desk)),
             Cron("retention.apply", timedelta(hours=6), lambda: housekeeping.apply_retention(self.desk)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from unittest.mock import ANY
 from uuid import uuid4
 
 import asyncpg
@@ -425,5 +426,7 @@ async def test_settings_are_merged_checked_and_named_in_a_fact(desk, database, a
         await people.change_organization(desk, acme.admin, settings={"reopen_window_days": "soon"})
     assert await people.read_organization(desk, acme.client) == changed
     assert [data for _, data in await kinds(database, acme.owner)] == [
-        {"names": ["reopen_window_days", "signature"]}, {"names": ["signature", "name"]},
+        {"names": ["reopen_window_days", "signature"],
+         "values": {"reopen_window_days": [None, 3], "signature": [None, "Acme"]}},
+        {"names": ["signature", "name"], "values": {"signature": ["Acme", None], "name": ["Acme", ANY]}},
     ]  # fmt: skip

@@ -31,7 +31,7 @@ def perform(path: str = "steps/unlock/act/0", *, amount: str | None = None, **ar
 
 async def make_runbook(database, org, name: str = "unlock", *, source: str = "") -> UUID:
     async with database.org_transaction(org.admin) as connection:
-        runbook_id, version = await runbooks.put(
+        runbook_id, version, _ = await runbooks.put(
             connection,
             org.org_id,
             name=name,

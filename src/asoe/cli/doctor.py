@@ -378,6 +378,15 @@ async def _mail(patient: Patient) -> list[Finding]:
     return [Finding("mail", *line) for line in await mail_lines(patient.owner, patient.settings)]
 
 
+async def _audit(patient: Patient) -> list[Finding]:
+    """The newest blocks of every audit trail are proved, and none may wait long to be sealed."""
+    from asoe.cli.doctor_audit import audit_lines
+
+    if patient.owner is None or patient.trouble is not None or await _lacks(patient, "asoe.audit_blocks"):
+        return []
+    return [Finding("audit trail", *line) for line in await audit_lines(patient.owner, patient.settings, patient.urls)]
+
+
 async def _tallies(patient: Patient) -> list[Finding]:
     """Counters must equal a recount; a sample of organizations is recounted."""
     from asoe.store import installation
@@ -411,6 +420,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     _secret_key,
     _models,
     _mail,
+    _audit,
     _tallies,
 )
 

@@ -10,6 +10,7 @@ import typer
 
 from asoe.cli import (
     approval,
+    audit,
     backup,
     connector,
     demo,
@@ -65,6 +66,7 @@ runbook_runs.add_to(runbook.app)
 app.add_typer(runbook.app, name="runbook")
 app.add_typer(widget.app, name="widget")
 app.add_typer(report.app, name="report")
+app.add_typer(audit.app, name="audit")
 
 
 @app.callback()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Final
 
 from asoe.desk.context import Desk
 from asoe.domain.errors import Conflict, FieldProblem, Invalid, Missing
+from asoe.domain.facts import as_class
 from asoe.domain.organization import Principal
 from asoe.store import facts, fields
 from asoe.store.db import Connection
@@ -51,7 +52,7 @@ async def change_field(
             is_required=found.is_required if is_required is None else is_required,
         )
         _check(changed)
-        await _write(connection, principal, changed)
+        await _write(connection, principal, changed, before=found)
     return changed
 
 
@@ -62,9 +63,13 @@ async def remove_field(desk: Desk, principal: Principal, name: str) -> None:
         await facts.record(connection, principal, "settings.changed", names=[f"fields.{name}"])
 
 
-async def _write(connection: Connection, principal: Principal, field: FieldDefinition) -> None:
+async def _write(
+    connection: Connection, principal: Principal, field: FieldDefinition, *, before: FieldDefinition | None = None
+) -> None:
     await fields.define(connection, principal.org_id, field)
-    await facts.record(connection, principal, "settings.changed", names=[f"fields.{field.name}"])
+    name = f"fields.{field.name}"
+    values = {name: [None if before is None else as_class(asdict(before)), as_class(asdict(field))]}
+    await facts.record(connection, principal, "settings.changed", names=[name], values=values)
 
 
 def _check(field: FieldDefinition) -> None:

@@ -42,6 +42,7 @@ async def resolve(
         ticket_id=ticket.id,
         verdict=resolution.verdict,
         by="client" if by_client else "person",
+        before=ticket.status,
     )
     return changed
 
@@ -79,7 +80,7 @@ async def reopen(desk: Desk, connection: Connection, principal: Principal, ticke
             code="reopen_window_passed",
         )
     changed = await begin_again(desk, connection, ticket, {"reopened": ticket.reopened + 1}, for_person=True)
-    await facts.record(connection, principal, "ticket.reopened", ticket_id=ticket.id)
+    await facts.record(connection, principal, "ticket.reopened", ticket_id=ticket.id, before=ticket.status)
     return changed
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from asoe.desk import approval, counting, knowledge, service_level
+from asoe.desk import approval, audit, counting, knowledge, service_level
 from asoe.desk.context import Desk
 from asoe.desk.runbook import execution
 from asoe.domain.errors import Missing
@@ -105,6 +105,15 @@ async def keep_counters(desk: Desk) -> None:
             engine = await desk.engine_of(org_id)
             for _ in range(MOST_ROUNDS):
                 if not await counting.catch_up(desk, engine):
+                    break
+
+
+async def seal_facts(desk: Desk) -> None:
+    """Seal what happened since the last turn into the audit trail."""
+    for engine in await _engines(desk):
+        with _apart("seal_facts", engine.org_id):
+            for _ in range(MOST_ROUNDS):
+                if not await audit.seal(desk, engine):
                     break
 
 

@@ -131,6 +131,10 @@ async def restore_version(desk: KnowledgeDesk, principal: Principal, article_id:
             by=principal.user_id,
             at=desk.clock(),
         )
+        number = standing.version + 1
+        await facts.record(
+            connection, principal, "article.written", article_id=str(article_id), version=number, of=version
+        )
         await _publish(desk, connection, principal, article_id, None)
         return await knowledge.find(connection, principal.org_id, article_id, published=True)
 
@@ -312,6 +316,7 @@ async def _save(
     if not expected:
         made = await knowledge.insert(connection, org_id, text, by=principal.user_id, at=at)
     if made is not None:
+        await facts.record(connection, principal, "article.written", article_id=str(made), version=1)
         return made
     found = await knowledge.find_by_slug(connection, org_id, text.slug, text.language)
     known = 0 if found is None else found.version
@@ -323,6 +328,7 @@ async def _save(
     standing = await knowledge.lock(connection, org_id, found.id)
     newest = known if expected is not None else standing.version
     await knowledge.add_version(connection, org_id, found.id, text, version=newest + 1, by=principal.user_id, at=at)
+    await facts.record(connection, principal, "article.written", article_id=str(found.id), version=newest + 1)
     return found.id
 
 
@@ -339,7 +345,10 @@ async def _publish(
     if before.published_version is not None and after.audience != before.audience:
         # what is internal from now on must not be found by clients until the job has run
         await knowledge.drop_chunks(connection, article_id)
-    await facts.record(connection, principal, "article.published", article_id=str(article_id), version=shown)
+    was = before.published_version
+    await facts.record(
+        connection, principal, "article.published", article_id=str(article_id), version=shown, before=was
+    )
     await desk.queue.enqueue(connection, JOB, {"org_id": org_id, "article_id": article_id})
 
 

@@ -110,7 +110,12 @@ async def report_work(
     """Say how the work that was charged for ended; refunds stand on this. False when it was said before."""
     _require(principal, "agent")
     async with desk.database.org_transaction(principal) as connection:
-        return await rows.report_work(connection, principal.org_id, work, outcome, evidence or {}, by=principal.user_id)
+        is_new = await rows.report_work(
+            connection, principal.org_id, work, outcome, evidence or {}, by=principal.user_id
+        )
+        if is_new:
+            await facts.record(connection, principal, "credits.reported", outcome=outcome)
+        return is_new
 
 
 async def read_balance(desk: Desk, principal: Principal, client: str) -> Balance:

@@ -154,6 +154,7 @@ async def change_preferences(desk: Desk, principal: Principal, wanted: Preferenc
         wanted = replace(wanted, quiet_from=None, quiet_until=None)
     async with desk.database.org_transaction(principal) as connection:
         await notifications.set_preferences(connection, principal.org_id, principal.user_id, wanted)
+        await facts.record(connection, principal, "preferences.changed", names=sorted(wanted.choices))
     return wanted
 
 

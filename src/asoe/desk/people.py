@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 from uuid import UUID
 
 from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid, Missing
+from asoe.domain.facts import as_class
 from asoe.domain.organization import Principal
 from asoe.domain.people import (
     ApiKey,
@@ -85,6 +86,7 @@ async def change_organization(
     _require_admin(principal, "change the organization")
     wanted = None if name is None else check_name(name)
     async with desk.database.org_transaction(principal) as connection:
+        before = await organizations.read_organization(connection, principal.org_id)
         changed = await organizations.change_organization(connection, principal.org_id, name=wanted, settings=settings)
         read_policy(changed.settings)
         read_service_levels(changed.settings)
@@ -93,7 +95,9 @@ async def change_organization(
             await service_levels.watch(connection, principal.org_id)
             await service_levels.recount(connection, principal.org_id, now=desk.clock())
         names = sorted(settings or {}) + (["name"] if name is not None else [])
-        await facts.record(connection, principal, "settings.changed", names=names)
+        then, now = {**before.settings, "name": before.name}, {**changed.settings, "name": changed.name}
+        values = {each: [as_class(then.get(each)), as_class(now.get(each))] for each in names}
+        await facts.record(connection, principal, "settings.changed", names=names, values=values)
         return changed
 
 
@@ -159,7 +163,7 @@ async def disable_member(desk: PeopleDesk, principal: Principal, user_id: UUID) 
             await _keep_an_owner(connection, principal, user_id)
         changed = await organizations.change_member(connection, principal.org_id, user_id, disabled=True)
         await organizations.revoke_invitations_of(connection, principal.org_id, user_id, member.email)
-        await facts.record(connection, principal, "member.changed", user_id=user_id, state="disabled")
+        await facts.record(connection, principal, "member.changed", user_id=user_id, state="disabled", before="enabled")
         return _certain(changed)
 
 
@@ -170,7 +174,7 @@ async def enable_member(desk: PeopleDesk, principal: Principal, user_id: UUID) -
         if member.disabled_at is None:
             return member
         changed = await organizations.change_member(connection, principal.org_id, user_id, disabled=False)
-        await facts.record(connection, principal, "member.changed", user_id=user_id, state="enabled")
+        await facts.record(connection, principal, "member.changed", user_id=user_id, state="enabled", before="disabled")
         return _certain(changed)
 
 
@@ -225,6 +229,7 @@ async def revoke_invitation(desk: PeopleDesk, principal: Principal, invitation_i
         revoked = await organizations.revoke_invitation(connection, principal.org_id, invitation_id)
         if revoked is None:
             raise Missing("There is no such open invitation; perhaps it was accepted.", code="no_invitation")
+        await facts.record(connection, principal, "member.uninvited", invitation_id=invitation_id, role=revoked.role)
         return revoked
 
 
@@ -323,10 +328,12 @@ async def block_contact(desk: PeopleDesk, principal: Principal, contact_id: UUID
     if not principal.is_staff:
         raise Denied("Only staff may block a contact.", code="staff_only")
     async with desk.database.org_transaction(principal) as connection:
+        before = await contacts.find(connection, principal.org_id, contact_id)
         contact = await contacts.set_blocked(connection, principal.org_id, contact_id, blocked=blocked)
-        if contact is None:
+        if before is None or contact is None:
             raise Missing("There is no such contact.", code="no_contact")
-        await facts.record(connection, principal, "sender.blocked", contact_id=contact_id, blocked=blocked)
+        was = before.blocked_at is not None
+        await facts.record(connection, principal, "sender.blocked", contact_id=contact_id, blocked=blocked, before=was)
         return contact
 
 

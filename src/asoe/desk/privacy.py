@@ -10,7 +10,7 @@ from asoe.desk.context import Desk
 from asoe.domain.errors import Denied, Missing
 from asoe.domain.organization import Principal
 from asoe.domain.people import Contact
-from asoe.store import contacts, facts, idempotency, retention, sessions
+from asoe.store import audit, contacts, facts, idempotency, retention, sessions
 from asoe.store.db import Connection
 
 
@@ -39,8 +39,10 @@ async def erase_contact(desk: Desk, principal: Principal, contact_id: UUID) -> i
     """Erase a contact's text, names and files for good; returns the number of its tickets. Admins only."""
     _admin_only(principal)
     async with desk.database.org_transaction(principal) as connection:
+        await audit.hold_seal(connection, principal.org_id)
         await _contact(connection, principal, contact_id)
         erased = await retention.erase_contact(connection, principal.org_id, contact_id)
+        await audit.destroy_salt(connection, principal.org_id, contact_id)
         said = await retention.messages_of(connection, principal.org_id, erased)
         await facts.record(connection, principal, "contact.erased", contact_id=str(contact_id), tickets=len(erased))
     # remembered responses hold the text too, and only the engine sees those of every account

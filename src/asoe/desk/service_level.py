@@ -18,7 +18,7 @@ import structlog
 from asoe.desk import people, routing
 from asoe.desk.context import Desk, plain
 from asoe.domain.errors import Denied, Missing
-from asoe.domain.facts import Fact
+from asoe.domain.facts import Fact, as_class
 from asoe.domain.organization import Principal
 from asoe.domain.people import Contact
 from asoe.domain.service_level import Clock, Moment, ServiceLevels, read_service_levels, run_clocks
@@ -155,10 +155,14 @@ async def set_plan(desk: Desk, principal: Principal, contact_id: UUID, plan: str
     """Say which plan a contact is on, which decides what it is owed; raises `Missing(no_contact)`."""
     _staff_only(principal)
     async with desk.database.org_transaction(principal) as connection:
+        before = await contacts.find(connection, principal.org_id, contact_id)
         contact = await contacts.set_plan(connection, principal.org_id, contact_id, plan)
-        if contact is None:
+        if before is None or contact is None:
             raise Missing("There is no such contact.", code="no_contact")
-        await facts.record(connection, principal, "contact.changed", contact_id=contact_id, fields=["plan"])
+        values = {"plan": [as_class(before.plan), as_class(plan)]}
+        await facts.record(
+            connection, principal, "contact.changed", contact_id=contact_id, fields=["plan"], values=values
+        )
         return contact
 
 

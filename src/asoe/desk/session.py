@@ -146,7 +146,7 @@ async def take_over(desk: Desk, principal: Principal, session_id: UUID) -> Sessi
                 assignee=plain(changed.assignee),
                 team=changed.team,
             )
-        await facts.record(connection, principal, "session.taken_over", ticket_id=ticket.id, session_id=session.id)
+        await _tell(connection, principal, "session.taken_over", session)
         return replace(session, assistant_type="hybrid")
 
 
@@ -163,7 +163,7 @@ async def hand_back(desk: Desk, principal: Principal, session_id: UUID) -> Sessi
             await escalations.end(connection, principal.org_id, ticket.id)
             await journeys.place(connection, principal.org_id, ticket.id, "resolve", knows_all=True)
             await desk.queue.advance(connection, principal.org_id, ticket.id)
-        await facts.record(connection, principal, "session.handed_back", ticket_id=ticket.id, session_id=session.id)
+        await _tell(connection, principal, "session.handed_back", session)
         return replace(session, assistant_type="ai")
 
 
@@ -190,6 +190,12 @@ async def resolve_session(desk: Desk, principal: Principal, session_id: UUID) ->
                 connection, actor, "ticket.resolved", ticket_id=ticket.id, verdict="verified", by="client"
             )
         return replace(session, resolved=True)
+
+
+async def _tell(connection: Connection, principal: Principal, kind: str, session: Session) -> None:
+    await facts.record(
+        connection, principal, kind, ticket_id=session.ticket_id, session_id=session.id, before=session.assistant_type
+    )
 
 
 def _check(principal: Principal, role: str, content: str, *, is_internal: bool) -> None:
@@ -231,7 +237,7 @@ async def _person_speaks(
 ) -> None:
     if session.assistant_type == "ai":
         await sessions.set_assistant(connection, session.id, "hybrid")
-        await facts.record(connection, principal, "session.taken_over", ticket_id=ticket.id, session_id=session.id)
+        await _tell(connection, principal, "session.taken_over", session)
     first = {"first_response_at": desk.clock()} if ticket.first_response_at is None else {}
     await _to_person(connection, principal, ticket, waiting_for="client", more=first)
 

@@ -21,7 +21,7 @@ from asoe.desk.people import PeopleDesk, hash_token
 from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid, Missing
 from asoe.domain.organization import Principal
 from asoe.domain.people import Membership, check_name, clean_email
-from asoe.store import organizations, sign_ins
+from asoe.store import facts, organizations, sign_ins
 from asoe.store.sign_ins import Offer, OpenSignIn, SignIn
 
 IDLE: Final = timedelta(hours=12)
@@ -115,6 +115,7 @@ async def change_password(desk: PeopleDesk, principal: Principal, *, token: str,
     hashed = await hash_password(new)
     async with desk.database.org_transaction(principal) as connection:
         await sign_ins.set_own_password(connection, hashed)
+        await facts.record(connection, principal, "password.changed", user_id=principal.user_id)
     await sign_ins.end_all(desk.database, principal.user_id, but=hash_token(token))
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
+
+_WORD: Final = re.compile(r"[A-Za-z0-9_.:-]{1,40}", re.ASCII)
 
 FACTS: Final[dict[str, str]] = {
     "ticket.opened": "a ticket was accepted",
@@ -34,21 +39,30 @@ FACTS: Final[dict[str, str]] = {
     "session.handed_back": "a person handed the session back to the engine",
     "session.resolved": "a session was marked as resolved",
     "message.added": "a message was added",
+    "member.mentioned": "somebody was named in an internal note; data says who",
+    "draft.made": "the engine drafted a reply for a person; nothing was sent",
+    "canned_reply.changed": "a canned reply was written or changed",
+    "canned_reply.removed": "a canned reply was removed",
     "note.added": "an internal note was added",
     "attachment.added": "a file was attached",
+    "article.written": "a version of an article was written; data says which",
     "article.published": "an article version was published",
     "article.retired": "an article was retired",
     "member.added": "a member was added",
     "member.changed": "a member's role or state changed",
     "member.invited": "a person was invited",
+    "member.uninvited": "an invitation was withdrawn",
+    "password.changed": "a person changed the own password, and the other sign-ins ended",
+    "preferences.changed": "a person chose what to be told of, and where; data names the facts",
     "key.created": "an API key was created",
     "key.revoked": "an API key was revoked",
     "sender.blocked": "a sender was blocked or let in again",
     "organization.exported": "everything of the organization was written into files",
-    "settings.changed": "the organization's settings changed",
-    "contact.changed": "a client's plan was changed",
+    "settings.changed": "the organization's settings changed; data names them with before and after, or a digest of these",
+    "contact.changed": "a client's plan was changed; data holds before and after",
     "contact.erased": "a client's text and names were erased",
     "retention.applied": "rows past their retention were removed",
+    "runbook.written": "a version of a runbook was written",
     "runbook.published": "a runbook's version was put into use",
     "runbook.retired": "a runbook was taken out of use",
     "autonomy.changed": "a person changed what a runbook may do by itself",
@@ -57,6 +71,7 @@ FACTS: Final[dict[str, str]] = {
     "run.started": "a runbook's run was started",
     "run.acted": "a run did something in another system, or tried to; data holds what became of it",
     "run.waiting": "a run waits for its client or for an approval",
+    "run.cancelled": "a person asked a run to stop before its next act",
     "run.ended": "a run ended; data holds its verdict and reason",
     "run.judged": "a person said whether a run did right, or its client came back",
     "acts.stopped": "all acts of the organization were stopped",
@@ -84,10 +99,19 @@ FACTS: Final[dict[str, str]] = {
     "delivery.failed": "a notification could not be delivered and is not tried any more",
     "delivery.replayed": "notifications are sent again, under the ids they had",
     "credits.posted": "credits were granted, held, charged or refunded",
+    "credits.reported": "it was said how work that credits were charged for ended",
     "widget.changed": "the client's chat widget was set up differently; data names the settings",
     "widget.secret_made": "a secret that signs the widget's clients was made; the one before ends",
     "journey.failed": "a stage failed and will be tried again, or was given to a person",
 }
+
+
+def as_class(value: Any) -> Any:
+    """A setting as facts may carry it: a number or a short word as it is, of all else a digest that says whether it changed."""
+    if value is None or isinstance(value, bool | int | float) or (isinstance(value, str) and _WORD.fullmatch(value)):
+        return value
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,13 +27,23 @@ select number from asoe.migrations order by number
 
 -- name: settle_facts
 -- transaction numbers of another cluster may be ahead of this one's, whose new facts would then come before the old ones and
--- be skipped by every reader: what is restored counts as long committed, in the order of its ids
-with told as (
-  update asoe.notification_cursors set xid = '0'
-  where exists (select from asoe.facts where xid >= pg_snapshot_xmin(pg_current_snapshot()))
+-- be skipped by every reader: what is restored counts as long committed, in the order of its ids, what was sealed first
+with ahead as materialized (
+  select from asoe.facts where xid >= pg_snapshot_xmin(pg_current_snapshot()) limit 1
+), told as (
+  update asoe.notification_cursors set xid = '0' where exists (select from ahead)
+), counted as (
+  update asoe.insight_cursors set xid = 0 where exists (select from ahead)
+), watched as (
+  update asoe.service_watches set xid = 0 where exists (select from ahead)
+), sealed as materialized (
+  select org_id, unnest(fact_ids) as id from asoe.audit_blocks where exists (select from ahead)
+), kept as (
+  update asoe.audit_blocks set until_xid = '0', until_id = 9223372036854775807 where exists (select from ahead)
 )
-update asoe.facts set xid = '0'
-where exists (select from asoe.facts where xid >= pg_snapshot_xmin(pg_current_snapshot()))
+update asoe.facts f
+set xid = case when exists (select from sealed s where s.org_id = f.org_id and s.id = f.id) then '0'::xid8 else '1'::xid8 end
+where exists (select from ahead)
 
 -- name: clear
 -- an installation without a single organization or account makes room for what is restored

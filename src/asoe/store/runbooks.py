@@ -74,14 +74,15 @@ async def put(
     source: str,
     digest: str,
     by: UUID,
-) -> tuple[UUID, int]:
-    """Store a further version unless the newest is the same text; returns (id, version)."""
+) -> tuple[UUID, int, bool]:
+    """Store a further version unless the newest is the same text; returns (id, version, whether it is a new one)."""
     runbook_id: UUID = await connection.fetchval(RunbooksSql.put, org_id, name, title, resolution_type)
     await connection.execute(RunbooksSql.hold, org_id, runbook_id)
     newest = await connection.fetchrow(RunbooksSql.newest, org_id, runbook_id)
     if newest is not None and newest["digest"] == digest:
-        return runbook_id, int(newest["version"])
-    return runbook_id, int(await connection.fetchval(RunbooksSql.add_version, org_id, runbook_id, source, digest, by))
+        return runbook_id, int(newest["version"]), False
+    number = await connection.fetchval(RunbooksSql.add_version, org_id, runbook_id, source, digest, by)
+    return runbook_id, int(number), True
 
 
 async def publish(connection: Connection, org_id: UUID, runbook_id: UUID, version: int) -> None:

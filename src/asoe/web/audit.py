@@ -1,12 +1,17 @@
-"""Audit: every fact of the organization, newest first. Facts hold ids and classes; what clients wrote is not in them."""
+"""Audit: every fact of the organization, newest first, and whether they are proved to be what was sealed.
+
+Facts hold ids and classes; what clients wrote is not in them.
+"""
 
 from __future__ import annotations
 
+from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID
 
 from starlette.responses import Response
 
+from asoe.desk import audit as desk_audit
 from asoe.desk import ticket as desk_ticket
 from asoe.domain.errors import Invalid
 from asoe.domain.facts import FACTS
@@ -14,6 +19,8 @@ from asoe.store import audit, directory, overview
 from asoe.web.door import ADMINS, Pages, Visit
 
 pages = Pages()
+NEWEST: Final = 50
+"""Blocks that are proved when somebody asks here; `asoe audit verify` proves all."""
 
 
 @pages.get("/audit", roles=ADMINS)
@@ -42,9 +49,15 @@ async def show(visit: Visit) -> Response:
         colleagues = await directory.staff(connection, org_id)
     asked = {name: value for name, value in {"kind": kind, "actor": actor, "ticket": number}.items() if value}
     engine = await visit.desk.engine_of(org_id)
+    proof = None
+    if visit.text("prove", most=5):
+        proof = await desk_audit.prove_trail(visit.desk, visit.principal, newest=NEWEST)
     return visit.page(
         "audit.html",
         found=found,
+        standing=await desk_audit.read_standing(visit.desk, visit.principal),
+        proof=proof,
+        newest_blocks=NEWEST,
         kinds=FACTS,
         kind=kind,
         actor=actor,

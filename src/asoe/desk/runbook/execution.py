@@ -51,7 +51,7 @@ from asoe.domain.runbook import (
 )
 from asoe.domain.ticket import Ticket
 from asoe.queue.failures import kind_of, place_of
-from asoe.store import approvals, runs
+from asoe.store import approvals, facts, runs
 from asoe.store.db import Connection
 from asoe.store.runs import Beginning, Claimed, Client, Run, StepRow
 from asoe.store.transient import is_transient
@@ -143,6 +143,7 @@ async def cancel(desk: Desk, principal: Principal, run_id: UUID) -> Run:
         if run is None:
             found = await runs.find(connection, principal.org_id, run_id)
             raise Conflict(f"Run {run_id} has ended ({found.status}): nothing is left to cancel.", code="run_ended")
+        await facts.record(connection, principal, "run.cancelled", ticket_id=run.ticket_id, run_id=run_id)
         await desk.queue.enqueue(connection, "advance_run", {"org_id": principal.org_id, "run_id": run_id})
         return run
 

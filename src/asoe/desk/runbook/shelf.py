@@ -42,7 +42,7 @@ async def save(desk: Desk, principal: Principal, source: str) -> tuple[RunbookRo
     _require_admin(principal)
     runbook = await _checked(desk, principal, source)
     async with desk.database.org_transaction(principal) as connection:
-        runbook_id, number = await runbooks.put(
+        runbook_id, number, is_new = await runbooks.put(
             connection,
             principal.org_id,
             name=runbook.name,
@@ -53,6 +53,8 @@ async def save(desk: Desk, principal: Principal, source: str) -> tuple[RunbookRo
             by=principal.user_id,
         )
         row = await runbooks.find(connection, principal.org_id, str(runbook_id))
+        if is_new:
+            await facts.record(connection, principal, "runbook.written", runbook_id=runbook_id, version=number)
         return row, await runbooks.version(connection, principal.org_id, runbook_id, number)
 
 
@@ -70,7 +72,14 @@ async def publish(desk: Desk, principal: Principal, name: str, version: int | No
             if row.published_version is not None or row.retired_at is not None:
                 changed += await _callers(connection, principal.org_id, row.name)
             await runbooks.publish(connection, principal.org_id, row.id, number)
-            await facts.record(connection, principal, "runbook.published", runbook_id=row.id, version=number)
+            await facts.record(
+                connection,
+                principal,
+                "runbook.published",
+                runbook_id=row.id,
+                version=number,
+                before=row.published_version,
+            )
             for runbook_id in changed:
                 await _begin_anew(connection, principal, runbook_id)
         return await runbooks.find(connection, principal.org_id, name)
@@ -82,7 +91,9 @@ async def retire(desk: Desk, principal: Principal, name: str) -> RunbookRow:
     async with desk.database.org_transaction(principal) as connection:
         row = await runbooks.find(connection, principal.org_id, name)
         if await runbooks.retire(connection, principal.org_id, row.id):
-            await facts.record(connection, principal, "runbook.retired", runbook_id=row.id)
+            await facts.record(
+                connection, principal, "runbook.retired", runbook_id=row.id, before=row.published_version
+            )
         return await runbooks.find(connection, principal.org_id, name)
 
 

@@ -12,13 +12,13 @@ from uuid import UUID
 from playwright.async_api import ConsoleMessage, Dialog, Page
 
 from asoe.app import App
-from asoe.desk import intake, journey, sign_in
+from asoe.desk import approval_link, intake, journey, sign_in
 from asoe.desk.intake import NewContact, NewTicket
 from asoe.desk.runbook import shelf
 from asoe.desk.runbook.template import runbook_text
 from asoe.domain.organization import Principal
 from asoe.domain.ticket import Ticket
-from asoe.store import approvals, tickets
+from asoe.store import approvals, organizations, tickets
 
 if TYPE_CHECKING:
     from tests.cast import Org
@@ -53,7 +53,9 @@ class House:
             await journey.carry_on(self.app.desk, org.org_id, opened.id)
         return await self.read(org, opened.id)
 
-    async def runbook(self, org: Org, *, subject: str = "A run") -> dict[str, str]:
+    async def runbook(
+        self, org: Org, *, subject: str = "A run", risk: str = "reversible", people: int = 1, role: str = "agent"
+    ) -> dict[str, str]:
         """A published runbook of this organization, a run of it for a ticket, and an approval that the run waits for."""
         desk, name = self.app.desk, f"unlock-{next(_number)}"
         row, _ = await shelf.save(desk, org.owner, runbook_text(name))
@@ -69,15 +71,25 @@ class House:
                 path="steps/unlock/act/0",
                 connector="estate",
                 action="unlock",
-                risk="reversible",
+                risk=risk,
                 arguments={"id": "a-1", "note": "<b>bold</b>"},
                 digest="d",
                 card={"evidence": {"account": {"status": "locked"}}, "undo": "estate.lock"},
-                people=1,
-                role="agent",
+                people=people,
+                role=role,
                 expires_after=timedelta(hours=1),
             )
         return {"name": row.name, "run_id": str(run_id), "approval_id": str(approval_id)}
+
+    async def link(self, who: Principal, approval_id: str) -> str:
+        """The path of the signed link that a mail about this approval would hold for this person."""
+        desk = self.app.desk
+        async with desk.database.org_transaction(await desk.engine_of(who.org_id)) as connection:
+            member = await organizations.find_member(connection, who.org_id, who.user_id)
+            assert member is not None
+            path = await approval_link.path_for(desk, connection, member, who.org_id, UUID(approval_id))
+        assert path is not None
+        return path
 
     async def read(self, org: Org, ticket_id: UUID) -> Ticket:
         async with self.app.desk.database.org_reading(org.engine) as connection:

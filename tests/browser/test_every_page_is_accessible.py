@@ -16,7 +16,14 @@ from asoe.web.build import MODULES
 from asoe.web.site import routes
 
 AXE = MODULES / "node_modules" / "axe-core" / "axe.min.js"
-SIGNED_OUT = ("/sign-in", "/invitations/{token}", "/widget/{org}", "/help/{org}", "/help/{org}/{article}")
+SIGNED_OUT = (
+    "/sign-in",
+    "/invitations/{token}",
+    "/approve/{link}",
+    "/widget/{org}",
+    "/help/{org}",
+    "/help/{org}/{article}",
+)
 NOT_PAGES = (
     "/live",
     "/live/{ticket_id}",
@@ -56,6 +63,8 @@ async def fill(house: House, path: str) -> str:
     if any(part in path for part in ("{name}", "{run_id}", "{approval_id}")):
         for part, value in (await house.runbook(house.acme, subject="Run seen by axe")).items():
             path = path.replace(f"{{{part}}}", value)
+    if "{link}" in path:
+        path = await house.link(owner, (await house.runbook(house.acme, subject="Linked"))["approval_id"])
     if "{org}" in path:
         change = WidgetChange(is_on=True, takes_anonymous=True, shows_help=True)
         await widget.change_widget(desk, owner, change)

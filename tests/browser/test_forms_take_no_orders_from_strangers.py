@@ -102,6 +102,7 @@ async def things(house: House) -> dict[str, str]:
         **await house.runbook(house.globex),
         **await outgoing(house),
         "token": "asoe_invite_" + "x" * 43,
+        "link": "x" * 160,  # a forged one
         "org": house.globex.slug,  # its widget and help page are off
         "article": text.slug,
     }

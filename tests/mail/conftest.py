@@ -34,7 +34,7 @@ async def desk(database: Database, tmp_path: Path, clock: Clock, acme: Org) -> A
     thresholds = Thresholds(triage_budget=timedelta(seconds=5))
     made = Desk(database, Queue(), PlainJudgement(), clock, thresholds, public_url="https://desk.acme.example")
     connectors = open_connectors(database, secret_key, made.engine_of)
-    yield replace(made, connectors=connectors)
+    yield replace(made, connectors=connectors, derive=secret_key.derive_all)
     await connectors.close()
 
 

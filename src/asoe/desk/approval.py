@@ -113,22 +113,35 @@ async def use(connection: Connection, engine: Principal, approval_id: UUID) -> b
     return await approvals.use(connection, engine.org_id, approval_id)
 
 
-async def decide(desk: Desk, principal: Principal, approval_id: UUID, vote: str, reason: str = "") -> Approval:
+async def decide(
+    desk: Desk,
+    principal: Principal,
+    approval_id: UUID,
+    vote: str,
+    reason: str = "",
+    *,
+    digest: str | None = None,
+    via: str = "",
+) -> Approval:
     """Vote. Enough people for it: the run goes on. One against it: the run ends with a person.
 
-    Raises `Denied(role_not_permitted | approval_needs_person)`, `Conflict(approval_decided | already_voted)`, `Missing`.
+    digest: what the person was shown; via: how the person came to vote, when not in the usual way. Raises
+    `Denied(role_not_permitted | approval_needs_person)`, `Conflict(approval_decided | approval_changed | already_voted)`, `Missing`.
     """
     if vote not in {"approve", "refuse"}:
         raise Invalid("vote: must be approve or refuse.", code="unknown_vote")
     async with desk.database.org_transaction(principal) as connection:
         found = await approvals.hold(connection, principal.org_id, approval_id)
         _may_vote(principal, found)
+        if digest is not None and digest != found.digest:
+            raise Conflict("The act is not the one that was shown: look at it again.", code="approval_changed")
         if found.status != "pending":
             raise Conflict(f"This approval is {found.status}: nothing is left to decide.", code="approval_decided")
         if not await approvals.vote(
             connection, principal.org_id, approval_id, by=principal.user_id, vote=vote, reason=reason[:2000]
         ):
             raise Conflict("You have voted on this already; another person must.", code="already_voted")
+        told: dict[str, Any] = {"via": via} if via else {}
         settled = "refused" if vote == "refuse" else "approved" if found.approvals + 1 >= found.people else None
         await facts.record(
             connection,
@@ -139,6 +152,7 @@ async def decide(desk: Desk, principal: Principal, approval_id: UUID, vote: str,
             run_id=found.run_id,
             vote=vote,
             status=settled or "pending",
+            **told,
         )
         if settled is not None:
             await approvals.settle(connection, principal.org_id, approval_id, settled)

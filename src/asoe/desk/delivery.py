@@ -6,6 +6,7 @@ A second copy can only leave when the process dies after the receiver's yes and 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -16,11 +17,12 @@ import structlog
 from asoe.connectors import mail, webhook
 from asoe.connectors.contract import ConnectorError
 from asoe.connectors.mail import MailServer
-from asoe.desk import letter, notification, reply_address
+from asoe.desk import approval_link, letter, notification, reply_address
 from asoe.desk.context import Desk
 from asoe.domain.errors import Denied, Missing
 from asoe.domain.notification import EMAIL, WEBHOOK, Delivery, pause_before
 from asoe.domain.organization import Principal
+from asoe.domain.people import Member
 from asoe.store import deliveries, facts, mailboxes, mails, organizations, webhooks
 from asoe.store.db import Connection
 from asoe.store.mailboxes import Mailbox
@@ -147,10 +149,22 @@ async def _pack_mail(desk: Desk, connection: Connection, engine: Principal, deli
         recipient=(member.name, member.email),
         url=desk.public_url,
         at=delivery.happened_at,
+        signed_path=await _signed_path(desk, connection, member, engine.org_id, delivery),
     )
     to = member.email
     server, password = smtp_of(desk, engine.org_id, box)
     return _Parcel(lambda: mail.send(server, password, message, sender=box.address, recipients=[to]))
+
+
+async def _signed_path(
+    desk: Desk, connection: Connection, member: Member, org_id: UUID, delivery: Delivery
+) -> str | None:
+    """Made when the mail leaves, so that quiet hours and retries do not use up its hour."""
+    if delivery.kind != "approval.requested":
+        return None
+    with suppress(Missing):
+        return await approval_link.path_for(desk, connection, member, org_id, UUID(delivery.data["approval_id"]))
+    return None
 
 
 async def _pack_reply(

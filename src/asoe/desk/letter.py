@@ -44,8 +44,9 @@ def staff_mail(
     recipient: tuple[str, str],
     url: str,
     at: datetime,
+    signed_path: str | None = None,
 ) -> EmailMessage:
-    """News for a person of the staff; sender and recipient are (name, address)."""
+    """News for a person of the staff; sender and recipient are (name, address); `signed_path` leads to a decision."""
     says = NOTICES[delivery.kind].says
     number = f" #{ticket.number}" if ticket else ""
     lines = [says + "."]
@@ -55,7 +56,9 @@ def staff_mail(
     detail = _detail(delivery)
     if detail:
         lines.append(detail)
-    link = url + _path(delivery)
+    link = url + (signed_path or _path(delivery))
+    if signed_path:
+        lines.append("The link shows what would be done. It is for you alone, for one hour and one decision.")
     foot = f"You get this as a member of {organization}. What you are told, and when: {url}/profile/notifications"
     made = mail(
         subject=f"[{organization}{number}] {says}",

@@ -24,6 +24,7 @@ class ApprovalsSql(NamedQueries):
     find: str
     list: str
     vote: str
+    has_voted: str
     settle: str
     expire: str
 
@@ -147,6 +148,10 @@ async def list_approvals(
 async def vote(connection: Connection, org_id: UUID, approval_id: UUID, *, by: UUID, vote: str, reason: str) -> bool:
     """False when this person has voted before."""
     return bool((await connection.execute(ApprovalsSql.vote, org_id, approval_id, by, vote, reason)).endswith(" 1"))
+
+
+async def has_voted(connection: Connection, org_id: UUID, approval_id: UUID, user_id: UUID) -> bool:
+    return bool(await connection.fetchval(ApprovalsSql.has_voted, org_id, approval_id, user_id))
 
 
 async def settle(connection: Connection, org_id: UUID, approval_id: UUID, status: str) -> None:

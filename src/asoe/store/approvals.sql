@@ -51,6 +51,9 @@ order by a.requested_at desc limit $4
 insert into asoe.approval_votes (org_id, approval_id, user_id, vote, reason) values ($1, $2, $3, $4, $5)
 on conflict do nothing
 
+-- name: has_voted
+select exists (select from asoe.approval_votes where org_id = $1 and approval_id = $2 and user_id = $3)
+
 -- name: settle
 update asoe.approvals set status = $3, decided_at = clock_timestamp() where org_id = $1 and id = $2 and status = 'pending'
 

@@ -17,6 +17,7 @@ from asoe.api.http import create_app
 from asoe.api.throttle import Throttle
 from asoe.app import App
 from asoe.web import (
+    approval_link,
     approvals,
     audit,
     help_page,
@@ -56,6 +57,7 @@ PAGES: Final = (
     queue,
     ticket,
     approvals,
+    approval_link,
     runbooks,
     knowledge,
     insights,

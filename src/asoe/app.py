@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from asoe.connectors.kinds import Kind, lazily
 from asoe.desk import delivery, housekeeping, journey, mail_intake, notification
 from asoe.desk import knowledge as knowledge_desk
 from asoe.desk.connector import PURPOSE, Connectors, EngineOf
-from asoe.desk.context import Desk, Judgement, Thresholds
+from asoe.desk.context import Desk, Judgement, ModelAccess, Thresholds
 from asoe.desk.ledger import credits_kind
 from asoe.domain.errors import Unavailable
 from asoe.queue import Queue
@@ -150,7 +151,9 @@ async def open_app(
             connectors = open_connectors(database, secret_key, desk.engine_of)
             desk = replace(desk, connectors=connectors, derive=secret_key.derive_all)
             try:
-                yield App(settings, database, desk, secret_key, app_url, owner_url, server)
+                async with open_language_model(settings) as access:
+                    desk = replace(desk, model=access)
+                    yield App(settings, database, desk, secret_key, app_url, owner_url, server)
             finally:
                 await connectors.close()
                 if local is not None:
@@ -158,6 +161,31 @@ async def open_app(
     finally:
         if server is not None:
             await close_embedded(server)
+
+
+@asynccontextmanager
+async def open_language_model(settings: Settings) -> AsyncIterator[ModelAccess | None]:
+    """The model that the settings name, with its limits; None where they name none, and nothing of it is imported then."""
+    if settings.model is None:
+        yield None
+        return
+    from asoe.ai.language_model.providers import Prices, open_model
+
+    one, other = settings.model_price_in, settings.model_price_out
+    prices = None if one is None and other is None else Prices(one or Decimal(0), other or Decimal(0))
+    async with open_model(
+        settings.model,
+        url=settings.model_url,
+        api_key=settings.model_api_key,
+        prices=prices,
+        output=settings.model_output,
+    ) as model:
+        yield ModelAccess(
+            model,
+            timeout=settings.model_timeout_seconds,
+            tokens_per_day=settings.model_tokens_per_day,
+            usd_per_day=settings.model_usd_per_day,
+        )
 
 
 def open_connectors(database: Database, secret_key: SecretKey, engine_of: EngineOf) -> Connectors:

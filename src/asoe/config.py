@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -59,6 +60,23 @@ class Settings(BaseSettings):
     jwt_audience: str | None = Field(None, description="Required `aud` of accepted JWTs.")
     cors_origins: str = Field("", description="Comma-separated origins that may call the API from a browser.")
     metrics_token: str | None = Field(None, description="Bearer token for /metrics; empty: only from loopback.")
+    model: str | None = Field(
+        None, description="Language model as provider:name (openai, anthropic, google, mistral, ollama); empty: none."
+    )
+    model_url: str | None = Field(None, description="Where it is, for any server that speaks the provider's protocol.")
+    model_api_key: str | None = Field(None, description="The key that the model's provider wants.", repr=False)
+    model_timeout_seconds: float = Field(15, gt=0, le=120, description="How long it may think before we do without.")
+    model_tokens_per_day: int | None = Field(
+        1_000_000, ge=0, description="Tokens an organization may use in a day (UTC), both ways; it may set itself less."
+    )
+    model_usd_per_day: Decimal | None = Field(
+        None, ge=0, description="US dollars an organization may use in a day; without a known price nothing is asked."
+    )
+    model_price_in: Decimal | None = Field(None, ge=0, description="US dollars per million tokens sent.")
+    model_price_out: Decimal | None = Field(None, ge=0, description="US dollars per million tokens that come back.")
+    model_output: Literal["auto", "native", "tool", "prompted"] = Field(
+        "auto", description="How it is made to keep to a schema; prompted: for servers that know neither other way."
+    )
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="Structured JSON lines, or lines for people; auto: for people in a terminal."
     )

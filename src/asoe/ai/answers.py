@@ -157,7 +157,7 @@ def _written(best: _Candidate, passages: Sequence[Passage], *, language: str) ->
     body: list[str] = []
     for passage in _kept(chosen, passages):
         units = _units(passage.text)
-        citations.append(_citation(passage, [unit.text for unit in units]))
+        citations.append(citation_of(passage, [unit.text for unit in units]))
         if passage.heading not in {"", passage.title}:
             # a list under "What cannot be raised" says the opposite without its heading
             body.append(passage.heading if passage.heading.endswith(_ENDS) else f"{passage.heading}:")
@@ -167,7 +167,7 @@ def _written(best: _Candidate, passages: Sequence[Passage], *, language: str) ->
     closing = []
     if rival is not None:
         lead = next((unit.text for unit in _units(rival.text) if not unit.is_step), "")
-        citations.append(_citation(rival, [lead or rival.title]))
+        citations.append(citation_of(rival, [lead or rival.title]))
         closing.append(f"{frame[1].format(title=rival.title)} {lead} [{len(citations)}]".replace("  ", " "))
     if chosen.language and chosen.language != language:
         closing.append(frame[2])
@@ -252,7 +252,7 @@ def _units(text: str) -> list[_Unit]:
     return units
 
 
-def _citation(passage: Passage, used: Sequence[str]) -> Citation:
+def citation_of(passage: Passage, used: Sequence[str]) -> Citation:
     quote = " ".join(used)
     if len(quote) > QUOTE_CHARS:
         quote = quote[: QUOTE_CHARS - 1].rsplit(" ", 1)[0] + "…"

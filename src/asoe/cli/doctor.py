@@ -387,6 +387,12 @@ async def _audit(patient: Patient) -> list[Finding]:
     return [Finding("audit trail", *line) for line in await audit_lines(patient.owner, patient.settings, patient.urls)]
 
 
+async def _language_model(patient: Patient) -> list[Finding]:
+    from asoe.cli.doctor_model import model_line
+
+    return [Finding("language model", *await model_line(patient.settings))]
+
+
 async def _tallies(patient: Patient) -> list[Finding]:
     """Counters must equal a recount; a sample of organizations is recounted."""
     from asoe.store import installation
@@ -419,6 +425,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     _knowledge,
     _secret_key,
     _models,
+    _language_model,
     _mail,
     _audit,
     _tallies,

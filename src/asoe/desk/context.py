@@ -8,12 +8,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final, Protocol
 from uuid import UUID
 
 import numpy as np
 
+from asoe.ai.language_model import LanguageModel
 from asoe.ai.slots import SlotText
+from asoe.desk.breaker import Breaker
 from asoe.desk.connector import Connectors
 from asoe.domain.answer import Answer
 from asoe.domain.errors import FieldProblem, Missing
@@ -80,6 +83,21 @@ class Thresholds:
     triage_budget: timedelta = timedelta(milliseconds=250)
 
 
+def _breaker() -> Breaker:
+    return Breaker(time.monotonic, opens_after=3)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAccess:
+    """The installation's language model with its limits per organization and day (None: none); `timeout` in seconds."""
+
+    model: LanguageModel
+    timeout: float = 15.0
+    tokens_per_day: int | None = None
+    usd_per_day: Decimal | None = None
+    breaker: Breaker = field(default_factory=_breaker)
+
+
 @dataclass(slots=True)
 class Engines:
     """The own accounts of the organizations that are not suspended, as they were read last."""
@@ -114,6 +132,8 @@ class Desk:
     """Vectors of what published runbooks say they are for; `matching` fills and empties it."""
     derive: Callable[[str], tuple[bytes, ...]] = _no_secret_key
     """Keys of 32 bytes for one purpose, newest first, from the installation's secret key."""
+    model: ModelAccess | None = None
+    """None: the local models do it all."""
 
     async def engine_of(self, org_id: UUID | str) -> Principal:
         """The own account of the organization with this id or slug; raises `Missing(organization_missing)`."""

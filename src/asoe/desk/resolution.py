@@ -71,6 +71,7 @@ class Case:
     said: tuple[str, ...] = ()
     is_late: bool = False
     searched: list[str] = field(default_factory=list)
+    found: list[Passage] = field(default_factory=list)
 
 
 async def choose(desk: Desk, engine: Principal, case: Case) -> Plan:
@@ -115,6 +116,7 @@ async def find_answer(desk: Desk, engine: Principal, case: Case) -> Answer | Non
         "Searched the knowledge base; nearest articles: "
         + (", ".join(dict.fromkeys(passage.slug for passage in fresh[:6])) or "none")
     )
+    case.found[:] = fresh
     language = answer_language(case.ticket, case.policy)
     return await _compose(desk, case.question, fresh, policy=case.policy, language=language)
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from asoe.domain.language_model import ModelUsage
 from asoe.store import orchestrator
 from asoe.store.db import Connection
 from asoe.store.orchestrator import Invocation, Run
@@ -37,6 +38,22 @@ class Trail:
         self.invocations.append(
             Invocation(
                 agent=name, started_at=started, ended_at=self.clock(), input_summary=given, output_summary=output
+            )
+        )
+
+    def consulted(
+        self, agent: str, *, use: str, model: str, outcome: str, usage: ModelUsage, started_at: datetime
+    ) -> None:
+        """Record one consultation of a language model as the agent's part; what it was told and said stays out."""
+        self.invocations.append(
+            Invocation(
+                agent=agent,
+                started_at=started_at,
+                ended_at=self.clock(),
+                engine_type="model",
+                input_summary={"use": use, "model": model},
+                output_summary={"outcome": outcome},
+                usage=usage,
             )
         )
 

@@ -10,6 +10,7 @@ from asoe.domain.autonomy import DEFAULT_LIMITS
 from asoe.domain.delegation import OutsideAgents, read_outside_agents
 from asoe.domain.errors import FieldProblem, Invalid
 from asoe.domain.escalation import EscalationRules, read_escalation
+from asoe.domain.language_model import ModelRules, read_model_rules
 from asoe.domain.triage import CATEGORIES, INTENTS, SEVERITIES
 
 MOST_ERRORS: Final = 0.2
@@ -49,6 +50,7 @@ class Policy:
     standing_consents: Mapping[str, float | None] = field(default_factory=dict)
     escalation: EscalationRules = field(default_factory=EscalationRules)
     outside_agents: OutsideAgents = field(default_factory=OutsideAgents)
+    language_model: ModelRules = field(default_factory=ModelRules)
 
     def team_for(self, *, category: str, intent: str | None, severity: str) -> str:
         """Severity outweighs intent, intent outweighs category."""
@@ -156,6 +158,7 @@ def read_policy(stored: Mapping[str, Any]) -> Policy:
         standing_consents=standing_consents,
         escalation=read_escalation(stored.get("escalation"), problems),
         outside_agents=read_outside_agents(stored.get("outside_agents"), problems),
+        language_model=read_model_rules(stored.get("language_model"), problems),
         persons_only=words("persons_only", (*CATEGORIES, *INTENTS), "neither a category nor an intent"),
     )
     if problems:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from asoe.domain.language_model import ModelUsage
 from asoe.store.db import Connection
 from asoe.store.queries import NamedQueries
 
@@ -26,6 +27,7 @@ class Invocation:
     engine_type: str = "local"
     input_summary: dict[str, Any] = field(default_factory=dict)
     output_summary: dict[str, Any] = field(default_factory=dict)
+    usage: ModelUsage = field(default_factory=ModelUsage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,9 @@ async def record_run(connection: Connection, org_id: UUID, run: Run) -> None:
             "engine_type": part.engine_type,
             "input_summary": part.input_summary,
             "output_summary": part.output_summary,
+            "tokens_in": part.usage.tokens_in,
+            "tokens_out": part.usage.tokens_out,
+            "cost_usd": float(part.usage.cost_usd or 0),
             "started_at": part.started_at.isoformat(),
             "ended_at": part.ended_at.isoformat(),
         }

@@ -6,11 +6,12 @@ with run as (
   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 )
 insert into asoe.agent_invocations
-  (org_id, run_id, ticket_id, agent, engine_type, input_summary, output_summary, status, started_at, ended_at)
-select $1, $2, $3, part.agent, part.engine_type, part.input_summary, part.output_summary, 'completed',
-  part.started_at, part.ended_at
+  (org_id, run_id, ticket_id, agent, engine_type, input_summary, output_summary, tokens_in, tokens_out,
+   cost_usd, status, started_at, ended_at)
+select $1, $2, $3, part.agent, part.engine_type, part.input_summary, part.output_summary, part.tokens_in, part.tokens_out,
+  part.cost_usd, 'completed', part.started_at, part.ended_at
 from jsonb_to_recordset($11::jsonb) as part(agent text, engine_type text, input_summary jsonb, output_summary jsonb,
-  started_at timestamptz, ended_at timestamptz)
+  tokens_in integer, tokens_out integer, cost_usd numeric, started_at timestamptz, ended_at timestamptz)
 
 -- name: runs_of_ticket
 -- newest first, with their invocations

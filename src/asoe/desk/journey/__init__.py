@@ -19,16 +19,18 @@ from typing import Final, Literal
 from uuid import UUID
 
 from asoe.desk import autonomy, outcome
+from asoe.desk.consulting.dossiers import draft
 from asoe.desk.context import Desk
 from asoe.desk.journey.resolving import hand_over, judge, read_replies, resolve
 from asoe.desk.journey.running import begin, begin_run, carry_run, in_lines, stop_run, suggest, without_run
 from asoe.desk.journey.standing import Standing, is_at_rest, is_over, read, tried_in
 from asoe.desk.journey.waiting import after_resolution, after_waiting
 from asoe.desk.outcome import Step
-from asoe.desk.resolution import HandOver
+from asoe.desk.resolution import HandOver, answer_language
 from asoe.desk.runbook import execution
 from asoe.desk.trail import Trail
 from asoe.domain.errors import Missing
+from asoe.domain.escalation import Dossier
 from asoe.domain.organization import Principal
 from asoe.store import facts, journeys, runs
 from asoe.store.transient import is_transient
@@ -77,6 +79,8 @@ async def advance(desk: Desk, org_id: UUID, ticket_id: UUID, *, initiator: str =
     if step is None:
         await _stop_timer(desk, engine, standing)
         return "waiting" if standing.ticket.waiting_for else "ended"
+    if step.dossier is not None:
+        step = replace(step, dossier=await _drafted(desk, engine, standing, step.dossier, trail))
     async with desk.database.org_transaction(engine) as connection:
         version = await journeys.hold(connection, org_id, ticket_id)
         if version is None:
@@ -146,6 +150,19 @@ async def _think(desk: Desk, engine: Principal, standing: Standing, trail: Trail
         step = hand_over(standing, HandOver(("client_asked",), tried=tried_in(standing)), trail)
         return replace(step, triage=changed)
     return await resolve(desk, engine, standing, trail)
+
+
+async def _drafted(desk: Desk, engine: Principal, standing: Standing, dossier: Dossier, trail: Trail) -> Dossier:
+    return await draft(
+        desk,
+        engine,
+        standing.ticket,
+        dossier,
+        messages=standing.messages,
+        language=answer_language(standing.ticket, standing.policy),
+        rules=standing.policy.language_model,
+        trail=trail,
+    )
 
 
 async def _stop_timer(desk: Desk, engine: Principal, standing: Standing) -> None:

@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from asoe.desk import outcome, resolution, triage
+from asoe.desk.consulting.answers import write_answer
+from asoe.desk.consulting.ties import break_tie
 from asoe.desk.context import Desk
 from asoe.desk.escalation import MENDED_ALL_THE_SAME, reasons_to_escalate
 from asoe.desk.journey.standing import Standing, question_of, said_in
@@ -31,6 +33,7 @@ async def resolve(
 ) -> Step:
     """`looked`: what a runbook found that could not say who the client is; no other one is tried then."""
     standing, judged, changed = await judge(desk, engine, standing, trail)
+    standing, judged, changed = await _settled(desk, engine, standing, judged, changed=changed, trail=trail)
     ticket = standing.ticket
     found = None if looked else await find_treatment(desk, engine, standing, judged, trail)
     if found is not None and found.is_live and ticket.severity != "critical":
@@ -52,11 +55,22 @@ async def resolve(
         plan = await resolution.choose(desk, engine, case)
         noted(plan=type(plan).__name__)
     if isinstance(plan, resolution.GiveAnswer):
+        answer = await write_answer(
+            desk,
+            engine,
+            ticket,
+            plan.answer,
+            question=case.question,
+            passages=case.found,
+            language=resolution.answer_language(ticket, standing.policy),
+            rules=standing.policy.language_model,
+            trail=trail,
+        )
         step = outcome.answered(
             desk.clock(),
             standing.journey,
             ticket,
-            plan.answer,
+            answer,
             policy=standing.policy,
             after_a_miss=after_a_miss,
         )
@@ -97,6 +111,7 @@ async def find_treatment(
             messages=standing.messages,
             policy=standing.policy,
             tried=standing.journey.data.get("treated", ()),
+            trail=trail,
         )
         noted(runbook=found.runbook.name if found else None)
     return found
@@ -127,6 +142,26 @@ async def judge(
             ticket = replace(ticket, **changed)
         noted(category=ticket.category, severity=ticket.severity, intent=ticket.intent)
     return replace(standing, ticket=ticket), judged, changed
+
+
+async def _settled(
+    desk: Desk, engine: Principal, standing: Standing, judged: Triage | None, *, changed: dict[str, Any], trail: Trail
+) -> tuple[Standing, Triage | None, dict[str, Any]]:
+    """A tie between intents is put to the language model, once in a ticket's life; without one nothing changes."""
+    if desk.model is None or judged is None or standing.journey.data.get("has_settled"):
+        return standing, judged, changed
+    rules = standing.policy.language_model
+    ticket = standing.ticket
+    settled = await break_tie(desk, engine, ticket, judged, text=question_of(standing), rules=rules, trail=trail)
+    if settled is judged:
+        return standing, judged, changed
+    async with desk.database.org_reading(engine) as connection:
+        corrected = await tickets.corrected_fields(connection, engine.org_id, ticket.id)
+    columns = triage.changes(ticket, settled, corrected=corrected)
+    columns = {name: value for name, value in columns.items() if name in {"intent", "triage"}}
+    journey = replace(standing.journey, data={**standing.journey.data, "has_settled": True})
+    standing = replace(standing, ticket=replace(ticket, **columns), journey=journey)
+    return standing, settled, {**changed, **columns}
 
 
 async def read_replies(desk: Desk, standing: Standing, trail: Trail) -> str:

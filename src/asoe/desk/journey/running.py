@@ -142,7 +142,7 @@ async def carry_run(desk: Desk, engine: Principal, standing: Standing, run_id: U
     if standing.news:
         if await read_replies(desk, standing, trail) == "wants_person":
             objection = "client_asked"
-        elif await _hear(desk, engine, standing, run_id):
+        elif await _hear(desk, engine, standing, run_id, trail):
             objection = "needs_consent"
         if objection:
             with suppress(Conflict):  # it has ended meanwhile
@@ -189,16 +189,24 @@ def in_lines(report: Report) -> str:
     return "\n".join((*report.tried, *report.not_done))
 
 
-async def _hear(desk: Desk, engine: Principal, standing: Standing, run_id: UUID) -> bool:
+async def _hear(desk: Desk, engine: Principal, standing: Standing, run_id: UUID, trail: Trail) -> bool:
     """Read the slots again, with the client's new words; whether a consent that the run stands on was taken back."""
     async with desk.database.org_reading(engine) as connection:
         run = await runs.find(connection, engine.org_id, run_id)
         runbook = await treatment.runbook_of(connection, engine.org_id, run_id)
         client = await treatment.client_of(connection, engine.org_id, standing.ticket.id)
-    slots = await treatment.read_slots(
-        desk, runbook, standing.ticket, messages=standing.messages, client=client, policy=standing.policy
-    )
     before = {name: runs.reading_from_json(stored) for name, stored in run.slots.items()}
+    slots = await treatment.read_slots(
+        desk,
+        runbook,
+        standing.ticket,
+        messages=standing.messages,
+        client=client,
+        policy=standing.policy,
+        engine=engine,
+        trail=trail,
+        known=before,
+    )
     if any(_takes_back(before.get(name), reading) for name, reading in slots.items()):
         return True  # not kept: whoever reads it again finds the same
     async with desk.database.org_transaction(engine) as connection:

@@ -12,9 +12,11 @@ from typing import Any, Final
 from uuid import UUID
 
 from asoe.ai.slots import SlotText
+from asoe.desk.consulting.slots import fill_slots
 from asoe.desk.context import Desk
 from asoe.desk.runbook import matching, shelf
 from asoe.desk.runbook.shelf import Shelved
+from asoe.desk.trail import Trail
 from asoe.desk.wording import say
 from asoe.domain.mail import is_unproven
 from asoe.domain.organization import Principal
@@ -70,6 +72,7 @@ async def find(
     messages: Sequence[Message],
     policy: Policy,
     tried: Sequence[str] = (),
+    trail: Trail | None = None,
 ) -> Treatment | None:
     """The next of the published runbooks that are for this ticket: the first that was not `tried` (ids) on it, or None.
 
@@ -87,7 +90,9 @@ async def find(
     if matched is None:
         return None
     chosen: Shelved = next(each for each in shelved if each.runbook_id == matched.runbook_id)
-    slots = await read_slots(desk, chosen.runbook, ticket, messages=messages, client=client, policy=policy)
+    slots = await read_slots(
+        desk, chosen.runbook, ticket, messages=messages, client=client, policy=policy, engine=engine, trail=trail
+    )
     return Treatment(chosen.runbook_id, chosen.runbook, matched.score, slots, chosen.level in ACTS)
 
 
@@ -106,18 +111,31 @@ async def read_slots(
     messages: Sequence[Message],
     client: Client,
     policy: Policy,
+    engine: Principal | None = None,
+    trail: Trail | None = None,
+    known: Mapping[str, SlotReading] | None = None,
 ) -> dict[str, SlotReading]:
-    """Every slot from the client's words, oldest first; then from who the client is, and the organization's policy."""
+    """Every slot from the client's words, oldest first; then from who the client is, and the organization's policy.
+
+    What is absent all the same a language model may find, where there is one and `trail` is to tell of it; `known` is what
+    was read before.
+    """
     if not runbook.slots:
         return {}
-    read = await desk.ai.read_slots(runbook.slots, _passages(ticket, messages), language=ticket.language)
+    passages = _passages(ticket, messages)
+    read = await desk.ai.read_slots(runbook.slots, passages, language=ticket.language)
     found = {}
     for slot in runbook.slots:
         reading = read.get(slot.name) or SlotReading(slot.name, "absent")
         if reading.status != "read":
             reading = _standing_consent(slot, policy) or _of_client(slot, client, reading)
         found[slot.name] = reading
-    return found
+    if engine is None or trail is None:
+        return found
+    rules = policy.language_model
+    return await fill_slots(
+        desk, engine, ticket, runbook.slots, found, passages=passages, known=known or {}, rules=rules, trail=trail
+    )
 
 
 async def runbook_of(connection: Connection, org_id: UUID, run_id: UUID) -> Runbook:

@@ -1,0 +1,56 @@
+"""The shapes a language model's replies must have. What they say is checked elsewhere; here only that they can be read."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Short = Annotated[str, Field(max_length=120)]
+
+
+class _Reply(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sentence(_Reply):
+    """One sentence or step, with the passages that say it."""
+
+    text: Annotated[str, Field(min_length=1, max_length=500)]
+    passages: Annotated[list[Short], Field(max_length=6)]
+    is_step: bool = False
+
+
+class WrittenAnswer(_Reply):
+    """An answer in its order; empty when the passages do not answer the question."""
+
+    sentences: Annotated[list[Sentence], Field(max_length=16)]
+
+
+class FoundSlot(_Reply):
+    """A value, by the client's own words for it; `choice` only where a slot has choices."""
+
+    slot: Short
+    quote: Annotated[str, Field(min_length=1, max_length=400)]
+    choice: Short | None = None
+
+
+class FoundSlots(_Reply):
+    found: Annotated[list[FoundSlot], Field(max_length=24)]
+
+
+class ChosenIntent(_Reply):
+    intent: Short
+
+
+class Draft(_Reply):
+    """For a person: what the ticket is about, and what could be written to the client."""
+
+    summary: Annotated[str, Field(min_length=1, max_length=900)]
+    reply: Annotated[str, Field(min_length=1, max_length=1500)]
+
+
+class Ready(_Reply):
+    """The answer to a call that only asks whether anybody is there."""
+
+    ready: bool

@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from pydantic_ai.models import Model
     from pydantic_ai.usage import RunUsage
 
-PROVIDERS: Final = ("openai", "anthropic", "google", "mistral", "ollama")
+_ADDRESSES: Final = {
+    "openai": "https://api.openai.com/v1",
+    "anthropic": "https://api.anthropic.com",
+    "google": "https://generativelanguage.googleapis.com",
+    "mistral": "https://api.mistral.ai",
+    "ollama": "http://localhost:11434/v1",
+}
+PROVIDERS: Final = tuple(_ADDRESSES)
 MOST_TOKENS_OUT: Final = 1_500
 _OVERHEAD: Final = 400
 """Tokens that a provider's own wording around a question may cost."""
@@ -188,8 +195,8 @@ async def open_model(
 
 
 def _made(provider: str, name: str, *, url: str | None, api_key: str | None) -> Model:
-    """Without a key, one that says so: nothing is read from variables that are not ours."""
-    key = api_key or "none"
+    """Key and address are always given, so that none is taken from variables that are not ours."""
+    key, url = api_key or "none", url or _ADDRESSES[provider]
     if provider == "anthropic":
         from pydantic_ai.models.anthropic import AnthropicModel
         from pydantic_ai.providers.anthropic import AnthropicProvider
@@ -209,8 +216,8 @@ def _made(provider: str, name: str, *, url: str | None, api_key: str | None) -> 
         from pydantic_ai.models.ollama import OllamaModel
         from pydantic_ai.providers.ollama import OllamaProvider
 
-        return OllamaModel(name, provider=OllamaProvider(base_url=url or "http://localhost:11434/v1", api_key=key))
+        return OllamaModel(name, provider=OllamaProvider(base_url=url, api_key=key))
     from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.providers.openai import OpenAIProvider
 
-    return OpenAIChatModel(name, provider=OpenAIProvider(base_url=url or "https://api.openai.com/v1", api_key=key))
+    return OpenAIChatModel(name, provider=OpenAIProvider(base_url=url, api_key=key))

@@ -68,7 +68,7 @@ class Label:
 class Played:
     """What the desk did with one ticket, as seen from outside."""
 
-    outcome: str  # answered | handed_over | asked | closed | other | timed_out | error
+    outcome: str  # answered | handed_over | asked | wished | closed | other | timed_out | error
     slugs: tuple[str, ...] = ()
     answer: str = ""
     team: str | None = None
@@ -160,6 +160,9 @@ def judge(label: Label, played: Played) -> Verdict:
         kind, why = (
             ("", "") if label.expect == "ask" else (f"asked_not_{label.expect}", "asked back, the ticket is clear")
         )
+    elif played.outcome == "wished":
+        is_wish = label.expect in {"handover", "either"} and "product" in label.teams and not label.critical
+        kind, why = ("", "") if is_wish else (f"wished_not_{label.expect}", "written down as a wish, and it is none")
     elif played.outcome == "closed":
         kind, why = "closed", "closed before anybody confirmed"
     else:
@@ -237,7 +240,9 @@ def summarize(verdicts: Iterable[Verdict]) -> dict[str, Any]:
     return {
         "handled": rate(sum(v.handled for v in verdicts), len(verdicts)),
         "by": {key: _groups(verdicts, attrgetter(f"label.{key}")) for key in ("expect", "language", "category")},
-        "wrongly_closed": rate(sum(v.played.outcome == "closed" for v in needs_person), len(needs_person)),
+        "wrongly_closed": rate(
+            sum(v.played.outcome in {"closed", "wished"} and not v.handled for v in needs_person), len(needs_person)
+        ),
         "wrongly_answered": rate(sum(v.played.outcome == "answered" for v in needs_person), len(needs_person)),
         "critical_reached_on_call": rate(
             sum(v.played.outcome == "handed_over" and v.played.team == "on_call" for v in critical), len(critical)
@@ -315,7 +320,8 @@ class Client:
                 ticket, await self._call("GET", f"/api/support/ticket/{ticket['id']}/dossier", may_miss=True)
             )
         if ticket["status"] in {"resolved", "closed"}:
-            return Played("closed")
+            is_wish = resolution.get("verdict") == "verified" and "wish_id" in (resolution.get("evidence") or {})
+            return Played("wished" if is_wish else "closed")
         if ticket["waiting_for"] == "client" and not citations:
             return Played("asked")
         if ticket["waiting_for"] == "client" and resolution.get("verdict") == "answered":

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
 
 from asoe.domain.organization import Principal
+from asoe.domain.wish import NewWish
+from asoe.store import wishes
+from asoe.store.db import Database
 
 TEMPLATE = "asoe"
 
@@ -32,6 +36,18 @@ class Org:
     agent: Principal
     client: Principal
     engine: Principal
+
+
+async def make_wish(database: Database, engine: Principal, ticket_id: UUID, words: str = "A dark theme, please") -> int:
+    """A wish of the ticket's client; its number."""
+    wish = NewWish(words, words, "en", (1.0,) + (0.0,) * 383)
+    async with database.org_transaction(engine) as connection:
+        now = datetime.now(UTC)
+        wish_id = await wishes.insert(connection, engine.org_id, wish, ticket_id=ticket_id, at=now)
+        await wishes.support(connection, engine.org_id, wish_id, ticket_id, likeness=None, at=now)
+        found = await wishes.of_ticket(connection, engine.org_id, ticket_id)
+        assert found is not None
+        return found.number
 
 
 async def make_org(owner_dsn: str, slug: str) -> Org:

@@ -17,7 +17,7 @@ import structlog
 from asoe.ai.local import LocalAI
 from asoe.config import Settings
 from asoe.connectors.kinds import Kind, lazily
-from asoe.desk import delivery, housekeeping, journey, mail_intake, notification
+from asoe.desk import delivery, housekeeping, journey, mail_intake, notification, wish
 from asoe.desk import knowledge as knowledge_desk
 from asoe.desk.connector import PURPOSE, Connectors, EngineOf
 from asoe.desk.context import Desk, Judgement, ModelAccess, Thresholds
@@ -67,6 +67,7 @@ class App:
                 "advance_run": self._advance_run,
                 "index_article": self._index_article,
                 "deliver": self._deliver,
+                wish.JOB: self._tell_wishes,
             },
             self._crons(),
             concurrency=self.settings.worker_concurrency,
@@ -86,6 +87,9 @@ class App:
 
     async def _deliver(self, ids: dict[str, UUID]) -> None:
         await delivery.deliver(self.desk, ids["org_id"], ids["delivery_id"])
+
+    async def _tell_wishes(self, ids: dict[str, UUID]) -> None:
+        await wish.tell(self.desk, ids["org_id"])
 
     def _crons(self) -> list[Cron]:
         every = timedelta(seconds=max(1.0, self.settings.journey_poll_seconds))

@@ -23,6 +23,7 @@ from asoe.store import deliveries, webhooks
 from asoe.web.cookies import csrf_token, new_visit
 from asoe.web.door import ANYBODY, SIGNED_IN, Page
 from asoe.web.site import create_site, routes
+from cast import make_wish
 
 FORMS = [page for page in routes() if page.method == "POST"]
 PAGES = [page for page in routes() if page.method == "GET"]
@@ -101,6 +102,7 @@ async def things(house: House) -> dict[str, str]:
         "user_id": str(house.globex.agent.user_id),
         **await house.runbook(house.globex),
         **await outgoing(house),
+        "wish_number": str(await make_wish(house.app.database, house.globex.engine, opened.id)),
         "token": "asoe_invite_" + "x" * 43,
         "link": "x" * 160,  # a forged one
         "org": house.globex.slug,  # its widget and help page are off

@@ -16,6 +16,7 @@ from asoe.desk import journey
 from asoe.desk.runbook import execution
 from asoe.domain.notification import Delivery
 from asoe.store import deliveries, webhooks
+from cast import make_wish
 
 if TYPE_CHECKING:
     from tests.conftest import Org
@@ -41,6 +42,10 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
         "reason": "x",
         "until": (datetime.now(UTC) + timedelta(hours=1)).isoformat(),
     },
+    ("PATCH", "/api/wishes/{wish_number}"): {"status": "planned"},
+    ("POST", "/api/wishes/{wish_number}/merge"): {"into": 2},
+    ("POST", "/split"): {},
+    ("POST", "/ship"): {},
     ("POST", "/judge"): {"is_right": False},
     ("POST", "/decide"): {"vote": "approve"},
     ("POST", "/plan"): {"plan": "gold"},
@@ -99,6 +104,7 @@ async def theirs(connect: Connect, globex: Org, app: App, estate: Estate) -> dic
         "name": "unlock-account",
         "webhook_id": str(hook),
         "delivery_id": str(sent),
+        "wish_number": str(await make_wish(app.database, globex.engine, UUID(made["id"]))),
     }
 
 
@@ -146,6 +152,7 @@ async def test_lists_hold_nothing_of_another_organization(owner: httpx.AsyncClie
         "/api/support/runbooks",
         "/api/support/runs",
         "/api/support/approvals",
+        "/api/wishes",
     ):
         assert (await owner.get(path)).json()["items"] == [], path
     assert (await owner.get("/api/support/stats")).json()["total_tickets"] == 0
@@ -165,7 +172,7 @@ async def test_a_key_acts_in_its_own_organization_only(agent: httpx.AsyncClient,
 async def test_who_is_unknown_gets_nothing(nobody: httpx.AsyncClient) -> None:
     for (method, path), rule in RULES.items():
         if not rule.is_public:
-            named = path.replace("{number}", "1").replace("{name}", "x")
+            named = path.replace("{number}", "1").replace("{wish_number}", "1").replace("{name}", "x")
             for part in (
                 "ticket",
                 "session",

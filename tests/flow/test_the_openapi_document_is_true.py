@@ -8,6 +8,7 @@ import json
 import random
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -21,6 +22,7 @@ from asoe.api import answers
 from asoe.api.http import api_routes, create_app
 from asoe.api.permissions import RULES
 from asoe.app import App
+from cast import make_wish
 
 if TYPE_CHECKING:
     from tests.conftest import Org
@@ -72,6 +74,7 @@ async def test_schemathesis_finds_no_server_error(
         "article_id": written["id"],
         "user_id": str(acme.agent.user_id),
         "number": made["number"],
+        "wish_number": await make_wish(app.database, acme.engine, UUID(made["id"])),
     }
     schema = schemathesis.openapi.from_dict(document)
     cases: list[tuple[Any, str]] = []

@@ -27,6 +27,7 @@ from asoe.api import (
     tickets,
     webhooks,
     widget,
+    wishes,
 )
 from asoe.api import credits as credit_ledger
 from asoe.api.a2a import door as a2a
@@ -57,6 +58,7 @@ ROUTERS = (
     webhooks,
     mailbox,
     insights,
+    wishes,
 )
 
 

@@ -33,6 +33,7 @@ from asoe.api import (
     tickets,
     webhooks,
     widget,
+    wishes,
 )
 from asoe.api import credits as credit_ledger
 from asoe.api.a2a import door as a2a
@@ -68,6 +69,7 @@ _ROUTERS = (
     webhooks.router,
     mailbox.router,
     insights.router,
+    wishes.router,
 )
 
 

@@ -30,6 +30,7 @@ _SHELF, _RULE = "runbooks:read", "runbooks:write"
 _COUNT, _BOOK = "credits:read", "credits:write"
 _CHAT: Final = "/api/widget/{org}/conversations/{conversation_id}"
 _SEE, _HIRE = "people:read", "people:write"
+_WISH: Final = "/api/wishes/{wish_number}"
 
 # fmt: off
 TABLE: Final[tuple[tuple[str, str, str, frozenset[str], str | None], ...]] = (
@@ -132,6 +133,12 @@ TABLE: Final[tuple[tuple[str, str, str, frozenset[str], str | None], ...]] = (
     ("DELETE", "/api/keys/{key_id}",                   "key.revoke",           ADMINS, _HIRE),
     ("GET",    "/api/organization",                    "organization.read",    STAFF,  _SEE),
     ("PATCH",  "/api/organization",                    "organization.change",  ADMINS, "admin"),
+    ("GET",    "/api/wishes",                          "wish.list",            STAFF,  _READ),
+    ("GET",    _WISH,                                  "wish.read",            STAFF,  _READ),
+    ("PATCH",  _WISH,                                  "wish.change",          STAFF,  _WRITE),
+    ("POST",   _WISH + "/merge",                       "wish.merge",           STAFF,  _WRITE),
+    ("POST",   _WISH + "/split",                       "wish.split",           STAFF,  _WRITE),
+    ("POST",   _WISH + "/ship",                        "wish.ship",            STAFF,  _WRITE),
     ("GET",    "/api/widget",                          "widget.read",          ADMINS, "admin"),
     ("PATCH",  "/api/widget",                          "widget.change",        ADMINS, "admin"),
     ("POST",   "/api/widget/secret",                   "widget.make_secret",   ADMINS, "admin"),

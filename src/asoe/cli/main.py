@@ -34,6 +34,7 @@ from asoe.cli import (
     triage,
     version,
     widget,
+    wish,
 )
 from asoe.cli.door import explain
 from asoe.domain.errors import AsoeError
@@ -65,6 +66,7 @@ runbook_shelf.add_to(runbook.app)
 runbook_runs.add_to(runbook.app)
 app.add_typer(runbook.app, name="runbook")
 app.add_typer(widget.app, name="widget")
+app.add_typer(wish.app, name="wish")
 app.add_typer(report.app, name="report")
 app.add_typer(audit.app, name="audit")
 

@@ -22,18 +22,21 @@ from asoe.domain.resolution import Citation, Resolution, select_resolution_type
 from asoe.domain.session import Message, Session
 from asoe.domain.ticket import Ticket
 from asoe.domain.triage import Triage
+from asoe.domain.wish import NewWish
 from asoe.store import escalations, facts, journeys, sessions
 from asoe.store.db import Connection
 from asoe.store.facts import NewFact
 from asoe.store.journeys import Journey
 from asoe.store.runs import Run
+from asoe.store.wishes import Spoken
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """A decided step. `path` lists the statuses it goes through; only legal moves are written. `fact` None: nothing new.
 
-    `treatment`: a runbook to start. `doubted`: runs that were verified, and whose client came back all the same.
+    `treatment`: a runbook to start. `wish`: one to record. `doubted`: runs that were verified, and whose client came back all
+    the same.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Step:
     reopens: bool = False
     is_notice: bool = False
     treatment: Treatment | None = None
+    wish: NewWish | None = None
     note: str | None = None
     doubted: tuple[UUID, ...] = ()
 
@@ -129,6 +133,49 @@ def noted(now: datetime, journey: Journey, ticket: Ticket, *, policy: Policy) ->
             decided_at=now,
         ),
         data={"verdict": "answered"},
+        resolves=True,
+    )
+
+
+def wished(journey: Journey, ticket: Ticket, wish: NewWish) -> Step:
+    """A wish is written down; the client hears of it once it was read again."""
+    return Step(
+        name="wished",
+        journey=replace(journey, stage="resolve", failures=0, due_at=None),
+        path=path_to(ticket.status, "in_progress"),
+        wish=wish,
+    )
+
+
+def wish_recorded(now: datetime, journey: Journey, ticket: Ticket, found: Spoken, *, policy: Policy) -> Step:
+    """The wish stands where it was written: that it was recorded is verified, and nothing more is said of it."""
+    others = found.clients - 1
+    language = answer_language(ticket, policy)
+    return Step(
+        name="wish_recorded",
+        journey=replace(
+            journey,
+            stage="ended",
+            failures=0,
+            due_at=now + timedelta(days=policy.reopen_window_days),
+            data={**journey.data, "wish": "told"},
+        ),
+        path=path_to(ticket.status, "resolved"),
+        fact="ticket.resolved",
+        reply=say("wish_supported" if others else "wish_recorded", language, number=found.number, others=others),
+        resolution=Resolution(
+            type="feature_recommendation",
+            verdict="verified",
+            summary=f"Recorded as wish {found.number}, with {others} others; read again after it was written.",
+            decided_at=now,
+            evidence={
+                "wish": found.number,
+                "wish_id": str(found.id),
+                "clients": found.clients,
+                "read_at": now.isoformat(),
+            },
+        ),
+        data={"verdict": "verified", "wish_id": str(found.id)},
         resolves=True,
     )
 

@@ -23,6 +23,10 @@ NOT_A_QUESTION: Final = frozenset({"thanks_or_feedback", "not_for_us"})
 SHORTEST_REQUEST: Final = 4
 LEAST_SUPPORT: Final = 0.002
 """Below this an article has nothing to do with the question, whatever else speaks for answering."""
+WISHES: Final = ("new_feature", "missing_integration")
+SURE_WISH: Final = 0.6
+LONGEST_NO: Final = 12
+"""Words of a reply that says no more than that the answer did not help."""
 SURE_VAGUE: Final = 0.45
 """Share from which asking back comes before any search."""
 
@@ -53,7 +57,12 @@ class NothingWanted:
     """Thanks or a misdirected text: acknowledged and ended."""
 
 
-Plan: TypeAlias = GiveAnswer | AskBack | HandOver | NothingWanted
+@dataclass(frozen=True, slots=True)
+class RecordWish:
+    """What the client wants does not exist as far as the articles say: it is written down for the product team."""
+
+
+Plan: TypeAlias = GiveAnswer | AskBack | HandOver | NothingWanted | RecordWish
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,7 @@ class Case:
     has_asked: bool = False
     said: tuple[str, ...] = ()
     is_late: bool = False
+    has_wished: bool = False
     searched: list[str] = field(default_factory=list)
     found: list[Passage] = field(default_factory=list)
 
@@ -93,6 +103,8 @@ async def choose(desk: Desk, engine: Principal, case: Case) -> Plan:
     answer = await find_answer(desk, engine, case)
     if answer is not None and settles(triage, answer, case.question) >= _threshold(desk, policy):
         return GiveAnswer(answer)
+    if is_wish(triage, case):
+        return RecordWish()
     if case.attempts:
         return HandOver(("answer_did_not_help",), tried=tuple(case.searched))
     if triage.need.value == "action" or (sure and triage.intent.value in NEEDS_ACTION):
@@ -162,6 +174,20 @@ async def _compose(
         return None
     spoken = language if language in policy.languages else policy.default_language
     return await desk.ai.answer(question, passages, language=spoken, threshold=threshold)
+
+
+def is_wish(triage: Triage, case: Case) -> bool:
+    """Whether the ticket is a wish for the product and nothing else: surely one, by its category and by its intent.
+
+    A higher limit is a contract's matter, and whether something exists a question: those a person answers.
+    """
+    if case.ticket.category != "feature_request" or case.has_wished or len(triage.requests) > 1:
+        return False
+    if case.ticket.intent != triage.intent.value:  # a person has said what it is
+        return case.ticket.intent in WISHES
+    if sum(len(words.split()) for words in case.said) > LONGEST_NO and case.attempts:
+        return False  # what else the client says to an answer, a person reads
+    return sum(share(triage.intent, intent) for intent in WISHES) >= SURE_WISH
 
 
 def _threshold(desk: Desk, policy: Policy) -> float:

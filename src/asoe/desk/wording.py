@@ -98,6 +98,37 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "es": "Quiero hablar con una persona.",
         "fr": "Je voudrais parler à une personne.",
     },
+    "wish_recorded": {
+        "en": "Our help pages offer nothing for this yet, so I have written it down as wish no. {number}. Our product team reads "
+        "these. Whether it will be built I cannot say; if it is there one day, you hear it here.",
+        "de": "Dafür bieten unsere Hilfeseiten noch nichts, deshalb habe ich es als Wunsch Nr. {number} aufgeschrieben. Unser "
+        "Produktteam liest diese Wünsche. Ob er umgesetzt wird, kann ich nicht sagen; wenn es ihn eines Tages gibt, lesen Sie "
+        "es hier.",
+        "es": "Nuestras páginas de ayuda aún no ofrecen nada para esto, así que lo he anotado como deseo n.º {number}. Nuestro "
+        "equipo de producto los lee. No puedo decir si se hará; si algún día existe, lo sabrá aquí.",
+        "fr": "Nos pages d’aide ne proposent encore rien pour cela : je l’ai donc noté comme souhait nº {number}. Notre équipe "
+        "produit les lit. Je ne peux pas dire s’il sera réalisé ; s’il existe un jour, vous l’apprendrez ici.",
+    },
+    "wish_supported": {
+        "en": "Our help pages offer nothing for this yet. It was wished for before: I have added you to wish no. {number} (others "
+        "who want it: {others}). Our product team reads these. Whether it will be built I cannot say; if it is there one day, "
+        "you hear it here.",
+        "de": "Dafür bieten unsere Hilfeseiten noch nichts. Der Wunsch ist schon bekannt: Ich habe Sie bei Wunsch Nr. {number} "
+        "eingetragen (andere, die ihn haben: {others}). Unser Produktteam liest diese Wünsche. Ob er umgesetzt wird, kann ich "
+        "nicht sagen; wenn es ihn eines Tages gibt, lesen Sie es hier.",
+        "es": "Nuestras páginas de ayuda aún no ofrecen nada para esto. Ya se había pedido: le he añadido al deseo n.º {number} "
+        "(otros que lo quieren: {others}). Nuestro equipo de producto los lee. No puedo decir si se hará; si algún día existe, "
+        "lo sabrá aquí.",
+        "fr": "Nos pages d’aide ne proposent encore rien pour cela. Ce souhait est déjà connu : je vous ai ajouté au souhait "
+        "nº {number} (autres qui le partagent : {others}). Notre équipe produit les lit. Je ne peux pas dire s’il sera "
+        "réalisé ; s’il existe un jour, vous l’apprendrez ici.",
+    },
+    "wish_shipped": {
+        "en": "You wished for this (wish no. {number}), and now it is there.",
+        "de": "Das hatten Sie sich gewünscht (Wunsch Nr. {number}), und jetzt gibt es das.",
+        "es": "Usted pidió esto (deseo n.º {number}) y ya existe.",
+        "fr": "Vous l’aviez souhaité (souhait nº {number}), et cela existe maintenant.",
+    },
     "noted": {
         "en": "Thank you for writing. There is nothing left for us to do here; a reply opens this again.",
         "de": "Danke für Ihre Nachricht. Hier ist für uns nichts weiter zu tun; eine Antwort öffnet das wieder.",

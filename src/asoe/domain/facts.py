@@ -102,6 +102,12 @@ FACTS: Final[dict[str, str]] = {
     "credits.reported": "it was said how work that credits were charged for ended",
     "widget.changed": "the client's chat widget was set up differently; data names the settings",
     "widget.secret_made": "a secret that signs the widget's clients was made; the one before ends",
+    "wish.recorded": "a client's wish was written down, or added to an equal one",
+    "wish.changed": "a person renamed a wish, or said what becomes of it",
+    "wish.merged": "a person merged a wish into another",
+    "wish.split": "a person made a wish stand by itself again, or made one out of another",
+    "wish.shipped": "a person said that what was wished for exists now",
+    "wish.told": "a client was told that its wish has shipped",
     "journey.failed": "a stage failed and will be tried again, or was given to a person",
 }
 

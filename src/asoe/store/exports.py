@@ -31,6 +31,8 @@ class ExportsSql(NamedQueries):
     article_versions: str
     blocked_senders: str
     imported_tickets: str
+    wishes: str
+    wish_supporters: str
     facts: str
 
 

@@ -58,5 +58,11 @@ select to_jsonb(t) as line from asoe.blocked_senders t where t.org_id = $1 order
 -- name: imported_tickets
 select to_jsonb(t) as line from asoe.imported_tickets t where t.org_id = $1 order by t.source, t.external_id
 
+-- name: wishes
+select to_jsonb(t) - 'embedding' as line from asoe.wishes t where t.org_id = $1 order by t.number
+
+-- name: wish_supporters
+select to_jsonb(t) as line from asoe.wish_supporters t where t.org_id = $1 order by t.created_at, t.id
+
 -- name: facts
 select to_jsonb(t) - 'xid' as line from asoe.facts t where t.org_id = $1 order by t.id

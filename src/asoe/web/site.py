@@ -35,6 +35,7 @@ from asoe.web import (
     teams,
     ticket,
     widget,
+    wishes,
 )
 from asoe.web.assets import load_assets
 from asoe.web.door import ANYBODY, Page, Site, Visit, endpoint
@@ -46,6 +47,7 @@ NAVIGATION: Final = [
     ("Approvals", "/approvals", "approve", "p"),
     ("Runbooks", "/runbooks", "runbook", "r"),
     ("Knowledge", "/knowledge", "knowledge", "k"),
+    ("Wishes", "/wishes", "wish", "w"),
     ("Insights", "/insights", "insights", "i"),
     ("Settings", "/settings", "settings", "s"),
     ("Audit", "/audit", "audit", "a"),
@@ -60,6 +62,7 @@ PAGES: Final = (
     approval_link,
     runbooks,
     knowledge,
+    wishes,
     insights,
     settings,
     service_levels,

@@ -4,6 +4,7 @@
                        │                 └─► ended (the client confirmed, or stayed silent)
                        ├─► run (a runbook) ─┬─► ended (verified), or resolve (nothing was broken)
                        │                    └─► with_person
+                       ├─► resolve (a wish was written) ─► ended (read again: it stands)
                        ├─► with_person (the engine is quiet until handed back)
                        └─► ended ─► with_person (the client came back)
 
@@ -18,10 +19,10 @@ from datetime import timedelta
 from typing import Final, Literal
 from uuid import UUID
 
-from asoe.desk import autonomy, outcome
+from asoe.desk import autonomy, outcome, wish
 from asoe.desk.consulting.dossiers import draft
 from asoe.desk.context import Desk
-from asoe.desk.journey.resolving import hand_over, judge, read_replies, resolve
+from asoe.desk.journey.resolving import hand_over, judge, read_replies, resolve, tell_of_wish
 from asoe.desk.journey.running import begin, begin_run, carry_run, in_lines, stop_run, suggest, without_run
 from asoe.desk.journey.standing import Standing, is_at_rest, is_over, read, tried_in
 from asoe.desk.journey.waiting import after_resolution, after_waiting
@@ -92,6 +93,8 @@ async def advance(desk: Desk, org_id: UUID, ticket_id: UUID, *, initiator: str =
             return "stale"
         if step.treatment is not None:
             step = await begin(desk, connection, engine, standing.ticket, step)
+        if step.wish is not None:
+            step = await wish.record(desk, connection, engine, standing.ticket, step)
         await outcome.write(desk, connection, engine, standing.ticket, step, session=standing.session)
         for run_id in step.doubted:
             await autonomy.doubt(connection, engine, run_id)
@@ -142,6 +145,8 @@ async def _think(desk: Desk, engine: Principal, standing: Standing, trail: Trail
             return None
         with trail.agent("escalation", reading="reply to a person"):
             return outcome.passed_on(standing.journey).seen(standing.positions)
+    if standing.journey.data.get("wish") == "recorded":
+        return await tell_of_wish(desk, engine, standing, trail)
     if standing.journey.stage == "await_client":
         return await after_waiting(desk, engine, standing, trail)
     if await read_replies(desk, standing, trail) == "wants_person":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from asoe.desk import outcome, resolution, triage
+from asoe.desk import outcome, resolution, triage, wish
 from asoe.desk.consulting.answers import write_answer
 from asoe.desk.consulting.ties import break_tie
 from asoe.desk.context import Desk
@@ -50,6 +50,7 @@ async def resolve(
         has_asked=bool(standing.journey.data.get("has_asked")),
         said=tuple(message.content for message in standing.news),
         is_late=standing.is_late,
+        has_wished="wish" in standing.journey.data,
     )
     with trail.agent("resolution", attempt=case.attempts + 1) as noted:
         plan = await resolution.choose(desk, engine, case)
@@ -78,6 +79,8 @@ async def resolve(
         step = outcome.asked(desk.clock(), standing.journey, ticket, policy=standing.policy)
     elif isinstance(plan, resolution.NothingWanted):
         step = outcome.noted(desk.clock(), standing.journey, ticket, policy=standing.policy)
+    elif isinstance(plan, resolution.RecordWish):
+        step = outcome.wished(standing.journey, ticket, await wish.phrase(desk, ticket))
     else:
         if looked is not None:
             plan = HandOver(
@@ -85,6 +88,17 @@ async def resolve(
             )
         step = hand_over(standing, plan, trail)
     return replace(step, triage=changed, treatment=found).seen(standing.positions)
+
+
+async def tell_of_wish(desk: Desk, engine: Principal, standing: Standing, trail: Trail) -> Step:
+    """Read the wish again: only what stands there is told. What the client wrote meanwhile is read after that."""
+    with trail.agent("resolution", reading="wish") as noted:
+        found = await wish.reread(desk, engine, standing.ticket.id)
+        noted(wish=found.number if found else None)
+    if found is None:
+        tried = ("The wish was written down, and was not there when it was read again.",)
+        return hand_over(standing, HandOver(("verification_failed",), tried=tried), trail)
+    return outcome.wish_recorded(desk.clock(), standing.journey, standing.ticket, found, policy=standing.policy)
 
 
 async def find_treatment(

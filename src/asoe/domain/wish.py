@@ -1,0 +1,69 @@
+"""Wishes: what clients want and nothing offers. Decides when two are the same; who is told what is the desk's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+WISH_STATUSES: Final = ("open", "planned", "shipped", "declined", "merged")
+WANTED: Final = ("open", "planned")
+MAX_TITLE_CHARS: Final = 160
+MAX_NOTE_CHARS: Final = 2000
+
+SAME_BY_MEANING: Final = 0.80
+"""Cosine from which words need not agree as well."""
+SAME_BY_BOTH: Final = (0.62, 0.50)
+"""Cosine and share of common words that are enough together. Chosen by `python -m evals.wishes` on its dev part."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewWish:
+    """A wish as one ticket puts it: redacted words, and the vector they are compared by."""
+
+    title: str
+    words: str
+    language: str
+    embedding: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """`clients` are counted once each, `plans` are clients by plan ("" where it is not known)."""
+
+    id: UUID
+    number: int
+    title: str
+    words: str
+    language: str
+    status: str
+    merged_into: int | None
+    note: str
+    created_at: datetime
+    shipped_at: datetime | None
+    clients: int
+    tickets: int
+    told: int
+    plans: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Supporter:
+    """One ticket that speaks for a wish. `came_with`: the wish it was recorded with, where people merged it later."""
+
+    id: UUID
+    client: str
+    ticket_id: UUID | None
+    ticket_number: int | None
+    plan: str | None
+    likeness: float | None
+    created_at: datetime
+    told_at: datetime | None
+    came_with: int | None
+
+
+def is_same(meaning: float, common: float) -> bool:
+    """Whether two wishes are one. `meaning`: cosine; `common`: share of the shorter one's words. Unsure: they are two."""
+    return meaning >= SAME_BY_MEANING or (meaning >= SAME_BY_BOTH[0] and common >= SAME_BY_BOTH[1])

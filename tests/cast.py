@@ -40,7 +40,7 @@ class Org:
 
 async def make_wish(database: Database, engine: Principal, ticket_id: UUID, words: str = "A dark theme, please") -> int:
     """A wish of the ticket's client; its number."""
-    wish = NewWish(words, words, "en", (1.0,) + (0.0,) * 383)
+    wish = NewWish(words, words, "en", bytes(768))
     async with database.org_transaction(engine) as connection:
         now = datetime.now(UTC)
         wish_id = await wishes.insert(connection, engine.org_id, wish, ticket_id=ticket_id, at=now)

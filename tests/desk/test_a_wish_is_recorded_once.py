@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -18,16 +20,23 @@ WISH = "#intent:new_feature #category:feature_request #need:action Please add a 
 
 @pytest.fixture(autouse=True)
 def vectors(world, monkeypatch):
-    """Texts point where the word after "about:" says; all others to one place."""
+    """Texts point where "about…" says, all others to one place; each asks for one thing only unless it says "and also"."""
+    judge = world.ai.triage
+
+    async def triage(subject, body):
+        found = await judge(subject, body)
+        return found if "and also" in body else replace(found, requests=(found.intent.value,))
 
     async def embed(texts):
         found = np.zeros((len(texts), 384), np.float32)
         for row, text in enumerate(texts):
-            place = text.split("about:")[1].split()[0] if "about:" in text else "theme"
+            named = re.search(r"about(\w+)", text)
+            place = named[1] if named else "theme"
             found[row, sum(map(ord, place)) % 384] = 1
         return found
 
     monkeypatch.setattr(world.ai, "embed", embed)
+    monkeypatch.setattr(world.ai, "triage", triage)
     world.passages.clear()
 
 
@@ -75,6 +84,7 @@ async def test_it_is_resolved_by_the_second_look_only(world):
         "#intent:higher_limit #category:feature_request We need 200 connections",
         "#intent:new_feature:0.4 #category:feature_request a theme perhaps",
         "#intent:new_feature #category:bug_report the theme is broken",
+        f"{WISH} and also mend my invoice",
     ],
 )
 async def test_what_is_not_surely_a_wish_goes_to_a_person(world, words):
@@ -93,19 +103,20 @@ async def test_a_client_who_comes_back_gets_a_person(world):
 
 async def test_equal_wishes_at_once_are_one_and_clients_count_once(world):
     made = [await world.open_by_contact(f"{WISH} {n}", email=f"c{n % 4}@example.org") for n in range(6)]
-    other = await world.open_by_contact(f"{WISH} about:export", email="x@example.org")
+    other = await world.open_by_contact(f"{WISH} aboutexport", email="x@example.org")
     await asyncio.gather(*(journey.carry_on(world.desk, world.acme.org_id, each.id) for each in (*made, other)))
     await world.drain()
     found = await wish.list_wishes(world.desk, world.acme.agent)
     assert [(each.clients, each.tickets) for each in found] == [(4, 6), (1, 1)]
     numbers = {(await world.now(each)).resolution["evidence"]["wish"] for each in made}
     assert numbers == {(await world.now(made[0])).resolution["evidence"]["wish"]}
-    assert all("theme" not in said.lower() for each in made for said in await world.said_by_engine(each))
+    for each in made:
+        assert "theme" not in "".join(await world.said_by_engine(each)).lower(), "another client's words were shown"
 
 
 async def test_people_merge_and_split(world):
     acme, desk = world.acme, world.desk
-    first, second = await wished(world), await wished(world, f"{WISH} about:export", email="kim@example.org")
+    first, second = await wished(world), await wished(world, f"{WISH} aboutexport", email="kim@example.org")
     merged = await wish.merge_wishes(desk, acme.agent, 2, into=1)
     assert (merged.clients, merged.tickets) == (2, 2)
     with pytest.raises(Conflict):
@@ -153,12 +164,13 @@ async def test_every_client_is_told_once_when_it_ships(world):
     assert all(each["content"].endswith("<b>Settings</b>, Appearance") for each in told)
     assert await world.one("select count(*) from asoe.facts where kind = 'wish.told'") == 3
     assert (await world.now(mine[2])).status == "resolved"
+    job = json.loads(await world.one("delete from queue.pgqueuer where entrypoint = $1 returning payload", wish.JOB))
+    assert UUID(job["org_id"]) == acme.org_id
+    await world.owner.execute("delete from queue.pgqueuer where entrypoint = $1", wish.JOB)
     later = await wished(world, f"{WISH} later", email="later@example.org")
     assert later.resolution["evidence"]["wish"] == 2
     await wish.merge_wishes(desk, acme.agent, 2, into=1)
     assert await wish.tell(desk, acme.org_id) == 1
-    job = json.loads(await world.one("select payload from queue.pgqueuer where entrypoint = $1 limit 1", wish.JOB))
-    assert UUID(job["org_id"]) == acme.org_id
 
 
 async def test_another_organization_has_no_part_in_it(world, globex):

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
+import numpy as np
+
 from asoe.ai.features import words_of
 from asoe.ai.glossary import in_english
 from asoe.ai.language import function_words
@@ -23,13 +25,22 @@ from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid
 from asoe.domain.organization import Principal
 from asoe.domain.session import Session
 from asoe.domain.ticket import Ticket
-from asoe.domain.wish import MAX_NOTE_CHARS, MAX_TITLE_CHARS, WANTED, WISH_STATUSES, NewWish, Supporter, Wish, is_same
+from asoe.domain.wish import (
+    MAX_NOTE_CHARS,
+    MAX_TITLE_CHARS,
+    SAME_FROM,
+    SHRUNK_BY,
+    WANTED,
+    WISH_STATUSES,
+    NewWish,
+    Supporter,
+    Wish,
+)
 from asoe.store import facts, sessions, tickets, wishes
 from asoe.store.db import Connection
 from asoe.store.wishes import Spoken
 
 JOB: Final = "tell_wishes"
-_COMPARED: Final = 8
 _MOST_WORDS: Final = 1000
 _STEM: Final = 5
 _POLITE: Final = frozenset(
@@ -53,13 +64,13 @@ class WishWithSupporters:
 async def phrase(desk: Desk, ticket: Ticket) -> NewWish:
     """The ticket's wish in redacted words, with the vector it is compared by."""
     text = redact(ticket.text).text.strip()
-    vector = (await desk.ai.embed([text]))[0]
+    whole, core = await desk.ai.embed([text, content(text) or text])
     line = " ".join(redact(ticket.subject or ticket.text).text.split())
     return NewWish(
         title=line if len(line) <= MAX_TITLE_CHARS else line[: MAX_TITLE_CHARS - 1].rsplit(" ", 1)[0] + "…",
         words=text[:_MOST_WORDS],
         language=ticket.language,
-        embedding=tuple(float(value) for value in vector),
+        embedding=packed(whole + core),
     )
 
 
@@ -70,11 +81,9 @@ async def record(desk: Desk, connection: Connection, engine: Principal, ticket: 
     await wishes.hold(connection, org_id)
     spoken_for = await wishes.of_ticket(connection, org_id, ticket.id)
     if spoken_for is None:
-        near = await wishes.nearest(connection, org_id, step.wish.embedding, limit=_COMPARED)
-        same = next((each for each in near if is_same(each.likeness, common(step.wish.words, each.words))), None)
-        wish_id = same.id if same else await wishes.insert(connection, org_id, step.wish, ticket_id=ticket.id, at=now)
-        likeness = same.likeness if same else None
-        await wishes.support(connection, org_id, wish_id, ticket.id, likeness=likeness, at=now)
+        same, likeness = nearest(step.wish.embedding, await wishes.wanted(connection, org_id))
+        wish_id = same or await wishes.insert(connection, org_id, step.wish, ticket_id=ticket.id, at=now)
+        await wishes.support(connection, org_id, wish_id, ticket.id, likeness=likeness if same else None, at=now)
         await facts.record(
             connection,
             engine,
@@ -93,15 +102,27 @@ async def reread(desk: Desk, engine: Principal, ticket_id: UUID) -> Spoken | Non
         return await wishes.of_ticket(connection, engine.org_id, ticket_id)
 
 
-def common(one: str, other: str) -> float:
-    """The share of the content words of the one with fewer that the other has as well; what all wishes say is left out."""
-    first, second = _stems(one), _stems(other)
-    return len(first & second) / min(len(first), len(second)) if first and second else 0.0
+def nearest(embedding: bytes, wanted: Sequence[tuple[UUID, bytes]]) -> tuple[UUID | None, float]:
+    """The wish that is the same, with its likeness, or None: the cosine once what all these wishes share is taken off."""
+    if not wanted:
+        return None, 0.0
+    known = np.stack([np.frombuffer(each, np.float16) for _, each in wanted]).astype(np.float32)
+    shared = known.mean(axis=0) * (len(known) / (len(known) + SHRUNK_BY))
+    apart, own = known - shared, np.frombuffer(embedding, np.float16).astype(np.float32) - shared
+    likeness = apart @ own / np.maximum(np.linalg.norm(apart, axis=1) * np.linalg.norm(own), 1e-6)
+    best = int(likeness.argmax())
+    return wanted[best][0] if likeness[best] >= SAME_FROM else None, float(likeness[best])
 
 
-def _stems(text: str) -> frozenset[str]:
-    found = (word[:_STEM] for word in words_of(in_english(text)) if len(word) > 2 and word not in function_words())
-    return frozenset(stem for stem in found if stem not in _POLITE_STEMS)
+def packed(vector: np.ndarray) -> bytes:
+    """A vector of unit length in halves, as it is stored."""
+    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-6), np.float16).tobytes()
+
+
+def content(text: str) -> str:
+    """The words that say what is wished for, read into English."""
+    words = (word for word in words_of(in_english(text)) if len(word) > 2 and word not in function_words())
+    return " ".join(word for word in words if word[:_STEM] not in _POLITE_STEMS)
 
 
 # --- people ---

@@ -13,10 +13,11 @@ WANTED: Final = ("open", "planned")
 MAX_TITLE_CHARS: Final = 160
 MAX_NOTE_CHARS: Final = 2000
 
-SAME_BY_MEANING: Final = 0.80
-"""Cosine from which words need not agree as well."""
-SAME_BY_BOTH: Final = (0.62, 0.50)
-"""Cosine and share of common words that are enough together. Chosen by `python -m evals.wishes` on its dev part."""
+SAME_FROM: Final = 0.62
+"""Likeness from which two wishes are one; below it they are two, and people merge. The least with no wrong merge on the dev part of
+`python -m evals.wishes`: a wish counted twice costs less than a client who hears of something it did not want."""
+SHRUNK_BY: Final = 10
+"""An organization's wishes have much in common that tells none from another: their mean is taken off, the more the more there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class NewWish:
     title: str
     words: str
     language: str
-    embedding: tuple[float, ...]
+    embedding: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,3 @@ class Supporter:
     created_at: datetime
     told_at: datetime | None
     came_with: int | None
-
-
-def is_same(meaning: float, common: float) -> bool:
-    """Whether two wishes are one. `meaning`: cosine; `common`: share of the shorter one's words. Unsure: they are two."""
-    return meaning >= SAME_BY_MEANING or (meaning >= SAME_BY_BOTH[0] and common >= SAME_BY_BOTH[1])

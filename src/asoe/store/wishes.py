@@ -14,6 +14,7 @@ from asoe.store.db import Connection
 from asoe.store.queries import NamedQueries
 
 MAX_SUPPORTERS: Final = 1000
+MAX_COMPARED: Final = 5000
 _COLUMNS: Final = (
     "w.id, w.number, w.title, w.words, w.language, w.status, m.number as merged_into, w.note, w.created_at, w.shipped_at, "
     "coalesce(c.clients, 0) as clients, coalesce(c.tickets, 0) as tickets, coalesce(c.told, 0) as told, "
@@ -23,7 +24,7 @@ _COLUMNS: Final = (
 
 class WishesSql(NamedQueries):
     hold: str
-    nearest: str
+    wanted: str
     insert: str
     support: str
     of_ticket: str
@@ -38,16 +39,6 @@ class WishesSql(NamedQueries):
     untold: str
     set_told: str
     erase: str
-
-
-@dataclass(frozen=True, slots=True)
-class Near:
-    """A wanted wish near a new one."""
-
-    id: UUID
-    number: int
-    words: str
-    likeness: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +83,16 @@ async def hold(connection: Connection, org_id: UUID) -> None:
     await connection.execute(WishesSql.hold, str(org_id))
 
 
-async def nearest(connection: Connection, org_id: UUID, embedding: Sequence[float], *, limit: int) -> list[Near]:
-    return [Near(**dict(row)) for row in await connection.fetch(WishesSql.nearest, org_id, list(embedding), limit)]
+async def wanted(connection: Connection, org_id: UUID) -> list[tuple[UUID, bytes]]:
+    """Ids and vectors of the wishes that are wanted, newest first."""
+    rows = await connection.fetch(WishesSql.wanted, org_id, MAX_COMPARED)
+    return [(row["id"], row["embedding"]) for row in rows]
 
 
 async def insert(connection: Connection, org_id: UUID, wish: NewWish, *, ticket_id: UUID, at: datetime) -> UUID:
     """A new wish in the words of a ticket, under the next number; the caller holds the organization's wishes."""
     found: UUID = await connection.fetchval(
-        WishesSql.insert, org_id, wish.title, wish.words, ticket_id, wish.language, list(wish.embedding), at
+        WishesSql.insert, org_id, wish.title, wish.words, ticket_id, wish.language, wish.embedding, at
     )
     return found
 

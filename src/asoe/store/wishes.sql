@@ -2,11 +2,9 @@
 -- one writer of an organization's wishes at a time: equal ones that come at once find each other
 select pg_advisory_xact_lock(hashtextextended($1::text, 150))
 
--- name: nearest
--- wanted wishes most like a vector
-select w.id, w.number, w.words, n.likeness
-from asoe.nearest_wishes($2::real[], $3) n join asoe.wishes w on w.org_id = $1 and w.id = n.id
-order by n.likeness desc, w.number
+-- name: wanted
+-- every wanted wish to compare a new one with
+select id, embedding from asoe.wishes where org_id = $1 and status in ('open', 'planned') order by number desc limit $2
 
 -- name: insert
 insert into asoe.wishes (org_id, number, title, words, words_of, language, embedding, created_at)
@@ -36,7 +34,7 @@ where s.org_id = $1 and s.ticket_id = $2
 select {columns}
 from asoe.wishes w
 left join lateral (
-  select count(*)::integer as clients, coalesce(sum(told), 0)::integer as told, coalesce(sum(tickets), 0)::integer as tickets,
+  select coalesce(sum(n), 0)::integer as clients, coalesce(sum(told), 0)::integer as told, coalesce(sum(tickets), 0)::integer as tickets,
     coalesce(jsonb_object_agg(plan, n) filter (where n is not null), '{}') as plans
   from (
     select plan, sum(tickets) as tickets, sum(told) as told, count(*) as n from (

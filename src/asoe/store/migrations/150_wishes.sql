@@ -12,8 +12,8 @@ create table asoe.wishes (
   language text not null default 'und',
   status text not null default 'open' check (status in ('open', 'planned', 'shipped', 'declined', 'merged')),
   merged_into uuid,
-  -- of the words; 384 numbers of unit length
-  embedding real[] not null,
+  -- of the words: 384 halves; they are compared whole, so that there is no index to be approximate
+  embedding bytea not null,
   -- a person who wrote the title: it is no client's any more
   titled_by uuid,
   -- what supporters are told when it ships
@@ -62,22 +62,3 @@ create policy wish_supporters_staff on asoe.wish_supporters for all to asoe_app
   using (org_id = (select asoe.current_org()) and (select asoe.is_staff()));
 grant select, insert, update (title, words, status, merged_into, titled_by, note, shipped_at) on asoe.wishes to asoe_app;
 grant select, insert, update (wish_id, recorded_with, told_at) on asoe.wish_supporters to asoe_app;
-
--- pgvector lives in public, or in extensions on Supabase. Few wishes, read whole: there is no index to be approximate.
-do $vectors$
-declare home text;
-begin
-  select n.nspname into strict home from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname = 'vector';
-  execute replace($function$
-    create function asoe.nearest_wishes(near real[], max_rows integer) returns table (id uuid, likeness real)
-    language sql stable set search_path = '' as $body$
-      select w.id, (1 - (w.embedding::@vector.vector operator(@vector.<=>) near::@vector.vector))::real as likeness
-      from asoe.wishes w
-      where w.org_id = asoe.current_org() and w.status in ('open', 'planned')
-      order by 2 desc, w.number limit max_rows
-    $body$;
-  $function$, '@vector', quote_ident(home));
-end
-$vectors$;
-revoke all on function asoe.nearest_wishes(real[], integer) from public;
-grant execute on function asoe.nearest_wishes(real[], integer) to asoe_app;

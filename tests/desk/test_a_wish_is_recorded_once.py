@@ -41,6 +41,7 @@ def vectors(world, monkeypatch):
 
 
 async def wished(world, words=WISH, email=None):
+    world.clock.move(minutes=1)
     made = await (world.open_by_contact(words, email=email) if email else world.open(words))
     await world.drain()
     return await world.now(made)

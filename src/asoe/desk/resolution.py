@@ -25,6 +25,8 @@ LEAST_SUPPORT: Final = 0.002
 """Below this an article has nothing to do with the question, whatever else speaks for answering."""
 WISHES: Final = ("new_feature", "missing_integration")
 SURE_WISH: Final = 0.6
+BESIDE_A_WISH: Final = frozenset({*WISHES, "how_to", "does_it_exist", "higher_limit"})
+"""What a wish may seem to ask for as well; anything else in it, a person sees to."""
 LONGEST_NO: Final = 12
 """Words of a reply that says no more than that the answer did not help."""
 SURE_VAGUE: Final = 0.45
@@ -181,7 +183,7 @@ def is_wish(triage: Triage, case: Case) -> bool:
 
     A higher limit is a contract's matter, and whether something exists a question: those a person answers.
     """
-    if case.ticket.category != "feature_request" or case.has_wished or len(triage.requests) > 1:
+    if case.ticket.category != "feature_request" or case.has_wished or not set(triage.requests[1:]) <= BESIDE_A_WISH:
         return False
     if case.ticket.intent != triage.intent.value:  # a person has said what it is
         return case.ticket.intent in WISHES

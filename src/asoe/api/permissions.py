@@ -25,6 +25,7 @@ _TICKET: Final = "/api/support/ticket/{ticket_id}"
 _SESSION: Final = "/api/support/session/{session_id}"
 _READ, _WRITE = "tickets:read", "tickets:write"
 _KNOW, _TEACH = "knowledge:read", "knowledge:write"
+_INCIDENT: Final = "/api/support/incidents/{incident_id}"
 _RUNBOOK: Final = "/api/support/runbooks/{name}"
 _SHELF, _RULE = "runbooks:read", "runbooks:write"
 _COUNT, _BOOK = "credits:read", "credits:write"
@@ -155,6 +156,18 @@ TABLE: Final[tuple[tuple[str, str, str, frozenset[str], str | None], ...]] = (
     ("GET",    _CHAT + "/events",                      "chat.follow",          CONTACTS, None),
     ("GET",    "/api/routing",                         "routing.read",         STAFF,  _SEE),
     ("PATCH",  "/api/routing",                         "routing.change",       ADMINS, "admin"),
+    ("GET",    "/api/support/incidents",               "incident.list",        STAFF,  _READ),
+    ("POST",   "/api/support/incidents",               "incident.open",        STAFF,  _WRITE),
+    ("GET",    _INCIDENT,                              "incident.read",        STAFF,  _READ),
+    ("PATCH",  _INCIDENT,                              "incident.change",      STAFF,  _WRITE),
+    ("GET",    _INCIDENT + "/tickets",                 "incident.read",        STAFF,  _READ),
+    ("POST",   _INCIDENT + "/tickets",                 "incident.name",        STAFF,  _WRITE),
+    ("POST",   _INCIDENT + "/confirm",                 "incident.confirm",     STAFF,  _WRITE),
+    ("POST",   _INCIDENT + "/dismiss",                 "incident.dismiss",     STAFF,  _WRITE),
+    ("POST",   _INCIDENT + "/fix",                     "incident.fix",         STAFF,  _RULE),
+    ("POST",   _INCIDENT + "/mended",                  "incident.mend",        STAFF,  _WRITE),
+    ("POST",   _INCIDENT + "/updates",                 "incident.tell",        STAFF,  _WRITE),
+    ("GET",    _TICKET + "/incidents",                 "incident.of_ticket",   STAFF,  _READ),
     ("GET",    "/api/service-levels",                  "service_level.read",   STAFF,  _READ),
     ("PATCH",  "/api/service-levels",                  "service_level.change", ADMINS, "admin"),
     ("GET",    "/api/service-levels/pressing",         "service_level.read",   STAFF,  _READ),

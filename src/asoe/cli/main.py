@@ -16,6 +16,7 @@ from asoe.cli import (
     demo,
     doctor,
     exchange,
+    incident,
     key,
     knowledge,
     member,
@@ -59,6 +60,7 @@ app.add_typer(ticket.app, name="ticket")
 app.add_typer(connector.app, name="connector")
 app.add_typer(service_level.app, name="service-level")
 app.add_typer(routing.app, name="routing")
+app.add_typer(incident.app, name="incident")
 app.add_typer(knowledge.app, name="knowledge")
 approval.add_to(app)
 notification.add_to(app)

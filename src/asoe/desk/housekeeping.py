@@ -12,6 +12,7 @@ import structlog
 
 from asoe.desk import approval, audit, counting, knowledge, service_level
 from asoe.desk.context import Desk
+from asoe.desk.incident import keeping
 from asoe.desk.runbook import execution
 from asoe.domain.errors import Missing
 from asoe.domain.organization import Principal
@@ -19,6 +20,7 @@ from asoe.queue.failures import kind_of, place_of
 from asoe.store import (
     assignments,
     facts,
+    incidents,
     insights,
     journeys,
     organizations,
@@ -35,6 +37,9 @@ FORGOTTEN_AFTER: Final = 120.0
 
 MOST_ROUNDS: Final = 25
 """Batches of facts that one turn counts for one organization; the next turn goes on."""
+
+SIGNS_KEPT: Final = timedelta(days=7)
+"""Longer than any window in which signs are counted."""
 
 _log = structlog.get_logger(__name__)
 
@@ -117,6 +122,18 @@ async def seal_facts(desk: Desk) -> None:
                     break
 
 
+async def keep_incidents(desk: Desk) -> None:
+    """Take tickets into the incidents that go on, tell their clients, and see to the mend and what comes after it."""
+    async with desk.database.system_transaction("due_timers") as connection:
+        found = await incidents.work(connection)
+    for org_id in found:
+        with _apart("keep_incidents", org_id):
+            engine = await desk.engine_of(org_id)
+            for _ in range(MOST_ROUNDS):
+                if not await keeping.keep(desk, engine):
+                    break
+
+
 async def fold_tallies(desk: Desk) -> None:
     for engine in await _engines(desk):
         with _apart("fold_tallies", engine.org_id):
@@ -143,6 +160,7 @@ async def apply_retention(desk: Desk) -> None:
                     before = now - timedelta(days=days)
                     if count := await retention.remove_older(connection, engine.org_id, noun, before):
                         removed[noun] = count
+                await incidents.forget_signs(connection, engine.org_id, before=now - SIGNS_KEPT)
                 if removed:
                     await facts.record(connection, engine, "retention.applied", removed=removed)
 

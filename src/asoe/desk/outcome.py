@@ -12,10 +12,11 @@ from asoe.desk.context import Desk
 from asoe.desk.escalation import build_dossier, team_of
 from asoe.desk.moves import path_to, walk
 from asoe.desk.resolution import HandOver, answer_language
-from asoe.desk.runbook.treatment import Treatment
+from asoe.desk.runbook.treatment import Report, Treatment
 from asoe.desk.wording import say, spoken, team_name
 from asoe.domain.answer import Answer
 from asoe.domain.escalation import Dossier
+from asoe.domain.incident import Sign
 from asoe.domain.organization import Principal
 from asoe.domain.policy import Policy
 from asoe.domain.resolution import Citation, Resolution, select_resolution_type
@@ -36,7 +37,8 @@ class Step:
     """A decided step. `path` lists the statuses it goes through; only legal moves are written. `fact` None: nothing new.
 
     `treatment`: a runbook to start. `wish`: one to record. `doubted`: runs that were verified, and whose client came back all
-    the same.
+    the same. `signs`: what the run `signed_by` found that others may share. `incident`: one to join, `settled`: what came of
+    the part in one.
     """
 
     name: str
@@ -58,11 +60,34 @@ class Step:
     wish: NewWish | None = None
     note: str | None = None
     doubted: tuple[UUID, ...] = ()
+    signs: tuple[Sign, ...] = ()
+    signed_by: UUID | None = None
+    incident: Part | None = None
+    settled: Settled | None = None
 
     def seen(self, positions: Mapping[str, int]) -> Step:
         """The same step, having taken every message up to these (the last seq by session) into account."""
         data = {**self.journey.data, "seen": dict(positions)}
         return replace(self, journey=replace(self.journey, seen_seq=sum(positions.values()), data=data))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """That a ticket joins an incident: by which key, and the run that showed it (its runbook checks the ticket at the end)."""
+
+    incident_id: UUID
+    because: str
+    report: Report | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How a ticket's part in an incident ended."""
+
+    incident_id: UUID
+    outcome: str
+    reason: str = ""
+    run_id: UUID | None = None
 
 
 def answered(
@@ -289,6 +314,26 @@ def fixed(
         ),
         data={"verdict": "verified", "run_id": last["run"]},
         resolves=True,
+    )
+
+
+def joined(journey: Journey, ticket: Ticket, *, reply: str | None, note: str | None, is_persons: bool) -> Step:
+    """The ticket is part of an incident: it waits for the cause to be mended, unless a person has it meanwhile."""
+    if is_persons:
+        return Step(
+            name="joined_incident",
+            journey=replace(journey, failures=0),
+            waiting_for=ticket.waiting_for,
+            reply=reply,
+            note=note,
+        )
+    return Step(
+        name="joined_incident",
+        journey=replace(journey, stage="await_incident", failures=0, due_at=None),
+        path=path_to(ticket.status, "in_progress"),
+        waiting_for="incident",
+        reply=reply,
+        note=note,
     )
 
 

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid, Missing
 from asoe.domain.facts import as_class
+from asoe.domain.incident import read_incident_rules
 from asoe.domain.organization import Principal
 from asoe.domain.people import (
     ApiKey,
@@ -91,6 +92,7 @@ async def change_organization(
         read_policy(changed.settings)
         read_service_levels(changed.settings)
         read_routing(changed.settings)
+        read_incident_rules(changed.settings)
         if settings and {"service_levels", "business_hours", "teams"} & settings.keys():
             await service_levels.watch(connection, principal.org_id)
             await service_levels.recount(connection, principal.org_id, now=desk.clock())

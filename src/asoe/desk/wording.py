@@ -80,6 +80,32 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "es": "He visto lo que hay que hacer y he pedido a una persona que lo decida. Le contaré aquí el resultado.",
         "fr": "J’ai trouvé ce qu’il faut faire et demandé à une personne d’en décider. Vous aurez la réponse ici.",
     },
+    "incident_known": {
+        "en": "You are not the only one who sees this: the cause lies with us, and our team knows of it. As soon as it is "
+        "mended I check your case myself and write to you here; until then you need not do anything.",
+        "de": "Das betrifft nicht nur Sie: Die Ursache liegt bei uns, unser Team weiß davon. Sobald sie behoben ist, prüfe ich "
+        "Ihren Fall selbst und schreibe Ihnen hier; bis dahin müssen Sie nichts tun.",
+        "es": "No es usted el único al que le ocurre: la causa está en nuestro lado y nuestro equipo la conoce. En cuanto se "
+        "solucione, comprobaré su caso y le escribiré aquí; hasta entonces no tiene que hacer nada.",
+        "fr": "Vous n’êtes pas seul dans ce cas : la cause est de notre côté et notre équipe la connaît. Dès qu’elle est "
+        "réparée, je vérifie votre cas et vous écris ici ; d’ici là, vous n’avez rien à faire.",
+    },
+    "incident_again": {
+        "en": "This has the same cause as your ticket #{number}. You hear here, too, as soon as I have checked it.",
+        "de": "Das hat dieselbe Ursache wie Ihr Ticket #{number}. Auch hier schreibe ich Ihnen, sobald ich es geprüft habe.",
+        "es": "Esto tiene la misma causa que su ticket n.º {number}. También le escribiré aquí en cuanto lo compruebe.",
+        "fr": "Ceci a la même cause que votre ticket numéro {number}. Je vous écris ici aussi dès que je l’ai vérifié.",
+    },
+    "incident_over": {
+        "en": "The cause, which affected several clients, is mended. I have checked your case afterwards: it is in order now. If "
+        "anything is still wrong, reply here and a person looks at it.",
+        "de": "Die Ursache, die mehrere Kunden betraf, ist behoben. Ich habe Ihren Fall danach geprüft: Er ist jetzt in Ordnung. "
+        "Falls noch etwas nicht stimmt, antworten Sie hier, dann sieht ein Mensch nach.",
+        "es": "La causa, que afectaba a varios clientes, está solucionada. He comprobado su caso después: ahora está en orden. Si "
+        "algo sigue mal, responda aquí y lo mirará una persona.",
+        "fr": "La cause, qui touchait plusieurs clients, est réparée. J’ai vérifié votre cas ensuite : il est en ordre. Si quelque "
+        "chose ne va toujours pas, répondez ici et une personne regardera.",
+    },
     "client_helped": {
         "en": "Yes, that helped.",
         "de": "Ja, das hat geholfen.",

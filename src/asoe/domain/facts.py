@@ -108,6 +108,18 @@ FACTS: Final[dict[str, str]] = {
     "wish.split": "a person made a wish stand by itself again, or made one out of another",
     "wish.shipped": "a person said that what was wished for exists now",
     "wish.told": "a client was told that its wish has shipped",
+    "incident.opened": "many tickets have one cause, or may have; data names the source",
+    "incident.confirmed": "a suspected incident is one: clients are told from now on",
+    "incident.dismissed": "a suspected or open incident was none; its tickets go their own way",
+    "incident.changed": "a person changed an incident; data names what",
+    "incident.linked": "a ticket was found to be part of an incident",
+    "incident.updated": "a person had something said to every client of an incident",
+    "incident.told": "a client was told what is known of an incident; data names which notice",
+    "incident.fixing": "a runbook was started on the cause of an incident",
+    "incident.fix_failed": "the runbook on the cause of an incident did not mend it; data holds why",
+    "incident.mended": "the cause of an incident is mended; its tickets are checked one by one",
+    "incident.settled": "a ticket's part in an incident ended; data holds how",
+    "incident.closed": "every ticket of an incident is settled; data counts them",
     "journey.failed": "a stage failed and will be tried again, or was given to a person",
 }
 

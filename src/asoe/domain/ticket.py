@@ -24,7 +24,7 @@ MOVES: Final[dict[str, frozenset[str]]] = {
     "closed": frozenset({"open"}),
 }
 
-WAITING_FOR: Final = ("client", "approval", "timer", "person")
+WAITING_FOR: Final = ("client", "approval", "timer", "person", "incident")
 CHANNELS: Final = ("api", "web", "email", "widget", "import", "demo")
 
 MAX_BODY_BYTES: Final = 64 * 1024

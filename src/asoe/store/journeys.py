@@ -59,8 +59,9 @@ async def find(connection: Connection, org_id: UUID, ticket_id: UUID) -> Journey
 
 async def standing(
     connection: Connection, org_id: UUID, ticket_id: UUID
-) -> tuple[Ticket, Journey, dict[str, Any], bool]:
-    """The ticket, its journey, the organization's settings, and whether a service level of it is missed or at risk.
+) -> tuple[Ticket, Journey, dict[str, Any], bool, bool]:
+    """The ticket, its journey, the organization's settings, whether a service level of it is missed or at risk, and whether an
+    incident of the organization goes on.
 
     Raises `Missing(ticket_missing)`.
     """
@@ -68,9 +69,10 @@ async def standing(
     values = dict(row) if row is not None else {}
     settings = values.pop("settings", None)
     is_late = bool(values.pop("is_late", False))
+    has_incidents = bool(values.pop("has_incidents", False))
     own = {name.removeprefix("journey_"): values.pop(name) for name in list(values) if name.startswith("journey_")}
     ticket = tickets.from_row(values or None, ticket_id)
-    return ticket, Journey() if own["stage"] is None else Journey(**own), settings or {}, is_late
+    return ticket, Journey() if own["stage"] is None else Journey(**own), settings or {}, is_late, has_incidents
 
 
 async def hold(connection: Connection, org_id: UUID, ticket_id: UUID) -> int | None:

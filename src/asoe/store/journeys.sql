@@ -13,7 +13,8 @@ where org_id = $1 and ticket_id = $2
 select {columns}, j.stage as journey_stage, j.attempts as journey_attempts, j.failures as journey_failures,
   j.seen_seq as journey_seen_seq, j.due_at as journey_due_at, j.data as journey_data, p.settings,
   exists (select from asoe.service_clocks c where c.org_id = t.org_id and c.ticket_id = t.id and c.met_at is null
-    and c.due_at is not null and (c.breached_at is not null or c.warn_at <= now())) as is_late
+    and c.due_at is not null and (c.breached_at is not null or c.warn_at <= now())) as is_late,
+  exists (select from asoe.incidents i where i.org_id = t.org_id and i.ended_at is null) as has_incidents
 from public.support_tickets t
 left join asoe.journeys j on j.org_id = t.org_id and j.ticket_id = t.id
 left join asoe.organization_profiles p on p.org_id = t.org_id

@@ -3,6 +3,7 @@
     triage ─► resolve ─┬─► await_client ─┬─► resolve (new words, or the answer did not help)
                        │                 └─► ended (the client confirmed, or stayed silent)
                        ├─► run (a runbook) ─┬─► ended (verified), or resolve (nothing was broken)
+                       │                    ├─► await_incident ─► run (its own check, once the cause is mended)
                        │                    └─► with_person
                        ├─► resolve (a wish was written) ─► ended (read again: it stands)
                        ├─► with_person (the engine is quiet until handed back)
@@ -22,6 +23,8 @@ from uuid import UUID
 from asoe.desk import autonomy, outcome, wish
 from asoe.desk.consulting.dossiers import draft
 from asoe.desk.context import Desk
+from asoe.desk.incident import joining, signs
+from asoe.desk.journey import affected
 from asoe.desk.journey.resolving import hand_over, judge, read_replies, resolve, tell_of_wish
 from asoe.desk.journey.running import begin, begin_run, carry_run, in_lines, stop_run, suggest, without_run
 from asoe.desk.journey.standing import Standing, is_at_rest, is_over, read, tried_in
@@ -91,6 +94,12 @@ async def advance(desk: Desk, org_id: UUID, ticket_id: UUID, *, initiator: str =
         if version != standing.ticket.version or stands != standing.journey or is_said:
             await desk.queue.advance(connection, org_id, ticket_id)
             return "stale"
+        if step.incident is not None:
+            joined = await joining.join(desk, connection, engine, standing, step)
+            if joined is None:  # it ended meanwhile
+                await desk.queue.advance(connection, org_id, ticket_id)
+                return "stale"
+            step = joined
         if step.treatment is not None:
             step = await begin(desk, connection, engine, standing.ticket, step)
         if step.wish is not None:
@@ -98,6 +107,10 @@ async def advance(desk: Desk, org_id: UUID, ticket_id: UUID, *, initiator: str =
         await outcome.write(desk, connection, engine, standing.ticket, step, session=standing.session)
         for run_id in step.doubted:
             await autonomy.doubt(connection, engine, run_id)
+        if step.signs:
+            await signs.keep(desk, connection, engine, standing.ticket, signs=step.signs, run_id=step.signed_by)
+        if step.settled is not None:
+            await joining.settle(desk, connection, engine, standing, step.settled)
         await trail.save(connection, engine.org_id, ticket_id, step.name)
     return "waiting" if step.waiting_for else "ended"
 
@@ -140,6 +153,10 @@ async def _think(desk: Desk, engine: Principal, standing: Standing, trail: Trail
         return await after_resolution(desk, standing, trail)
     if standing.run_id is not None:
         return await carry_run(desk, engine, standing, standing.run_id, trail)
+    if standing.incident is not None:
+        step = await affected.think(desk, engine, standing, trail)
+        if step != "pass":
+            return step
     if standing.is_persons:
         if ticket.waiting_for == "person" or not standing.news:
             return None

@@ -10,12 +10,14 @@ from asoe.desk.consulting.answers import write_answer
 from asoe.desk.consulting.ties import break_tie
 from asoe.desk.context import Desk
 from asoe.desk.escalation import MENDED_ALL_THE_SAME, reasons_to_escalate
+from asoe.desk.journey import cause
 from asoe.desk.journey.standing import Standing, question_of, said_in
 from asoe.desk.outcome import Step
 from asoe.desk.resolution import Case, HandOver
 from asoe.desk.runbook import treatment
 from asoe.desk.runbook.treatment import Treatment
 from asoe.desk.trail import Trail
+from asoe.domain.escalation import WEIGHTS
 from asoe.domain.organization import Principal
 from asoe.domain.ticket import SEVERITY_RANK
 from asoe.domain.triage import Triage
@@ -55,6 +57,10 @@ async def resolve(
     with trail.agent("resolution", attempt=case.attempts + 1) as noted:
         plan = await resolution.choose(desk, engine, case)
         noted(plan=type(plan).__name__)
+    if looked is None and not (isinstance(plan, HandOver) and set(plan.reasons) & set(WEIGHTS)):
+        joining = await cause.by_intent(desk, engine, standing, judged)
+        if joining is not None:
+            return replace(joining, triage=changed)
     if isinstance(plan, resolution.GiveAnswer):
         answer = await write_answer(
             desk,

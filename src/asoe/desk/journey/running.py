@@ -13,6 +13,8 @@ from uuid import UUID
 
 from asoe.desk import outcome, resolution
 from asoe.desk.context import Desk
+from asoe.desk.incident import signs as incident_signs
+from asoe.desk.journey import affected, cause
 from asoe.desk.journey.resolving import find_treatment, hand_over, judge, read_replies, resolve
 from asoe.desk.journey.standing import Standing, is_over, question_of, read
 from asoe.desk.outcome import Step
@@ -162,8 +164,15 @@ async def carry_run(desk: Desk, engine: Principal, standing: Standing, run_id: U
     if report.run.ended_at is None:
         return _while_it_runs(standing, report)
     standing = without_run(standing)
+    if affected.is_checked(standing):
+        return (await _after_check(desk, engine, standing, report, trail, objection=objection)).seen(standing.positions)
+    signs = () if objection else await incident_signs.read(desk, engine, report)
+    if not standing.is_persons:
+        joining = await cause.after_run(desk, engine, standing, report, signs)
+        if joining is not None:
+            return joining
     step = await _after_run(desk, engine, standing, report, trail, objection=objection)
-    return step.seen(standing.positions)
+    return replace(step, signs=signs, signed_by=run_id if signs else None).seen(standing.positions)
 
 
 async def stop_run(desk: Desk, engine: Principal, run_id: UUID, trail: Trail) -> Report | None:
@@ -284,6 +293,21 @@ async def _after_run(
         return await resolve(desk, engine, standing, trail, looked=_given_up(standing, report))
     reasons = (objection or run.reason or "stage_failed",)
     return hand_over(standing, replace(_given_up(standing, report), reasons=reasons), trail)
+
+
+async def _after_check(
+    desk: Desk, engine: Principal, standing: Standing, report: Report, trail: Trail, *, objection: str
+) -> Step:
+    """What the ticket's own check found after the cause of its incident was mended."""
+    run = report.run
+    is_quiet = any(session.is_ai_quiet for session in standing.sessions)
+    if objection or is_quiet or not (run.status == "verified" or run.reason == "already_met"):
+        return affected.still_broken(standing, report, trail, reasons=(objection or run.reason or "stage_failed",))
+    if run.status == "verified":
+        standing = _with_mended(standing, report)
+    standing, settled = affected.in_order(standing, report)
+    step = await _fixed(desk, engine, standing, trail)
+    return replace(step, settled=settled)
 
 
 def _dropped(standing: Standing, report: Report) -> Step:

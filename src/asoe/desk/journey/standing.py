@@ -32,6 +32,7 @@ class Standing:
     earlier: tuple[Ticket, ...]
     policy: Policy
     is_late: bool = False
+    has_incidents: bool = False
 
     @property
     def news(self) -> tuple[Message, ...]:
@@ -77,13 +78,19 @@ class Standing:
         return None if stored is None else UUID(stored)
 
     @property
+    def incident(self) -> Mapping[str, Any] | None:
+        """The incident it is part of: `id`, `number`, and of the run that showed it `runbook`, `reason` and `tried`."""
+        stored: Mapping[str, Any] | None = self.journey.data.get("incident")
+        return stored
+
+    @property
     def is_ended(self) -> bool:
         return self.ticket.status in {"resolved", "closed"}
 
 
 async def read(connection: Connection, engine: Principal, ticket_id: UUID, *, is_lenient: bool = False) -> Standing:
     """Read it all; `is_lenient`: settings nobody can read are the defaults. Raises `Missing(ticket_missing)`."""
-    ticket, journey, settings, is_late = await journeys.standing(connection, engine.org_id, ticket_id)
+    ticket, journey, settings, is_late, has_incidents = await journeys.standing(connection, engine.org_id, ticket_id)
     return Standing(
         ticket=ticket,
         journey=journey,
@@ -92,6 +99,7 @@ async def read(connection: Connection, engine: Principal, ticket_id: UUID, *, is
         earlier=tuple(await tickets.earlier_of_requester(connection, ticket)),
         policy=_policy(settings, is_lenient=is_lenient),
         is_late=is_late,
+        has_incidents=has_incidents,
     )
 
 

@@ -10,6 +10,8 @@ from browser_cast import House, Visitor, Watch, too_wide
 from playwright.async_api import Page, expect
 
 from asoe.desk import housekeeping, knowledge, people, widget
+from asoe.desk.incident import handling
+from asoe.desk.incident.handling import Wanted
 from asoe.desk.widget import WidgetChange
 from asoe.domain.knowledge import ArticleText
 from asoe.web.build import MODULES
@@ -55,6 +57,9 @@ async def fill(house: House, path: str) -> str:
         await housekeeping.keep_counters(desk)
     if "{ticket_id}" in path:
         path = path.replace("{ticket_id}", str((await house.ticket(house.acme, subject="Seen by axe")).id))
+    if "{incident_id}" in path:
+        wanted = Wanted("Seen by axe", intent="outage", known="We know.")
+        path = path.replace("{incident_id}", str((await handling.open_incident(desk, owner, wanted)).id))
     if "{article_id}" in path:
         text = ArticleText(
             "Seen by axe", "seen-by-axe", "en", "# Title\n\n- one\n- two\n\n| a | b |\n|---|---|\n| 1 | 2 |"

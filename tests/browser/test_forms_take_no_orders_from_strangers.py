@@ -17,6 +17,8 @@ from browser_cast import COOKIE, House
 
 from asoe.api.permissions import ADMINS
 from asoe.desk import attachment, knowledge, people
+from asoe.desk.incident import handling
+from asoe.desk.incident.handling import Wanted
 from asoe.domain.knowledge import ArticleText
 from asoe.domain.notification import Delivery
 from asoe.store import deliveries, webhooks
@@ -103,6 +105,7 @@ async def things(house: House) -> dict[str, str]:
         **await house.runbook(house.globex),
         **await outgoing(house),
         "wish_number": str(await make_wish(house.app.database, house.globex.engine, opened.id)),
+        "incident_id": str((await handling.open_incident(desk, owner, Wanted("Of Globex", intent="outage"))).id),
         "token": "asoe_invite_" + "x" * 43,
         "link": "x" * 160,  # a forged one
         "org": house.globex.slug,  # its widget and help page are off

@@ -231,9 +231,7 @@ async def test_a_system_that_does_not_answer_is_one_cause(world):
 
 async def test_a_person_opens_one_by_intent_and_says_what_is_known(world):
     await stand(world, fixes=[])
-    wanted = Wanted(
-        "Exports are slow", intent="how_to", known="Exports are slow today."
-    )
+    wanted = Wanted("Exports are slow", intent="how_to", known="Exports are slow today.")
     incident = await handling.open_incident(world.desk, world.acme.agent, wanted)
     with pytest.raises(Conflict, match="has these tickets already"):
         await handling.open_incident(world.desk, world.acme.agent, wanted)

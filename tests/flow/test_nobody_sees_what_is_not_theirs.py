@@ -49,6 +49,10 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/judge"): {"is_right": False},
     ("POST", "/decide"): {"vote": "approve"},
     ("POST", "/plan"): {"plan": "gold"},
+    ("POST", "/incidents/{incident_id}/tickets"): {"ticket_ids": [str(uuid4())]},
+    ("POST", "/fix"): {"runbook": "unlock-account"},
+    ("POST", "/updates"): {"content": "x"},
+    ("PATCH", "/api/support/incidents/{incident_id}"): {"title": "x"},
 }
 
 
@@ -71,6 +75,7 @@ async def theirs(connect: Connect, globex: Org, app: App, estate: Estate) -> dic
     await execution.advance_run(app.desk, globex.engine, UUID(run["id"]))
     (approval,) = (await owner.get("/api/support/approvals")).json()["items"]
     assert approval["status"] == "pending"
+    incident = await owner.post("/api/support/incidents", json={"title": "Theirs", "intent": "outage"})
     hook, sent = uuid4(), uuid4()
     async with app.database.org_transaction(globex.owner) as connection:
         await webhooks.add(
@@ -105,6 +110,7 @@ async def theirs(connect: Connect, globex: Org, app: App, estate: Estate) -> dic
         "webhook_id": str(hook),
         "delivery_id": str(sent),
         "wish_number": str(await make_wish(app.database, globex.engine, UUID(made["id"]))),
+        "incident_id": incident.json()["id"],
     }
 
 

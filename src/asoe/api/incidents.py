@@ -36,7 +36,7 @@ class IncidentIn(Body):
     title: _Title
     intent: _Name = ""
     runbook: _Name = ""
-    ticket_ids: Annotated[list[UUID], Field(max_length=handling.MOST_NAMED)] = []
+    ticket_ids: Annotated[list[UUID], Field(max_length=handling.MOST_NAMED, default_factory=list)]
     known: _Text = Field("", description="What clients are told; empty: the engine's own words in their language.")
     is_suspected: bool = Field(False, description="Nobody is told before it is confirmed.")
 
@@ -242,9 +242,7 @@ async def dismiss(request: Request, incident_id: UUID) -> Response:
 async def start_fix(request: Request, incident_id: UUID, body: FixIn) -> Response:
     """Start a runbook on the cause; it acts, asks for approval or stops as its autonomy says."""
     call = call_of(request)
-    started = await handling.start_fix(
-        call.acting, call.principal, incident_id, runbook=body.runbook, slots=body.slots
-    )
+    started = await handling.start_fix(call.acting, call.principal, incident_id, runbook=body.runbook, slots=body.slots)
     return reply(_alone(started))
 
 

@@ -75,7 +75,9 @@ def open_incident(
     title: Annotated[str, typer.Argument(help="What is wrong, for your team.")],
     intent: Annotated[str, typer.Option(help="Tickets of this intent belong to it.")] = "",
     runbook: Annotated[str, typer.Option(help="Tickets whose run of this runbook fails belong to it.")] = "",
-    ticket: Annotated[list[str] | None, typer.Option(help="Id of a ticket that belongs to it; may be repeated.")] = None,
+    ticket: Annotated[
+        list[str] | None, typer.Option(help="Id of a ticket that belongs to it; may be repeated.")
+    ] = None,
     known: Annotated[str, typer.Option(help="What clients are told; without it the engine's own words.")] = "",
     fix: Annotated[str, typer.Option(help="The runbook that mends the cause.")] = "",
     slot: Slot = None,

@@ -8,6 +8,8 @@ from starlette.responses import Response
 
 from asoe.desk import overview as desk_overview
 from asoe.desk import service_level
+from asoe.desk.incident import handling
+from asoe.desk.incident.handling import Seen
 from asoe.desk.insight import Stats, get_stats
 from asoe.desk.overview import Overview
 from asoe.desk.service_level import Pressing
@@ -49,7 +51,7 @@ async def show(visit: Visit) -> Response:
     if period not in PERIODS:
         raise Missing(f"There is no period {period!r}.", code="missing")
     me = visit.principal  # whoever asks first: all of the team see the same
-    found, stats, pressing = await visit.site.keep.get(
+    found, stats, pressing, incidents = await visit.site.keep.get(
         (me.org_id, "overview", period), KEPT_SECONDS, lambda: _read(visit, period)
     )
     rates = [
@@ -61,6 +63,7 @@ async def show(visit: Visit) -> Response:
         found=found,
         stats=stats,
         pressing=pressing,
+        incidents=incidents,
         rates=rates,
         period=period,
         periods=PERIODS,
@@ -72,9 +75,10 @@ async def show(visit: Visit) -> Response:
     )
 
 
-async def _read(visit: Visit, period: str) -> tuple[Overview, Stats, Pressing]:
+async def _read(visit: Visit, period: str) -> tuple[Overview, Stats, Pressing, list[Seen]]:
     return (
         await desk_overview.read_overview(visit.desk, visit.principal, period=period),
         await get_stats(visit.desk, visit.principal),
         await service_level.pressing(visit.desk, visit.principal, limit=8),
+        await handling.going(visit.desk, visit.principal),
     )

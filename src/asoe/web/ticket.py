@@ -29,6 +29,7 @@ from asoe.store import (
     directory,
     escalations,
     facts,
+    incidents,
     orchestrator,
     runbooks,
     service_levels,
@@ -61,6 +62,7 @@ async def show(visit: Visit) -> Response:
         book_runs = await runbook_runs.list_runs(connection, org_id, ticket_id=ticket_id, limit=5)
         books = {row.id: row.name for row in await runbooks.list_runbooks(connection, org_id)} if book_runs else {}
         waiting = await approvals.list_approvals(connection, org_id, ticket_id=ticket_id) if book_runs else []
+        parts = await incidents.of_ticket(connection, org_id, ticket_id)
         files = await attachments.of_ticket(connection, org_id, ticket_id)
         earlier = await tickets.earlier_of_requester(connection, ticket)
         links = await tickets.links(connection, org_id, ticket_id)
@@ -93,6 +95,7 @@ async def show(visit: Visit) -> Response:
         book_runs=book_runs,
         books=books,
         waiting=waiting,
+        parts=parts,
         files=files,
         earlier=earlier,
         links=links,

@@ -13,6 +13,7 @@ from asoe.api import (
     attachments,
     chat,
     connectors,
+    incidents,
     insights,
     mailbox,
     notifications,
@@ -57,6 +58,7 @@ ROUTERS = (
     notifications,
     webhooks,
     mailbox,
+    incidents,
     insights,
     wishes,
 )

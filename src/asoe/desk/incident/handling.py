@@ -67,12 +67,12 @@ async def list_incidents(
     before: int | None = None,
     limit: int = 50,
 ) -> list[Seen]:
-    """Newest first, behind the number `before`; raises `Invalid(unknown_status)`."""
+    """Newest first, behind the number `before`; raises `Invalid(bad_incident)`."""
     _staff_only(principal)
     wrong = [status for status in statuses or () if status not in STATUSES]
     if wrong:
         problem = f"{wrong[0]!r} is not one of {', '.join(STATUSES)}"
-        raise Invalid(f"status: {problem}.", code="unknown_status", fields=(FieldProblem("status", problem),))
+        raise Invalid(f"status: {problem}.", code="bad_incident", fields=(FieldProblem("status", problem),))
     async with desk.database.org_reading(principal) as connection:
         found = await incidents.list_newest(
             connection, principal.org_id, statuses=statuses, before=before, limit=min(limit, _PAGE)

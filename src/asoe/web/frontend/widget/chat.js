@@ -82,14 +82,18 @@ async function begin() {
   Object.assign(chat, { now: null, list: [], seen: wire.recall(`seen:${wire.who}`, {}), drafts: wire.recall(`drafts:${wire.who}`, {}) });
   chat.outbox = new Outbox(wire, { sent, changed: draw });
   say(chat.outbox.hasLostFiles ? words.lost : "");
-  $("composer").hidden = false;
   lay();
   ready(chat.look);
   await list();
+  if (mine !== beginning) return;
   const opening = chat.outbox.entries.find((entry) => entry.kind === "open")?.key;
   const last = wire.recall(`now:${wire.who}`);
   const isKnown = chat.list.some((each) => each.id === last);
-  go(opening ?? (last === "list" ? null : isKnown ? last : (chat.list.find((each) => each.state !== "ended")?.id ?? (chat.list.length ? null : "new"))));
+  const place = opening ?? (last === "list" ? null : isKnown ? last : (chat.list.find((each) => each.state !== "ended")?.id ?? (chat.list.length ? null : "new")));
+  if ($("words").value) chat.drafts[place] ??= $("words").value; // the page's words, given before there was a place for them
+  $("composer").hidden = false;
+  go(place);
+  if (chat.isOpen && isFramed) $("words").focus();
   chat.outbox.pump();
 }
 

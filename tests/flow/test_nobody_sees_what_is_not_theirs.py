@@ -28,6 +28,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/link"): {"other_id": str(uuid4())},
     ("POST", "/spam"): {},
     ("POST", "/notes"): {"content": "x"},
+    ("POST", "/presence"): {"state": "viewing"},
     ("POST", "/restore"): {"version": 1},
     ("PATCH", "/api/support/ticket/{ticket_id}"): {"team": "x"},
     ("PATCH", "/api/webhooks/{webhook_id}"): {"events": ["*"]},

@@ -19,7 +19,7 @@ from asoe.domain.errors import Unavailable
 from asoe.domain.facts import Fact
 from asoe.domain.organization import Principal
 from asoe.domain.session import Session
-from asoe.store import facts
+from asoe.store import facts, presences
 
 POLL_SECONDS: Final = 0.5
 MAX_VIEWERS: Final = 2000
@@ -47,6 +47,9 @@ CLIENT_KINDS: Final = frozenset(
     }
 )
 """What a client may know the happening of; staff learn of every fact of the session and its ticket."""
+
+PRESENCE: Final = "presence.changed"
+"""No fact: somebody of the team came to a ticket, went, or began to write."""
 
 Cursor = tuple[int, int]
 
@@ -156,16 +159,22 @@ class Hub:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _poll(self, engine: Principal, start: Cursor) -> None:
-        at = start
+        at, looked = start, None
         while engine.org_id in self._viewers:
             try:
                 async with self._desk.database.org_reading(engine) as connection:
                     found = await facts.read_after(connection, engine.org_id, xid=at[0], fact_id=at[1], limit=_BATCH)
+                    looked, moved = await presences.changed(
+                        connection, engine.org_id, looked or await presences.now(connection)
+                    )
                 for fact in found:
                     at = (fact.xid, fact.id)
                     for viewer in self._viewers.get(engine.org_id, ()):
                         if viewer.sees(fact):
                             viewer.tell(_change(fact))
+                for viewer in self._viewers.get(engine.org_id, ()):
+                    if viewer.principal.is_staff and viewer.ticket_id in moved:
+                        viewer.tell(Change(max(at, viewer.last), PRESENCE, ticket_id=viewer.ticket_id))
                 if len(found) == _BATCH:
                     continue
             except Exception as error:

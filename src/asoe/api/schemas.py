@@ -192,6 +192,9 @@ class SessionIn(Body):
 class MessageIn(Body):
     role: MessageRole
     content: Annotated[str, Field(min_length=1, max_length=65536)]
+    seen_seq: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = Field(
+        None, description="The last `seq` you have seen: refused with `conversation_moved` when more was said since."
+    )
 
 
 # --- custom fields ---

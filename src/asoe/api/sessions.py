@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from asoe.api import answers, encoding
 from asoe.api.door import Call, Door, call_of
 from asoe.api.encoding import reply
-from asoe.api.live import Cursor, read_cursor
+from asoe.api.live import PRESENCE, Cursor, read_cursor
 from asoe.api.schemas import MessageIn, SessionIn
 from asoe.desk import session
 from asoe.domain.errors import AsoeError
@@ -38,6 +38,7 @@ async def add_message(request: Request, session_id: UUID, body: MessageIn) -> Re
         session_id,
         body.role,
         body.content,
+        seen_seq=body.seen_seq,
         remember=call.remember(encoding.message),
     )
     return reply(encoding.message(added), 201)
@@ -93,7 +94,10 @@ async def hand_back(request: Request, session_id: UUID) -> Response:
 async def follow_session(
     request: Request, session_id: UUID, last_event_id: Annotated[str | None, Header(max_length=64)] = None
 ) -> Response:
-    """Events `changed` with `{kind, seq?}`: read the session again. `Last-Event-ID` resumes; a comment every 15 s."""
+    """Events `changed` with `{kind, seq?}`: read the session again. `Last-Event-ID` resumes; a comment every 15 s.
+
+    Staff also hears `presence`: somebody came to the ticket, went, or began to write.
+    """
     call = call_of(request)
     found, _ = await session.read_session(call.desk, call.principal, session_id, after_seq=_MAX_SEQ)
     stream = _events(request, call, found, read_cursor(last_event_id))
@@ -127,7 +131,8 @@ async def _events(request: Request, call: Call, found: Session, after: Cursor | 
                     if change is None:
                         return
                     data = {"kind": change.kind} if change.seq is None else {"kind": change.kind, "seq": change.seq}
-                    yield b"id: %s\nevent: changed\ndata: %s\n\n" % (change.id.encode(), to_json(data))
+                    name = b"presence" if change.kind == PRESENCE else b"changed"
+                    yield b"id: %s\nevent: %s\ndata: %s\n\n" % (change.id.encode(), name, to_json(data))
                 if time.monotonic() - checked >= HEARTBEAT_SECONDS:
                     if not await _may_still(request, call, found.id):
                         yield b"event: closed\ndata: {}\n\n"

@@ -24,6 +24,7 @@ from asoe.store import (
     insights,
     journeys,
     organizations,
+    presences,
     retention,
     runs,
     service_levels,
@@ -135,10 +136,12 @@ async def keep_incidents(desk: Desk) -> None:
 
 
 async def fold_tallies(desk: Desk) -> None:
+    """Sum up what was counted, and forget who was where an hour ago."""
     for engine in await _engines(desk):
         with _apart("fold_tallies", engine.org_id):
             async with desk.database.org_transaction(engine) as connection:
                 await tickets.fold_tally(connection)
+                await presences.forget(connection, engine.org_id)
 
 
 async def prepare_partitions(desk: Desk) -> None:

@@ -13,10 +13,11 @@ from asoe.desk.context import Desk, plain, policy_of, unstorable
 from asoe.desk.moves import path_to, walk
 from asoe.desk.outcome import with_verdict
 from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid
+from asoe.domain.mention import Colleague, mentioned
 from asoe.domain.organization import Principal
 from asoe.domain.session import ASSISTANT_TYPES, MAX_MESSAGE_BYTES, MESSAGE_ROLES, ROLES_OF_ENGINE, Message, Session
 from asoe.domain.ticket import Ticket
-from asoe.store import escalations, facts, journeys, sessions, tickets
+from asoe.store import directory, escalations, facts, journeys, sessions, tickets
 from asoe.store.db import Connection
 
 MAX_UNREAD: Final = 500
@@ -74,12 +75,14 @@ async def add_message(
     *,
     is_internal: bool = False,
     said: str | None = None,
+    seen_seq: int | None = None,
     remember: Remember | None = None,
 ) -> Message:
     """Append a message; concurrent ones are all kept, in order. `remember` runs in the same transaction, last.
 
     A client's message wakes the journey; an agent's makes the session hybrid, so that the engine is quiet. `said` is what
-    the client meant by it, where a button told: nothing is read out of the words then.
+    the client meant by it, where a button told: nothing is read out of the words then. `seen_seq` is the last the writer has
+    seen: when more was said since, nothing is added, and `Conflict(conversation_moved)` says so.
     """
     _check(principal, role, content, is_internal=is_internal)
     async with desk.database.org_transaction(principal) as connection:
@@ -99,6 +102,9 @@ async def add_message(
             is_internal=is_internal,
             data={"said": said} if said else None,
         )
+        if seen_seq is not None:
+            await _refuse_unseen(connection, principal, message, seen_seq)
+        mentions = await _mentioned(connection, principal, content) if is_internal else ()
         await facts.record(
             connection,
             principal,
@@ -108,6 +114,10 @@ async def add_message(
             role=role,
             seq=message.seq,
         )
+        for user_id in mentions:
+            await facts.record(
+                connection, principal, "member.mentioned", ticket_id=ticket.id, session_id=session.id, user_id=user_id
+            )
         if role == "user" and not is_internal:
             await desk.queue.advance(connection, principal.org_id, ticket.id)
         elif is_persons:
@@ -230,6 +240,27 @@ async def _refuse_ended(desk: Desk, connection: Connection, principal: Principal
                 f"Ticket {ticket.number} was closed more than {days:g} days ago. Open a new ticket.",
                 code="reopen_window_passed",
             )
+
+
+async def _refuse_unseen(connection: Connection, principal: Principal, message: Message, seen_seq: int) -> None:
+    """Between what the writer saw and the new message only notes may stand; its seq was given under the session's lock."""
+    between = await sessions.messages(connection, principal.org_id, message.session_id, after_seq=seen_seq, limit=50)
+    news = [
+        each for each in between if each.id != message.id and not each.is_internal and each.author != message.author
+    ]
+    if news:
+        who = {"user": "The client", "agent": "A colleague"}.get(news[-1].role, "The engine")
+        raise Conflict(
+            f"{who} wrote meanwhile. Read it, then send your words again if they still fit.", code="conversation_moved"
+        )
+
+
+async def _mentioned(connection: Connection, principal: Principal, content: str) -> tuple[UUID, ...]:
+    if "@" not in content:
+        return ()
+    staff = await directory.staff(connection, principal.org_id)
+    named = mentioned(content, (Colleague(each.user_id, each.name, each.email) for each in staff))
+    return tuple(each for each in named if each != principal.user_id)
 
 
 async def _person_speaks(

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from asoe.domain.facts import FACTS, Fact
 
-Audience = Literal["assignee", "assignee_or_staff", "named", "staff", "admins"]
+Audience = Literal["assignee", "assignee_or_staff", "named", "mentioned", "staff", "admins"]
 IN_APP: Final = "in_app"
 EMAIL: Final = "email"
 WEBHOOK: Final = "webhook"
@@ -40,6 +40,7 @@ class Notice:
 NOTICES: Final[dict[str, Notice]] = {
     "ticket.escalated": Notice("assignee_or_staff", "A ticket needs a person", is_mailed=True),
     "ticket.assigned": Notice("named", "A ticket was assigned to you", is_mailed=True),
+    "member.mentioned": Notice("mentioned", "You were mentioned in a note", is_mailed=True),
     "message.added": Notice("assignee", "The client wrote on your ticket"),
     "ticket.reopened": Notice("assignee", "Your ticket was opened again"),
     "service_level.warned": Notice("assignee_or_staff", "A service level will be missed soon"),
@@ -196,6 +197,8 @@ def _is_meant(person: Person, notice: Notice, fact: Fact, about: About) -> bool:
             return about.assignee in {None, person.user_id}
         case "named":
             return str(person.user_id) == fact.data.get("assignee")
+        case "mentioned":
+            return str(person.user_id) == fact.data.get("user_id")
         case "admins":
             return person.role in {"owner", "admin"}
         case "staff":

@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic_core import to_json
 from starlette.responses import Response, StreamingResponse
 
-from asoe.api.live import Cursor, read_cursor
+from asoe.api.live import PRESENCE, Cursor, read_cursor
 from asoe.desk import sign_in as desk_sign_in
 from asoe.desk import ticket as desk_ticket
 from asoe.web.door import Pages, Visit
@@ -68,7 +68,8 @@ async def _events(visit: Visit, ticket_id: UUID | None, after: Cursor | None) ->
                     if change is None:
                         return
                     data = {"kind": change.kind, "ticket": change.ticket_id}
-                    yield b"id: %s\nevent: changed\ndata: %s\n\n" % (change.id.encode(), to_json(data))
+                    name = b"presence" if change.kind == PRESENCE else b"changed"
+                    yield b"id: %s\nevent: %s\ndata: %s\n\n" % (change.id.encode(), name, to_json(data))
                 if time.monotonic() - checked >= HEARTBEAT_SECONDS:
                     now = await desk_sign_in.find(visit.desk, visit.token)
                     if now is None or now.principal != principal:

@@ -26,6 +26,7 @@ TABS: Final = (
     ("Webhooks", "/settings/webhooks"),
     ("Widget", "/settings/widget"),
     ("Teams", "/settings/teams"),
+    ("Replies", "/settings/replies"),
 )
 _NUMBERS: Final = {
     "reopen_window_days": "Days in which an ended ticket may be reopened",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
@@ -13,10 +14,13 @@ from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from asoe.desk import attachment as desk_attachment
+from asoe.desk import canned_reply, presence
+from asoe.desk import draft as desk_draft
 from asoe.desk import session as desk_session
 from asoe.desk import ticket as desk_ticket
 from asoe.desk.context import policy_of
-from asoe.domain.errors import Invalid, Missing
+from asoe.domain.errors import Conflict, Invalid, Missing
+from asoe.domain.resolution import Citation
 from asoe.domain.routing import NOT_CHOSEN
 from asoe.domain.session import Session
 from asoe.domain.ticket import MOVES, Ticket
@@ -25,6 +29,7 @@ from asoe.store import (
     approvals,
     assignments,
     attachments,
+    canned_replies,
     contacts,
     directory,
     escalations,
@@ -43,12 +48,33 @@ from asoe.web.queue import close, undo_of
 
 pages = Pages()
 _ONE: Final = "/tickets/{ticket_id}"
+_MARKER: Final = re.compile(r" ?\[\d+\]")
 _FIELDS: Final = ("category", "severity", "intent")
 
 
 @pages.get(_ONE)
 async def show(visit: Visit) -> Response:
+    """The ticket; `use` names a canned reply that the composer begins with."""
     ticket_id = visit.id("ticket_id", "ticket")
+    name = visit.text("use", most=100)
+    if not name:
+        return await _page(visit, ticket_id)
+    try:
+        text = await canned_reply.fill_in(visit.desk, visit.principal, ticket_id, name)
+    except Invalid as error:
+        return await _page(visit, ticket_id, problem=error.message)
+    return await _page(visit, ticket_id, written=text)
+
+
+async def _page(
+    visit: Visit,
+    ticket_id: UUID,
+    *,
+    written: str = "",
+    sources: Sequence[Citation] = (),
+    problem: str = "",
+    status: int = 200,
+) -> Response:
     org_id = visit.principal.org_id
     async with visit.desk.database.org_reading(visit.principal) as connection:
         ticket = await tickets.find(connection, org_id, ticket_id)
@@ -72,6 +98,7 @@ async def show(visit: Visit) -> Response:
         accounts += [*(each.user_id for each in given), *(UUID(who) for each in given for who, _ in each.others if who)]
         names = await directory.names(connection, org_id, accounts)
         colleagues = await directory.staff(connection, org_id)
+        replies = await canned_replies.list_all(connection, org_id, language=ticket.language)
         policy = await policy_of(connection, org_id)
         linked = {each: await tickets.find(connection, org_id, each) for each in _others(links, ticket_id)}
         similar = await _similar(connection, ticket)
@@ -79,9 +106,16 @@ async def show(visit: Visit) -> Response:
     requester = names.get(ticket.user_id, "") if ticket.user_id else ""
     if contact is not None:
         requester = contact.name or contact.email or contact.phone or contact.external_id or ""
+    last = found_sessions[-1].id if found_sessions else None
     return visit.page(
         "ticket.html",
+        status,
         t=ticket,
+        written=written,
+        sources=sources,
+        problem=problem,
+        replies=replies,
+        seen_seq=max((each.seq for each in said if each.session_id == last), default=0),
         here=f"/tickets/{ticket.id}",
         said=said,
         sessions=found_sessions,
@@ -123,13 +157,39 @@ async def write(visit: Visit) -> Response:
         await desk_session.add_note(visit.desk, visit.principal, ticket_id, content)
         return _here(visit, ticket_id, "Note kept. Clients never see it.")
     session = await _session(visit, ticket_id)
-    await desk_session.add_message(visit.desk, visit.principal, session.id, "agent", content)
+    seen = visit.number("seen_seq", 0) if visit.text("seen_seq", most=20) else None
+    try:
+        await desk_session.add_message(visit.desk, visit.principal, session.id, "agent", content, seen_seq=seen)
+    except Conflict as error:
+        if error.code != "conversation_moved" or visit.is_htmx:
+            raise
+        return await _page(visit, ticket_id, written=content, problem=error.message, status=409)
     if visit.text("then", most=10) == "resolve":
         await desk_ticket.move_ticket(visit.desk, visit.principal, ticket_id, "resolved")
         return _here(
             visit, ticket_id, "Sent, and resolved.", undo_of([f"reopen:{ticket_id}:"], f"/tickets/{ticket_id}")
         )
     return _here(visit, ticket_id, "Sent.")
+
+
+@pages.post(_ONE + "/draft")
+async def draft(visit: Visit) -> Response:
+    """What the engine would answer, in the composer; nothing is sent."""
+    ticket_id = visit.id("ticket_id", "ticket")
+    await desk_ticket.read_ticket(visit.desk, visit.principal, ticket_id)
+    try:
+        found = await desk_draft.draft_reply(visit.desk, visit.principal, ticket_id)
+    except Missing as error:
+        return await _page(visit, ticket_id, problem=error.message)
+    return await _page(visit, ticket_id, written=_MARKER.sub("", found.content), sources=found.citations)
+
+
+@pages.post(_ONE + "/presence")
+async def be_present(visit: Visit) -> Response:
+    """Who else is on the ticket just now, told to somebody who is."""
+    state = visit.text("state", "viewing", most=20)
+    found = await presence.be_present(visit.desk, visit.principal, visit.id("ticket_id", "ticket"), state)
+    return visit.page("presence.html", company=found)
 
 
 @pages.post(_ONE + "/take-over")

@@ -14,7 +14,9 @@ htmx.registerExtension("keep", {
 });
 document.addEventListener("htmx:after:request", (event) => {
   const { ctx } = event.detail;
-  if (ctx.sourceElement.closest("#composer") && ctx.response.status < 400) ctx.sourceElement.reset();
+  if (!ctx.sourceElement.closest("#reply-form") || ctx.response.status >= 400) return;
+  ctx.sourceElement.reset();
+  $("#composer-text").dispatchEvent(new Event("input"));
 });
 
 // --- toasts ---
@@ -65,10 +67,39 @@ document.addEventListener("click", (event) => {
   else if ((found = hit("[data-close]"))) found.closest("dialog").close();
   else if (hit("[data-theme-toggle]")) toggleTheme();
   else if ((found = hit("[data-use-reply]"))) useReply($(found.dataset.useReply).textContent);
+  else if ((found = hit("[data-insert]"))) { event.preventDefault(); insert(found); }
   else if ((found = hit("[data-copy]"))) copy($(found.dataset.copy).textContent);
   else if (event.target.matches("dialog")) event.target.close();
   for (const menu of $$("details.menu[open], .filters details[open]")) if (!menu.contains(event.target)) menu.open = false;
 });
+
+// What a link or button would write into the composer is put behind what stands there, without leaving the page.
+async function insert(element) {
+  const form = element.form;
+  const asked = form ? { method: "POST", body: new URLSearchParams({ _csrf: csrf() }) } : {};
+  const response = await fetch(element.formAction || element.href, asked);
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const problem = $("#composer .problem", page)?.textContent;
+  if (problem || !response.ok) return toast(problem || "That did not get through. Check the connection and try again.");
+  useReply($("#composer-text", page).value);
+  const sources = $("#sources", page)?.textContent;
+  if (sources) toast(sources.replace(/\s+/g, " "));
+}
+
+// --- who else is here ---
+
+const here = $("#presence");
+if (here) {
+  const state = here.elements.state;
+  let rest;
+  const tell = (now) => { if (state.value !== now) { state.value = now; htmx.trigger(here, "told"); } };
+  $("#composer-text").addEventListener("input", (event) => {
+    tell(event.target.value.trim() ? "writing" : "viewing");
+    clearTimeout(rest);
+    rest = setTimeout(() => tell("viewing"), 15000);
+  });
+  addEventListener("pagehide", () => navigator.sendBeacon(here.action, new URLSearchParams({ _csrf: csrf(), state: "left" })));
+}
 
 async function copy(text) {
   await navigator.clipboard?.writeText(text.trim());

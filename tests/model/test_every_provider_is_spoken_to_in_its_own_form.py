@@ -17,6 +17,7 @@ import pytest
 pytest.importorskip("openai", reason="asoe[model] is not installed")
 
 from provider_stand_in import READY, StandIn, anthropic, called, google, openai, served
+from record import FILE, conversations, replayed
 
 from asoe.ai.language_model import Data, ModelFailure, compose
 from asoe.ai.language_model.providers import PROVIDERS, Prices, PydanticAIModel, open_model
@@ -257,3 +258,14 @@ async def test_doctor_says_how_the_model_is(stand_in: StandIn) -> None:
     assert "key-4711" not in str(found)
     assert "key-4711" not in repr(settings())
     assert (await model_line(Settings(_env_file=None, model="gpt")))[0] == "fail"
+
+
+# --- recorded with a real model (record.py) ---
+
+
+@pytest.mark.parametrize("conversation", conversations(), ids=lambda found: found[0])
+async def test_recorded_exchanges_are_sent_and_read_as_they_were(stand_in: StandIn, conversation: Any) -> None:
+    exchange = json.loads(FILE.read_text(encoding="utf-8"))[conversation[0]]
+    assert await replayed(stand_in, exchange, conversation) == exchange["outcome"]
+    assert stand_in.requests[-1][2] == exchange["sent"]
+    assert "acme.test" not in json.dumps(exchange)

@@ -168,7 +168,13 @@ class PydanticAIModel:
 
 @asynccontextmanager
 async def open_model(
-    name: str, *, url: str | None, api_key: str | None, prices: Prices | None, output: Output = "auto"
+    name: str,
+    *,
+    url: str | None,
+    api_key: str | None,
+    prices: Prices | None,
+    output: Output = "auto",
+    max_tokens: int = MOST_TOKENS_OUT,
 ) -> AsyncIterator[LanguageModel]:
     """The model `provider:name`, with its connections closed afterwards; raises `Invalid(bad_model)`, `Unavailable(model_not_installed)`."""
     provider, _, model_name = name.partition(":")
@@ -191,7 +197,8 @@ async def open_model(
     if provider == "ollama" and prices is None:
         prices = Prices(Decimal(0), Decimal(0))
     async with model:
-        yield PydanticAIModel(provider, model, prices=prices, is_listed=url is None, output=output)
+        listed = url is None
+        yield PydanticAIModel(provider, model, prices=prices, is_listed=listed, output=output, max_tokens=max_tokens)
 
 
 def _made(provider: str, name: str, *, url: str | None, api_key: str | None) -> Model:

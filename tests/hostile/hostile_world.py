@@ -25,7 +25,7 @@ from asoe.api.http import create_app
 from asoe.app import App
 from asoe.config import Settings
 from asoe.desk import attachment, journey, knowledge, people, session
-from asoe.desk.context import Desk, Thresholds
+from asoe.desk.context import Desk, ModelAccess, Thresholds
 from asoe.domain.knowledge import ArticleText
 from asoe.domain.organization import Principal
 from asoe.queue import Queue
@@ -193,7 +193,14 @@ async def load_ai() -> LocalAI:
 
 
 async def open_world(
-    dsns: Any, database: Database, ai: LocalAI, folder: Path, *, orgs: Sequence[Any], log: io.StringIO
+    dsns: Any,
+    database: Database,
+    ai: LocalAI,
+    folder: Path,
+    *,
+    orgs: Sequence[Any],
+    log: io.StringIO,
+    model: ModelAccess | None = None,
 ) -> World:
     """The application over one database, with its people and clients."""
     acme, globex = orgs
@@ -209,7 +216,7 @@ async def open_world(
     async with database.app.acquire() as connection:
         secret_key = await open_secret_key(folder, connection)
     thresholds = Thresholds(triage_budget=timedelta(seconds=60))
-    desk = Desk(database, Queue(), ai, lambda: datetime.now(UTC), thresholds)
+    desk = Desk(database, Queue(), ai, lambda: datetime.now(UTC), thresholds, model=model)
     app = App(settings, database, desk, secret_key, dsns.app, dsns.owner)
     transport = httpx.ASGITransport(app=create_app(app), raise_app_exceptions=False)
     tokens = {}
@@ -229,9 +236,9 @@ async def open_world(
     )  # fmt: skip
 
 
-async def play(world: World) -> None:
-    """Plant the canaries, play every item, read everything back."""
-    items = corpus()
+async def play(world: World, items: Sequence[Item] | None = None) -> None:
+    """Plant the canaries, play every item (of the corpus), read everything back."""
+    items = corpus() if items is None else items
     await _plant(world)
     await _play_articles(world, [item for item in items if item.where == "article"])
     world.before = await snapshot(world)
@@ -379,7 +386,7 @@ async def _attach(world: World, items: list[Item]) -> None:
             )
 
 
-async def _look_as_client(world: World, items: list[Item]) -> None:
+async def _look_as_client(world: World, items: Sequence[Item]) -> None:
     """What a client is shown who searches with hostile words."""
     prying = [
         item for item in items if item.kind in {"exfiltration", "injection", "unicode"} and item.where == "ticket"

@@ -94,7 +94,7 @@ def brings_in(text: str, sources: Sequence[str]) -> str | None:
     if any(token not in source for token in text.split() if _MARKUP.search(token)):
         return "markup"
     lowered = source.casefold()
-    if any(link.rstrip(".,;:!?)").casefold() not in lowered for link in _LINK.findall(text)):
+    if any(link.casefold() not in lowered for link in links(text)):
         return "link"
     numbers = set(_NUMBER.findall(source))
     if any(number not in numbers for number in _NUMBER.findall(text)):
@@ -103,6 +103,11 @@ def brings_in(text: str, sources: Sequence[str]) -> str | None:
     if any(code not in words for code in _CODE.findall(text)):
         return "code"
     return None
+
+
+def links(text: str) -> list[str]:
+    """Web and mail addresses in a text."""
+    return [link.rstrip(".,;:!?)") for link in _LINK.findall(text)]
 
 
 def _content(text: str) -> set[str]:

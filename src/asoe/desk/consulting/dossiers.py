@@ -5,12 +5,13 @@ The draft is shown as one: a person reads, mends and sends it. What the ticket d
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from asoe.ai.language_model import Data
-from asoe.ai.language_model.grounding import brings_in, promises
+from asoe.ai.language_model.grounding import brings_in, links, promises
 from asoe.ai.language_model.shapes import Draft
 from asoe.desk.consulting import Question, Rejected, Restore, consult
 from asoe.desk.consulting.answers import LANGUAGES
@@ -25,6 +26,8 @@ from asoe.domain.ticket import Ticket
 MOST_MESSAGES: Final = 12
 CANNOT_WAIT: Final = frozenset({"critical_severity", "security", "safety"})
 """Who gets such a ticket gets it now."""
+_ACTIVE: Final = re.compile(r"[<>{}]|\]\(|javascript:|data:", re.IGNORECASE)
+"""What might be more than text somewhere, whoever wrote it first."""
 _TASK: Final = (
     "A ticket goes to a person of a support desk. Write summary: in English, at most four sentences, what the client wants, what was "
     "tried and what is open. Write reply: a draft in {language} that the person may send after having read it: polite, to the point, "
@@ -61,17 +64,24 @@ async def draft(
         task=_TASK.format(language=LANGUAGES.get(language, "English")),
         data=data,
         shape=Draft,
-        check=lambda reply, restore: _checked(reply, restore, [piece.text for piece in data]),
+        check=lambda reply, restore: _checked(
+            reply,
+            restore,
+            sources=[piece.text for piece in data],
+            own="\n".join(piece.text for piece in data if piece.kind != "client"),
+        ),
     )
     written = await consult(desk, engine, asked, rules=rules, ticket_id=ticket.id, trail=trail)
     return dossier if written is None else replace(dossier, extra={**dossier.extra, "draft": {**written, "by": by}})
 
 
-def _checked(reply: Draft, restore: Restore, sources: Sequence[str]) -> dict[str, str]:
+def _checked(reply: Draft, restore: Restore, *, sources: Sequence[str], own: str) -> dict[str, str]:
+    """`own`: what the desk said and did; only from there a link may go to the client."""
     summary, words = restore(reply.summary).strip(), restore(reply.reply).strip()
-    reason = brings_in(summary, sources)
+    reason = "markup" if _ACTIVE.search(summary) else brings_in(summary, sources)
     if reason is not None or not summary:
         raise Rejected(f"unfounded_{reason or 'empty'}")
-    if not words or brings_in(words, sources) is not None or promises(words):
+    is_foul = _ACTIVE.search(words) or brings_in(words, sources) is not None or promises(words)
+    if not words or is_foul or any(link not in own for link in links(words)):
         return {"summary": summary}
     return {"summary": summary, "reply": words}

@@ -1,4 +1,4 @@
-"""Scores ASOE at the demo estate: `python -m evals.estate [--seed N] [--n 300] [--part dev|test] [--late] --json FILE`.
+"""Scores ASOE at the demo estate: `python -m evals.estate [--seed N] [--n 300] [--part dev|test|held] [--late] --json FILE`.
 
 Its estate, its PostgreSQL and its worker are its own and are gone afterwards. The score is read from the estate's store.
 """
@@ -17,6 +17,7 @@ from typing import Any
 
 from asoe.demo.play import interval
 
+from .cases import PARTS
 from .play import Game, Played, play
 from .score import Score, report
 
@@ -80,12 +81,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m evals.estate", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--n", type=int, default=300, help="how many cases")
-    parser.add_argument("--part", choices=("all", "dev", "test"), default="all", help="which wordings")
+    parser.add_argument("--part", choices=PARTS, default="all", help="which wordings; all: dev and test")
     parser.add_argument("--only", nargs="*", default=(), help="only these case ids")
     parser.add_argument(
         "--late", action="store_true", help="only the faults that the runbooks have never seen (all of them)"
     )
-    parser.add_argument("--misses", action="store_true", help="print letters of misses (not allowed for the part test)")
+    parser.add_argument("--misses", action="store_true", help="print letters of misses (of the part dev only)")
     parser.add_argument("--json", type=Path, help="write the report to this file")
     options = parser.parse_args()
     if options.misses and (options.late or options.part != "dev"):

@@ -1,7 +1,8 @@
 """Makes the cases: what is broken at whom, what the client writes, and what a perfect desk ends in.
 
 One customer a case, so that all cases live in one estate at once. The same seed and number make the same cases, ids included.
-Policy and symptoms are the estate's; the words are ours (`wordings.yaml`). Playing them is the runner's job.
+Policy and symptoms are the estate's; the words are ours (`wordings.yaml`; of the part held `held.yaml` alone). Playing them is the
+runner's job.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import random
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from itertools import cycle
 from pathlib import Path
 from string import Formatter
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import yaml
 
@@ -24,8 +26,19 @@ from asoe.demo.estate.faults import FAULTS, Fault
 from asoe.demo.estate.seed import seed as seed_estate
 from asoe.demo.estate.store import Item, Store, open_store
 
-Part = Literal["all", "dev", "test"]
-WORDINGS: Final[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("wordings.yaml").read_text(encoding="utf-8"))
+# `all` is dev and test; `held` has words of its own, and no others.
+Part = Literal["all", "dev", "test", "held"]
+PARTS: Final[tuple[Part, ...]] = get_args(Part)
+
+
+@cache
+def read_words(file: str) -> dict[str, Any]:
+    """The lines of a file beside this one, by what they are for."""
+    words: dict[str, Any] = yaml.safe_load(Path(__file__).with_name(file).read_text(encoding="utf-8"))
+    return words
+
+
+WORDINGS: Final = read_words("wordings.yaml")
 
 # Of fifty cases in a row; shuffled. Two thirds can be mended.
 MIX: Final = {
@@ -96,7 +109,7 @@ def prepare(store: Store, seed: int, n: int) -> None:
 
 
 def iter_cases(seed: int, n: int, *, part: Part = "all") -> Iterator[Case]:
-    """The cases of a seed; `part` takes only the wordings kept for development, or only those kept for tests."""
+    """The cases of a seed; `part` takes only the wordings kept for development, for tests, or held back."""
     store = open_store()
     prepare(store, seed, n)
     try:
@@ -147,7 +160,7 @@ class _Maker:
         self.seed = seed
         self.part = part
         order = random.Random(f"order/{seed}")
-        self.accounts = [account["id"] for account in store.find("accounts")]
+        self.accounts: list[str] = [account["id"] for account in store.find("accounts")]
         order.shuffle(self.accounts)
         mendable = [fault for fault in FAULTS.values() if fault.is_mendable]
         over_cap = [fault for fault in FAULTS.values() if fault.group == ("over_cap",)]
@@ -198,7 +211,7 @@ class _Maker:
             contact_email=user["email"],
             contact_name=user["name"],
             user_id=user["id"],
-            subject=told.pick(WORDINGS["subjects"]),
+            subject=told.pick(told.words["subjects"]),
             body=body,
             breakages=breakages,
             victim_user_id=user["id"],
@@ -301,7 +314,7 @@ class _Maker:
         if form == "stranger":
             body = told.letter([f"{what} We are customers of yours for long."], "A. Nonymous")
         else:
-            lines = WORDINGS["of_colleagues" if form == "colleague" else "of_others"]
+            lines = told.words["of_colleagues" if form == "colleague" else "of_others"]
             other = self.store.need("accounts", victim_account)["name"]
             said = chance.choice(lines).format(other=other, other_user=victim["email"], what=what)
             body = told.letter([said], "" if writer is None else writer["name"])
@@ -312,7 +325,7 @@ class _Maker:
             contact_email=f"someone.{case_id}@elsewhere.example" if writer is None else writer["email"],
             contact_name="A. Nonymous" if writer is None else writer["name"],
             user_id=None if writer is None else writer["id"],
-            subject=told.pick(WORDINGS["subjects"]),
+            subject=told.pick(told.words["subjects"]),
             body=body,
             breakages=(breakage,),
             victim_user_id=victim["id"],
@@ -339,31 +352,32 @@ class _Teller:
     def __init__(self, chance: random.Random, part: Part) -> None:
         self.chance = chance
         self.part = part
+        self.words = read_words("held.yaml") if part == "held" else WORDINGS
 
     def pick(self, lines: list[str]) -> str:
         return self.chance.choice(lines)
 
     def of_part(self, lines: list[str]) -> list[str]:
-        if self.part == "all" or len(lines) < 2:
+        if self.part in {"all", "held"} or len(lines) < 2:
             return lines
         return lines[0 if self.part == "dev" else 1 :: 2]
 
     def body(self, plan: _Plan, breakages: tuple[Breakage, ...], user: Item) -> str:
         if not breakages:
-            plain = [name for name in HARMLESS if any(not _needs(line) for line in WORDINGS["symptoms"][name])]
+            plain = [name for name in HARMLESS if any(not _needs(line) for line in self.words["symptoms"][name])]
             symptom = self.chance.choice(plain)
             return self.letter([self._typed(self._say(symptom, {}))], user["name"])
-        joints = ["", *self.chance.sample(WORDINGS["joints"], len(breakages) - 1)]
+        joints = ["", *self.chance.sample(self.words["joints"], len(breakages) - 1)]
         said = [f"{joint} {self._about(breakage)}".strip() for joint, breakage in zip(joints, breakages, strict=True)]
         facts = {name: value for breakage in breakages for name, value in breakage.facts.items()}
         facts.setdefault("asked", "2")
         for consent in sorted(plan.agreed):
-            said.append(self.chance.choice(self.of_part(WORDINGS["consents"][consent])).format_map(facts))
+            said.append(self.chance.choice(self.of_part(self.words["consents"][consent])).format_map(facts))
         lost_device = any(FAULTS[breakage.fault].consent == "identity" for breakage in breakages)
         if lost_device and plan.kind == "consent_missing":
             said.append(self._without_right_pin(plan, facts))
         if plan.evades:
-            said.append(self.chance.choice(self.of_part(WORDINGS["evasions"])))
+            said.append(self.chance.choice(self.of_part(self.words["evasions"])))
         return self.letter(said, user["name"])
 
     def symptom(self, breakage: Breakage) -> str:
@@ -382,24 +396,24 @@ class _Teller:
         return told
 
     def _say(self, symptom: str, facts: dict[str, str]) -> str:
-        lines = [line for line in self.of_part(WORDINGS["symptoms"][symptom]) if _needs(line) <= facts.keys()]
+        lines = [line for line in self.of_part(self.words["symptoms"][symptom]) if _needs(line) <= facts.keys()]
         if not lines:
-            lines = [line for line in WORDINGS["symptoms"][symptom] if _needs(line) <= facts.keys()]
+            lines = [line for line in self.words["symptoms"][symptom] if _needs(line) <= facts.keys()]
         named = {name: value.replace("_", " ") for name, value in facts.items()}
         return self.chance.choice(lines).format_map(named)
 
     def _without_right_pin(self, plan: _Plan, facts: dict[str, str]) -> str:
         if plan.wrong_pin:
             wrong = f"{(int(facts['pin']) + self.chance.randrange(1, 999_999)) % 1_000_000:06d}"
-            return str(self.chance.choice(WORDINGS["consents"]["identity"]).format(pin=wrong))
-        return str(self.chance.choice(WORDINGS["no_pin"]))
+            return str(self.chance.choice(self.words["consents"]["identity"]).format(pin=wrong))
+        return str(self.chance.choice(self.words["no_pin"]))
 
     def letter(self, said: list[str], name: str) -> str:
         lines = list(said)
-        for distractor in self.chance.sample(WORDINGS["distractors"], self.chance.choice((0, 1, 1, 2))):
+        for distractor in self.chance.sample(self.words["distractors"], self.chance.choice((0, 1, 1, 2))):
             lines.insert(self.chance.randrange(len(lines) + 1), distractor)
         separator = self.chance.choice((" ", " ", "\n", "\n\n"))
-        parts = [self.pick(WORDINGS["greetings"]), separator.join(lines), self.pick(WORDINGS["closings"])]
+        parts = [self.pick(self.words["greetings"]), separator.join(lines), self.pick(self.words["closings"])]
         if self.chance.random() < 0.5:
             parts.append(name)
         text = "\n".join(part for part in parts if part)
@@ -423,7 +437,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m evals.estate.cases", description="Print cases as JSON lines.")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--number", type=int, default=10)
-    parser.add_argument("--part", choices=("all", "dev", "test"), default="dev")
+    parser.add_argument("--part", choices=PARTS, default="dev")
     given = parser.parse_args()
     for case in iter_cases(given.seed, given.number, part=given.part):
         print(json.dumps(asdict(case), ensure_ascii=False))

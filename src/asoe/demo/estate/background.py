@@ -43,7 +43,9 @@ def _job(store: Store, item: Item, *, done: bool) -> dict[str, Any]:
 
 
 def _export(store: Store, item: Item, *, done: bool) -> dict[str, Any]:
-    del item
+    pool = store.get("export-pools", store.need("accounts", item["account_id"])["region"])
+    if pool is not None and pool["status"] == "halted":
+        return {"status": "queued"}  # until its pool is restarted, which sets all that waits moving
     if not done:
         return {"status": "running"}
     return {"status": "ready", "link_expires_at": store.stamp(days=7), "link_expired": False}

@@ -297,6 +297,13 @@ class Export(Shape):
     link_expired: bool
 
 
+class ExportPool(Shape):
+    """The servers that make the exports of a region's accounts."""
+
+    id: Literal["eu", "us", "ap"] = Field(description="The region.")
+    status: Literal["running", "halted"]
+
+
 class SearchIndex(Shape):
     id: str
     account_id: str
@@ -397,6 +404,7 @@ KINDS: Final[dict[str, Kind]] = {
     "sso-connections": _kind(SsoConnection, "sso", "Single sign-on."),
     "suppressions": _kind(Suppression, "sup", "Addresses that get no mail."),
     "exports": _kind(Export, "exp", "Exports of data."),
+    "export-pools": _kind(ExportPool, "pool", "Servers that make exports, one pool a region."),
     "search-indexes": _kind(SearchIndex, "idx", "Search indexes."),
     "caches": _kind(Cache, "cch", "Cached dashboards."),
     "replicas": _kind(Replica, "rep", "Copies that reports read from."),

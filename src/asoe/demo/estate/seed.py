@@ -10,6 +10,7 @@ from asoe.demo.estate.store import Item, Store
 
 CUSTOMERS: Final = 48
 PERIOD: Final = "2026-11"
+REGIONS: Final = ("eu", "us", "ap")
 
 _FIRST: Final = "Amina Bruno Carla Dario Elif Farid Greta Hugo Ines Jonas Kira Luca Mara Nils Olga Pavel Quinn Rosa Sven Tara Umar Vera Wim Yara".split()
 _LAST: Final = "Abel Baum Costa Dahl Engel Fuchs Grau Holm Ibsen Jansen Kraft Lind Moreau Novak Okoro Peres Ruiz Sato Toth Urban Vega Weiss Zanic".split()
@@ -31,6 +32,8 @@ def seed(store: Store, number: int = 1, *, customers: int = CUSTOMERS) -> list[s
     with store.transaction():
         store.connection.execute("update estate set seed = ?", (number,))
         chance = random.Random(number)
+        for region in REGIONS:
+            store.put("export-pools", {"id": region, "status": "running"})
         names = [f"{place} {trade}" for trade in _TRADE for place in _PLACE]
         chance.shuffle(names)
         return [_Customer(store, chance, index).make(_name(names, index)) for index in range(customers)]
@@ -53,7 +56,7 @@ class _Customer:
     def make(self, company: str) -> str:
         domain = f"{company.lower().replace(' ', '-')}-{self.index + 1}.example"
         plan = PLANS[("starter", "team", "business")[self.index % 3]]
-        region = ("eu", "us", "ap")[self.index % 3]
+        region = REGIONS[self.index % 3]
         self.account_id = self._id("accounts")
         people = self._people()
         owner = self._email(people[0], domain)

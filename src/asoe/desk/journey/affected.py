@@ -21,6 +21,7 @@ from asoe.desk.runbook.treatment import ACTS, Report, Treatment
 from asoe.desk.trail import Trail
 from asoe.desk.wording import say
 from asoe.domain.organization import Principal
+from asoe.domain.runbook import RECOVERED
 from asoe.store import incidents
 
 _NOBODY_CHECKS: Final = "Its cause is mended (incident {number}); no runbook checks this ticket by itself."
@@ -63,7 +64,7 @@ def in_order(standing: Standing, report: Report) -> tuple[Standing, Settled]:
     assert about is not None
     language = resolution.answer_language(standing.ticket, standing.policy)
     kept = dict(standing.journey.data)
-    if report.run.status != "verified":
+    if report.run.status != "verified" or report.run.reason == RECOVERED:
         kept["mended"] = [
             *kept.get("mended", ()),
             {

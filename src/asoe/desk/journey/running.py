@@ -24,7 +24,7 @@ from asoe.desk.runbook.treatment import Report
 from asoe.desk.trail import Trail
 from asoe.domain.errors import Conflict, Unavailable
 from asoe.domain.organization import Principal
-from asoe.domain.runbook import Consent, SlotReading
+from asoe.domain.runbook import RECOVERED, Consent, SlotReading
 from asoe.domain.ticket import Ticket
 from asoe.store import autonomy, delegations, journeys, runs, sessions, tickets
 from asoe.store.db import Connection
@@ -303,7 +303,7 @@ async def _after_check(
     is_quiet = any(session.is_ai_quiet for session in standing.sessions)
     if objection or is_quiet or not (run.status == "verified" or run.reason == "already_met"):
         return affected.still_broken(standing, report, trail, reasons=(objection or run.reason or "stage_failed",))
-    if run.status == "verified":
+    if run.status == "verified" and run.reason != RECOVERED:
         standing = _with_mended(standing, report)
     standing, settled = affected.in_order(standing, report)
     step = await _fixed(desk, engine, standing, trail)

@@ -142,3 +142,19 @@ def empty_trash(store: Store, item: Item, _: object) -> Item:
     return store.change(
         "storages", item["id"], used_mb=used, trash_mb=0, read_only=item["read_only"] and used >= item["limit_mb"]
     )
+
+
+@operation(
+    "export_pools.restart",
+    "POST",
+    "/v1/export-pools/{id}/restart",
+    about="Start the servers that make a region's exports again; what waited for them goes on.",
+)
+def restart_pool(store: Store, item: Item, _: object) -> Item:
+    if item["status"] == "running":
+        return item
+    regions = {account["id"]: account["region"] for account in store.find("accounts")}
+    for export in store.find("exports", status="queued"):
+        if regions[export["account_id"]] == item["id"]:
+            store.change("exports", export["id"], beats=BEATS)
+    return store.change("export-pools", item["id"], status="running")

@@ -123,6 +123,23 @@ async def test_names_of_people_and_files_stay_text(house: House, visitor: Visito
     await expect(page.get_by_text("<script>alert(1)</script>").first).to_be_visible()
 
 
+async def test_a_draft_of_a_language_model_is_shown_as_one_and_runs_nothing(house: House, visitor: Visitor) -> None:
+    """Checks keep markup out of drafts; if one let it through, it would still be text."""
+    opened = await house.ticket(house.globex, subject="With a draft")
+    draft = {"summary": MARKUP[1], "reply": MARKUP[0], "by": "scripted:one"}
+    async with house.app.desk.database.org_transaction(house.globex.engine) as connection:
+        changed = await connection.execute(
+            "update asoe.escalations set dossier = dossier || $2 where ticket_id = $1", opened.id, {"draft": draft}
+        )
+    assert changed == "UPDATE 1"
+    page = await visitor(house.globex.agent, f"/tickets/{opened.id}")
+    await expect(page.get_by_text("Nobody has checked this yet.")).to_be_visible()
+    await nothing_ran(page)
+    await page.locator("[data-use-reply='#drafted']").click()
+    await expect(page.locator("#composer-text")).to_have_value(MARKUP[0])
+    await nothing_ran(page)
+
+
 async def nothing_ran(page: Page) -> None:
     """No script of a client ran, and our own layout stands; dialogs and violations end the test in `visitor`."""
     assert await page.evaluate("window.pwned") is None

@@ -14,7 +14,10 @@ from model_cast import MOST, USED, Scripted, consultations, give, spend
 from runbook_desk import CONSENT, opened, publish, run_of
 
 from asoe.ai.language_model import ModelFailure
+from asoe.desk.consulting.spending import read_spending
+from asoe.domain.errors import Denied, Invalid
 from asoe.domain.language_model import ModelUsage
+from asoe.domain.policy import read_policy
 from asoe.store import model_spend
 
 GOOD = {"sentences": [{"text": "Do what export-data says.", "passages": ["P1"], "is_step": True}]}
@@ -182,6 +185,50 @@ async def test_what_was_spent_is_the_organizations_own_to_see(world, globex):
     for other in (globex.owner, world.acme.client):
         async with world.desk.database.org_reading(other) as connection:
             assert not await model_spend.spent(connection, world.acme.org_id, day)
+
+
+async def test_staff_read_what_it_cost_and_what_it_may_cost(world):
+    give(world, {"WrittenAnswer": GOOD}, tokens_per_day=5000)
+    await world.set_settings(language_model={"uses": ["answers"], "usd_per_day": 2.5})
+    await world.answered()
+    found = await read_spending(world.desk, world.acme.agent)
+    day = {
+        "day": world.clock().date().isoformat(),
+        "tokens": USED.tokens,
+        "cost_usd": 0.0012,
+        "calls": 1,
+        "failures": 0,
+    }
+    assert found == {
+        "model": "scripted:one",
+        "uses": ["answers"],
+        "tokens_per_day": 5000,
+        "usd_per_day": 2.5,
+        "days": [day],
+    }
+    with pytest.raises(Denied):
+        await read_spending(world.desk, world.acme.client)
+    world.desk = replace(world.desk, model=None)
+    assert (await read_spending(world.desk, world.acme.agent))["model"] is None
+
+
+@pytest.mark.parametrize(
+    ("stored", "field"),
+    [
+        ([], "language_model"),
+        ({"uses": "answers"}, "language_model.uses"),
+        ({"uses": ["refunds"]}, "language_model.uses.refunds"),
+        ({"tokens_per_day": -1}, "language_model.tokens_per_day"),
+        ({"tokens_per_day": 1.5}, "language_model.tokens_per_day"),
+        ({"usd_per_day": True}, "language_model.usd_per_day"),
+        ({"usd_per_day": float("nan")}, "language_model.usd_per_day"),
+        ({"model": "openai:x"}, "language_model.model"),
+    ],
+)
+def test_settings_that_say_nothing_sensible_are_refused_by_field(stored, field):
+    with pytest.raises(Invalid) as caught:
+        read_policy({"language_model": stored})
+    assert [problem.field for problem in caught.value.fields] == [field]
 
 
 # --- ties ---

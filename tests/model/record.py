@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from asoe.ai.language_model import Data, ModelFailure, Prompt, compose
 from asoe.ai.language_model.providers import Prices, open_model
-from asoe.ai.language_model.shapes import ChosenIntent, Ready, WrittenAnswer
+from asoe.ai.language_model.shapes import Ready, WrittenAnswer, choice_of
 
 FILE = Path(__file__).with_name("recorded.json")
 PRICES = Prices(Decimal(1), Decimal(2))
@@ -32,7 +32,7 @@ def conversations() -> list[tuple[str, type[BaseModel], Prompt, int]]:
         ("ready", Ready, compose("Are you ready? Return ready as true.", [], nonce="1"), 60),
         (
             "tie",
-            ChosenIntent,
+            choice_of(["crash", "how_to"]),
             compose("Choose one intent: crash, how_to.", [question], names=["Ana Sol"], nonce="1"),
             40,
         ),

@@ -19,6 +19,7 @@ from asoe.cli import (
     incident,
     key,
     knowledge,
+    language_model,
     member,
     migrate,
     notification,
@@ -63,6 +64,7 @@ app.add_typer(routing.app, name="routing")
 app.add_typer(incident.app, name="incident")
 app.add_typer(knowledge.app, name="knowledge")
 approval.add_to(app)
+language_model.add_to(app)
 notification.add_to(app)
 runbook_shelf.add_to(runbook.app)
 runbook_runs.add_to(runbook.app)

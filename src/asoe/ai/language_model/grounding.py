@@ -15,7 +15,7 @@ from asoe.ai.features import words_of
 from asoe.ai.language import function_words
 
 LEAST_SHARED: Final = 0.6
-"""Share of a sentence's content words that must stand in its sources."""
+"""Share of a sentence's content words that must stand in two sentences of its sources."""
 _STEM: Final = 5
 _NUMBER: Final = re.compile(r"\d+(?:[.,:/-]\d+)*")
 _LINK: Final = re.compile(
@@ -74,12 +74,11 @@ def unfounded(text: str, sources: Sequence[str]) -> str | None:
         return None
     if promises(text):
         return "promise"
-    held = _content(" ".join(sources))
     wanted = _content(text)
-    if wanted and len(wanted & held) < LEAST_SHARED * len(wanted):
+    first, second = _nearest(wanted, sources)
+    if wanted and len(wanted & (_content(first) | _content(second))) < LEAST_SHARED * len(wanted):
         return "own_words"
-    nearest = max(_parts(sources), key=lambda part: len(_content(part) & wanted), default="")
-    if _negated(text) != _negated(nearest):
+    if _negated(text) != _negated(first):
         return "negation"
     return None
 
@@ -114,6 +113,15 @@ def _content(text: str) -> set[str]:
     return {
         word[:_STEM] for word in words_of(text) if len(word) > 2 and word not in function_words() and word not in _NOT
     }
+
+
+def _nearest(wanted: set[str], sources: Sequence[str]) -> tuple[str, str]:
+    """The sentence that holds most of the words, and the one that holds most of the rest: more would be a new sentence."""
+    parts = _parts(sources)
+    first = max(parts, key=lambda part: len(_content(part) & wanted), default="")
+    rest = wanted - _content(first)
+    second = max(parts, key=lambda part: len(_content(part) & rest), default="")
+    return first, second
 
 
 def _parts(sources: Sequence[str]) -> list[str]:

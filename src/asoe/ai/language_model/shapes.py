@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 Short = Annotated[str, Field(max_length=120)]
 
@@ -41,6 +42,12 @@ class FoundSlots(_Reply):
 
 class ChosenIntent(_Reply):
     intent: Short
+
+
+def choice_of(names: Sequence[str]) -> type[ChosenIntent]:
+    """`ChosenIntent` with these names only, so that a provider that keeps to schemas can say no other."""
+    among: Any = Literal[tuple(names)]
+    return create_model("ChosenIntent", __base__=ChosenIntent, intent=(among, ...))
 
 
 class Draft(_Reply):

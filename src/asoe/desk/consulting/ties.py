@@ -5,11 +5,12 @@ Nothing that protects a client is ever given away by it: a tie with an alarm in 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from asoe.ai.language_model import Data
-from asoe.ai.language_model.shapes import ChosenIntent
+from asoe.ai.language_model.shapes import ChosenIntent, choice_of
 from asoe.desk.consulting import Question, Rejected, consult
 from asoe.desk.context import Desk
 from asoe.desk.escalation import SECURITY, SURE_INTENT
@@ -28,14 +29,27 @@ _TASK: Final = (
 )
 
 
+def tied_in(ticket: Ticket, triage: Triage) -> tuple[str, ...]:
+    """The intents that are as likely as one another, the likeliest first; none where the judgement stands."""
+    intent = triage.intent
+    if intent.confidence >= SURE_INTENT or ticket.intent != intent.value:
+        return ()
+    tied = (intent.value, *(name for name, share in intent.alternatives if share >= intent.confidence - NEAR))
+    return () if len(tied) < 2 or set(tied) & _STANDS else tied
+
+
 async def break_tie(
-    desk: Desk, engine: Principal, ticket: Ticket, triage: Triage, *, text: str, rules: ModelRules, trail: Trail
+    desk: Desk,
+    engine: Principal,
+    ticket: Ticket,
+    triage: Triage,
+    tied: Sequence[str],
+    *,
+    text: str,
+    rules: ModelRules,
+    trail: Trail,
 ) -> Triage:
     """The same judgement with another intent first, each with the share it had; or as it is."""
-    tied = [triage.intent.value, *(name for name, share in triage.intent.alternatives if _is_near(triage, share))]
-    is_open = triage.intent.confidence < SURE_INTENT and len(tied) > 1 and not set(tied) & _STANDS
-    if desk.model is None or not is_open or ticket.intent != triage.intent.value or not text.strip():
-        return triage
 
     def checked(reply: ChosenIntent, _: object) -> str:
         if reply.intent not in tied:
@@ -48,7 +62,7 @@ async def break_tie(
         agent="triage",
         task=_TASK.format(intents=listed),
         data=[Data("message", text)],
-        shape=ChosenIntent,
+        shape=choice_of(tied),
         check=checked,
     )
     chosen = await consult(desk, engine, asked, rules=rules, ticket_id=ticket.id, trail=trail)
@@ -57,7 +71,3 @@ async def break_tie(
     shares = {triage.intent.value: triage.intent.confidence, **dict(triage.intent.alternatives)}
     others = tuple((name, share) for name, share in shares.items() if name != chosen)
     return replace(triage, intent=Estimate(chosen, shares[chosen], others))
-
-
-def _is_near(triage: Triage, share: float) -> bool:
-    return share >= triage.intent.confidence - NEAR

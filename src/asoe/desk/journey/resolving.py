@@ -7,7 +7,7 @@ from typing import Any
 
 from asoe.desk import outcome, resolution, triage, wish
 from asoe.desk.consulting.answers import write_answer
-from asoe.desk.consulting.ties import break_tie
+from asoe.desk.consulting.ties import break_tie, tied_in
 from asoe.desk.context import Desk
 from asoe.desk.escalation import MENDED_ALL_THE_SAME, reasons_to_escalate
 from asoe.desk.journey import cause
@@ -170,18 +170,21 @@ async def _settled(
     """A tie between intents is put to the language model, once in a ticket's life; without one nothing changes."""
     if desk.model is None or judged is None or standing.journey.data.get("has_settled"):
         return standing, judged, changed
+    ticket, text = standing.ticket, question_of(standing)
+    tied = tied_in(ticket, judged)
+    if not tied or not text:
+        return standing, judged, changed
     rules = standing.policy.language_model
-    ticket = standing.ticket
-    settled = await break_tie(desk, engine, ticket, judged, text=question_of(standing), rules=rules, trail=trail)
+    settled = await break_tie(desk, engine, ticket, judged, tied, text=text, rules=rules, trail=trail)
+    journey = replace(standing.journey, data={**standing.journey.data, "has_settled": True})
+    standing = replace(standing, journey=journey)
     if settled is judged:
         return standing, judged, changed
     async with desk.database.org_reading(engine) as connection:
         corrected = await tickets.corrected_fields(connection, engine.org_id, ticket.id)
     columns = triage.changes(ticket, settled, corrected=corrected)
     columns = {name: value for name, value in columns.items() if name in {"intent", "triage"}}
-    journey = replace(standing.journey, data={**standing.journey.data, "has_settled": True})
-    standing = replace(standing, ticket=replace(ticket, **columns), journey=journey)
-    return standing, settled, {**changed, **columns}
+    return replace(standing, ticket=replace(ticket, **columns)), settled, {**changed, **columns}
 
 
 async def read_replies(desk: Desk, standing: Standing, trail: Trail) -> str:

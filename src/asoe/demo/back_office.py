@@ -161,6 +161,7 @@ def estate_config(url: str, document: Mapping[str, Any]) -> dict[str, Any]:
         "auth": {"type": "bearer"},
         "openapi": dict(document),
         "health": "plans_list",
+        "in_progress": [],  # its 409 is a refusal: a key and its effect are written together, so none is ever on its way
         "risks": {name: _risk(name) for name in writes if name not in FORBIDDEN},
         "operations": {
             name: {

@@ -29,7 +29,7 @@ from asoe.domain.organization import ROLE_RANK, Principal
 from asoe.domain.policy import read_policy
 from asoe.domain.runbook import ApprovalRule, Perform
 from asoe.store import autonomy, facts, runbooks, runs
-from asoe.store.autonomy import ToAudit
+from asoe.store.autonomy import Deciding, ToAudit
 from asoe.store.db import Connection
 
 WATCHED: Final = timedelta(days=90)
@@ -87,9 +87,10 @@ async def decide(
     *,
     now: datetime,
     hours: Sequence[str] = (),
+    found: Deciding | None = None,
 ) -> Decision:
-    """Decide on one act inside the transaction that writes its intent."""
-    found = await autonomy.deciding(connection, engine.org_id, run.runbook_id, run.version)
+    """Decide on one act inside the transaction that writes its intent; `found`: what was read just now, else it is read."""
+    found = found or await autonomy.deciding(connection, engine.org_id, run.runbook_id, run.version)
     standing = found.standing
     if found.stopped is not None:
         return No("emergency_stop", f"All acts are stopped: {found.stopped}")

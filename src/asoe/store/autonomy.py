@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from asoe.domain.autonomy import Evidence, Loan, Standing
@@ -18,6 +18,8 @@ from asoe.store.queries import NamedQueries
 class AutonomySql(NamedQueries):
     standing: str
     deciding: str
+    decides: str
+    joined: str
     set_level: str
     lend: str
     end_loan: str
@@ -31,6 +33,14 @@ class AutonomySql(NamedQueries):
     stop: str
     release: str
     stopped: str
+
+
+def with_deciding(query: str) -> str:
+    """A query about an `r` with org_id, runbook_id and version that also reads what decides on an act of that run."""
+    return query.replace("{decides}", AutonomySql.decides).replace("{deciding}", AutonomySql.joined)
+
+
+_DECIDING: Final = with_deciding(AutonomySql.deciding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +71,12 @@ class Deciding:
 
 async def deciding(connection: Connection, org_id: UUID, runbook_id: UUID, version: int) -> Deciding:
     """Where the runbook stands for a run by this version of it; raises `Missing(runbook_missing)`."""
-    row = await connection.fetchrow(AutonomySql.deciding, org_id, runbook_id, version)
-    standing = _standing(row, runbook_id)
-    return Deciding(standing, row["settings"] or {}, row["stopped"], row["newer"])
+    return read_deciding(await connection.fetchrow(_DECIDING, org_id, runbook_id, version), runbook_id)
+
+
+def read_deciding(row: Any, runbook_id: UUID) -> Deciding:
+    """What a query made by `with_deciding` found."""
+    return Deciding(_standing(row, runbook_id), row["settings"] or {}, row["stopped"], row["newer"])
 
 
 def _standing(row: Any, runbook_id: UUID) -> Standing:

@@ -19,24 +19,31 @@ where r.org_id = $1 and r.id = $2
 -- name: deciding
 -- all that decides on one act of a run by version $3, in one round trip: where the runbook stands, the organization's
 -- settings, the emergency stop
-select coalesce(a.level, 'approve') as level, a.loan, a.braked_at, a.braked_why,
-  coalesce(e.cases, 0) as cases, coalesce(e.errors, 0) as errors, p.settings, s.reason as stopped,
-  nullif(r.published_version, $3) as newer
-from asoe.runbooks r
-left join asoe.runbook_autonomy a on a.org_id = r.org_id and a.runbook_id = r.id
-left join asoe.organization_profiles p on p.org_id = r.org_id
+select {decides}, s.reason as stopped, nullif(b.published_version, $3) as newer
+from (select $1::uuid as org_id, $2::uuid as runbook_id, $3::integer as version) r
+{deciding}
 left join asoe.emergency_stops s on s.org_id = r.org_id and s.released_at is null
+
+-- name: decides
+-- what is read of where a runbook stands, for whoever decides on an act in a round trip of its own
+coalesce(a.level, 'approve') as level, a.loan, a.braked_at, a.braked_why,
+coalesce(e.cases, 0) as cases, coalesce(e.errors, 0) as errors, p.settings
+
+-- name: joined
+-- from where, beside an r with org_id, runbook_id and version
+join asoe.runbooks b on b.org_id = r.org_id and b.id = r.runbook_id
+left join asoe.runbook_autonomy a on a.org_id = r.org_id and a.runbook_id = r.runbook_id
+left join asoe.organization_profiles p on p.org_id = r.org_id
 left join lateral (
   select count(*) as cases, count(*) filter (where not j.is_right) as errors
   from (
     select run_id, coalesce(bool_and(is_right) filter (where source in ('audit', 'person')), bool_and(is_right)) as is_right
     from asoe.run_judgements
-    where org_id = r.org_id and runbook_id = r.id and version = $3
+    where org_id = r.org_id and runbook_id = r.runbook_id and version = r.version
       and at >= coalesce(a.evidence_since, '-infinity'::timestamptz)
     group by run_id having bool_or(source in ('audit', 'person', 'shadow', 'reopen'))
   ) j
 ) e on true
-where r.org_id = $1 and r.id = $2
 
 -- name: set_level
 insert into asoe.runbook_autonomy (org_id, runbook_id, level) values ($1, $2, $3)

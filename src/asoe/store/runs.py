@@ -16,6 +16,7 @@ from uuid import UUID
 from asoe.domain.errors import Missing
 from asoe.domain.organization import Principal
 from asoe.domain.runbook import Consent, SlotReading
+from asoe.store.autonomy import Deciding, read_deciding, with_deciding
 from asoe.store.db import Connection
 from asoe.store.queries import NamedQueries
 
@@ -63,6 +64,8 @@ _CLAIM: Final = RunsSql.claim.replace("{columns}", _COLUMNS)
 _FIND: Final = RunsSql.find.replace("{columns}", _COLUMNS)
 _GOING: Final = RunsSql.going.replace("{columns}", _COLUMNS)
 _LIST: Final = RunsSql.list.replace("{columns}", _COLUMNS)
+_GATE: Final = with_deciding(RunsSql.gate)
+_GATE_ALONE: Final = with_deciding(RunsSql.gate_alone)
 _ASK_TO_CANCEL: Final = RunsSql.ask_to_cancel.replace("{columns}", _COLUMNS)
 
 
@@ -150,7 +153,10 @@ class ActionRow:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What is so at the moment before an act; the ticket, if there is one, is held until the transaction ends."""
+    """What is so at the moment before an act; the ticket, if there is one, is held until the transaction ends.
+
+    `deciding`: what decides whether the act may be done alone, as it was before `took`, which is long if it had to wait.
+    """
 
     is_held: bool
     is_short: bool
@@ -158,6 +164,8 @@ class Gate:
     stopped: str | None
     now: datetime
     age: timedelta
+    took: timedelta
+    deciding: Deciding
     status: str | None = None
     severity: str | None = None
     assignee: UUID | None = None
@@ -165,6 +173,9 @@ class Gate:
     is_spam: bool = False
     is_merged: bool = False
     is_ai_quiet: bool = False
+
+
+_OF_GATE: Final = frozenset(Gate.__dataclass_fields__) - {"deciding"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,15 +343,14 @@ async def actions(connection: Connection, org_id: UUID, run_id: UUID) -> list[Ac
     return [ActionRow(**dict(row)) for row in await connection.fetch(RunsSql.actions, org_id, run_id)]
 
 
-async def gate(
-    connection: Connection, org_id: UUID, run_id: UUID, *, by: UUID, ticket_id: UUID | None, needed: timedelta
-) -> Gate:
+async def gate(connection: Connection, run: Run, *, by: UUID, needed: timedelta) -> Gate:
     """Hold the ticket and read what decides; `is_short` when the lease is over in less than `needed`."""
-    if ticket_id is None:
-        row = await connection.fetchrow(RunsSql.gate_alone, org_id, run_id, by, needed)
+    if run.ticket_id is None:
+        row = await connection.fetchrow(_GATE_ALONE, run.org_id, run.id, by, needed)
     else:
-        row = await connection.fetchrow(RunsSql.gate, str(org_id), run_id, by, str(ticket_id), needed)
-    return Gate(**dict(row))
+        row = await connection.fetchrow(_GATE, str(run.org_id), run.id, by, str(run.ticket_id), needed)
+    found = {name: value for name, value in row.items() if name in _OF_GATE}
+    return Gate(**found, deciding=read_deciding(row, run.runbook_id))
 
 
 async def renew(

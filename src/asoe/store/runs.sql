@@ -66,7 +66,8 @@ select id, seq, path, connector, action, risk, arguments, idempotency_key, busin
 from asoe.run_actions where org_id = $1 and run_id = $2 order by seq
 
 -- name: gate
--- all that must hold before an act, in one round trip. The lock comes before the row: whoever holds the row never waits
+-- all that must hold before an act, and what decides whether it may be done alone, in one round trip (`took`: it may
+-- have waited for the lock, and then saw things as they were before). The lock comes before the row: whoever holds the row never waits
 -- for the lock, so nobody waits for both.
 with mine as materialized (
   select pg_advisory_xact_lock(hashtextextended($1::text || ':' || $4::text, 0))
@@ -79,8 +80,10 @@ select r.held_by = $3 and r.held_until > clock_timestamp() as is_held, r.held_un
   t.status, t.severity, t.assignee, t.waiting_for, t.is_spam, t.merged_into is not null as is_merged,
   t.id is not null and exists (
     select from public.support_sessions q where q.ticket_id = t.id and q.assistant_type <> 'ai') as is_ai_quiet,
-  clock_timestamp() as now, clock_timestamp() - r.started_at - r.waited as age
+  clock_timestamp() as now, clock_timestamp() - r.started_at - r.waited as age, nullif(b.published_version, r.version) as newer,
+  clock_timestamp() - statement_timestamp() as took, {decides}
 from asoe.runbook_runs r
+{deciding}
 left join ticket t on true
 left join asoe.emergency_stops s on s.org_id = r.org_id and s.released_at is null
 where r.org_id = $1::text::uuid and r.id = $2
@@ -89,8 +92,10 @@ where r.org_id = $1::text::uuid and r.id = $2
 -- the same for a run without a ticket
 select r.held_by = $3 and r.held_until > clock_timestamp() as is_held, r.held_until < clock_timestamp() + $4::interval as is_short,
   r.cancel_requested_at is not null as is_cancelled, s.reason as stopped,
-  clock_timestamp() as now, clock_timestamp() - r.started_at - r.waited as age
+  clock_timestamp() as now, clock_timestamp() - r.started_at - r.waited as age, nullif(b.published_version, r.version) as newer,
+  clock_timestamp() - statement_timestamp() as took, {decides}
 from asoe.runbook_runs r
+{deciding}
 left join asoe.emergency_stops s on s.org_id = r.org_id and s.released_at is null
 where r.org_id = $1 and r.id = $2
 

@@ -36,6 +36,7 @@ from asoe.store.runs import ActionRow, Gate, Intent
 _SHORTLY: Final = timedelta(seconds=5)
 _MOST_SHOWN: Final = 10
 _AT_ONCE: Final = 1.0
+_AT_A_GLANCE: Final = timedelta(milliseconds=20)
 _NOT_AGREED: Final = {
     "refused": ("approval_refused", "A person refused this act."),
     "expired": ("approval_expired", "Nobody decided on this act in time."),
@@ -121,7 +122,7 @@ async def _intend(
         over = understated or (None if wanted.is_undo else await over_cap(connection, passing, wanted))
         if over is not None:
             return await _decline(connection, passing, wanted, action, over)
-        allowed = await _allow(connection, passing, wanted, action, gate.now)
+        allowed = await _allow(connection, passing, wanted, action, gate)
         if not isinstance(allowed, UUID | None):
             return allowed
         intent = replace(_intent(passing, wanted, action), approval_id=allowed, claim=passing.pace.claim)
@@ -145,14 +146,7 @@ async def _intend(
 
 
 async def _gate(connection: Connection, passing: Pass) -> Gate:
-    gate = await runs.gate(
-        connection,
-        passing.org_id,
-        passing.run.id,
-        by=passing.id,
-        ticket_id=passing.run.ticket_id,
-        needed=passing.pace.claim,
-    )
+    gate = await runs.gate(connection, passing.run, by=passing.id, needed=passing.pace.claim)
     if gate.is_held and gate.is_short:
         await runs.renew(connection, passing.org_id, passing.run.id, by=passing.id, lease=passing.pace.lease)
         passing.leased = time.monotonic()
@@ -195,11 +189,20 @@ def _taken_over(passing: Pass, gate: Gate) -> tuple[str, str] | None:
 
 
 async def _allow(
-    connection: Connection, passing: Pass, wanted: Perform, action: Action, now: datetime
+    connection: Connection, passing: Pass, wanted: Perform, action: Action, gate: Gate
 ) -> UUID | Outcome | None:
     """None: alone. An id: by this approval. Otherwise what becomes of it instead."""
+    # who had to wait, for the ticket or for other acts under a cap, reads anew: all may have been stopped meanwhile
+    has_waited = bool(passing.runbook.limits or wanted.act.limits) or gate.took > _AT_A_GLANCE
     decision = await autonomy.decide(
-        connection, passing.engine, passing.run, wanted, action, now=now, hours=passing.runbook.hours
+        connection,
+        passing.engine,
+        passing.run,
+        wanted,
+        action,
+        now=gate.now,
+        hours=passing.runbook.hours,
+        found=None if has_waited else gate.deciding,
     )
     if isinstance(decision, No):
         if decision.reason == "emergency_stop":

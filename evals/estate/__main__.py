@@ -1,4 +1,4 @@
-"""Scores ASOE at the demo estate: `python -m evals.estate [--seed N] [--n 300] [--part dev|test|held] [--late] --json FILE`.
+"""Scores ASOE at the demo estate: `python -m evals.estate [--seed N] [--n 300] [--part dev|test|voices|held] [--late] --json FILE`.
 
 Its estate, its PostgreSQL and its worker are its own and are gone afterwards. The score is read from the estate's store.
 """
@@ -89,8 +89,8 @@ def main() -> int:
     parser.add_argument("--misses", action="store_true", help="print letters of misses (of the part dev only)")
     parser.add_argument("--json", type=Path, help="write the report to this file")
     options = parser.parse_args()
-    if options.misses and (options.late or options.part != "dev"):
-        parser.error("--misses shows letters; use it with --part dev")
+    if options.misses and (options.late or options.part not in {"dev", "voices"}):
+        parser.error("--misses shows letters; use it with --part dev or voices")
     begun = time.monotonic()
     game = asyncio.run(
         play(

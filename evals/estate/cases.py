@@ -26,8 +26,8 @@ from asoe.demo.estate.faults import FAULTS, Fault
 from asoe.demo.estate.seed import seed as seed_estate
 from asoe.demo.estate.store import Item, Store, open_store
 
-# `all` is dev and test; `held` has words of its own, and no others.
-Part = Literal["all", "dev", "test", "held"]
+# `all` is dev and test; `voices` is for development, too; `held` has words of its own, and no others.
+Part = Literal["all", "dev", "test", "voices", "held"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
 
@@ -39,6 +39,9 @@ def read_words(file: str) -> dict[str, Any]:
 
 
 WORDINGS: Final = read_words("wordings.yaml")
+VOICES: Final = read_words("voices.yaml")
+FOREIGN: Final = 0.25
+"""How many of the letters in other voices are in another language, where it has words for all that is told."""
 
 # Of fifty cases in a row; shuffled. Two thirds can be mended.
 MIX: Final = {
@@ -202,7 +205,7 @@ class _Maker:
         )
         if kind == "flagged":
             _flag(self.store, account_id)
-        told = _Teller(chance, self.part)
+        told = _Teller(chance, self.part, breakages)
         body = told.body(plan, breakages, user)
         return Case(
             id=case_id,
@@ -349,16 +352,25 @@ def _needless(fault: Fault) -> set[str]:
 class _Teller:
     """Writes the letter: voice, order, distractors, typing errors."""
 
-    def __init__(self, chance: random.Random, part: Part) -> None:
+    def __init__(self, chance: random.Random, part: Part, breakages: tuple[Breakage, ...] = ()) -> None:
         self.chance = chance
         self.part = part
         self.words = read_words("held.yaml") if part == "held" else WORDINGS
+        if part == "voices":
+            self.words = WORDINGS | VOICES | self._foreign(breakages)
+
+    def _foreign(self, breakages: tuple[Breakage, ...]) -> dict[str, Any]:
+        """Another language's words for some of the letters, if all that may be told has a line there."""
+        needed = {symptom for breakage in breakages for symptom in FAULTS[breakage.fault].symptoms}
+        told: dict[str, Any] = VOICES["languages"][self.chance.choice(sorted(VOICES["languages"]))]
+        is_told = bool(needed) and needed <= told["symptoms"].keys() and self.chance.random() < FOREIGN
+        return told | {"consents": VOICES["consents"] | told["consents"]} if is_told else {}
 
     def pick(self, lines: list[str]) -> str:
         return self.chance.choice(lines)
 
     def of_part(self, lines: list[str]) -> list[str]:
-        if self.part in {"all", "held"} or len(lines) < 2:
+        if self.part in {"all", "voices", "held"} or len(lines) < 2:
             return lines
         return lines[0 if self.part == "dev" else 1 :: 2]
 

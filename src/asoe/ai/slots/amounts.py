@@ -43,6 +43,10 @@ _UNITS: Final[dict[str, dict[str, Decimal]]] = {
         },
         "USD": {"1": "usd $ dollar dollars buck bucks dolar dolares dólar dólares"},
         "EUR": {"1": "eur € euro euros"},
+        "SEATS": {
+            "1": "seat seats license licenses licence licences platz plätze platze sitze lizenz lizenzen plaza plazas asiento asientos"
+            " licencia licencias place places siege sieges siège sièges more extra additional"
+        },
         "GBP": {"1": "gbp £ pound pounds quid"},
     }.items()
 }
@@ -102,7 +106,7 @@ def _pattern(unit: str) -> re.Pattern[str]:
     between = r"(?:[\s-]*(?:more|extra|additional|further|other|of|single|mas|adicional(?:es)?|de|plus|weitere[sn]?|zus[aä]tzliche[sn]?)\b)*"
     return re.compile(
         rf"(?<![\w.-])(?:(?:(?P<digits>{_DIGITS}){between}[\s-]*|(?P<half>half\s+(?=an?\b))?(?P<word>{words}){between}[\s-]+)"
-        rf"(?P<unit>{spellings})(?!\w)|(?P<before>{spellings})\s?(?P<after>{_DIGITS})(?![\w%]))",
+        rf"(?P<unit>{spellings})(?!\w)|(?P<before>{spellings})\s?(?:by\s)?(?P<after>{_DIGITS})(?![\w%]))",
         re.IGNORECASE,
     )
 

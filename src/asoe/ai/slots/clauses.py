@@ -17,8 +17,14 @@ _ABBREVIATIONS: Final = re.compile(
 )
 _CONTACT_IN_BRACKETS: Final = re.compile(r"\s*\((?:\[[a-z]+-\d+\]|[+\d][\d ().-]{5,20})\)")
 _DOT: Final = "․"
+# who leaves out the full stop still begins with a capital
+BEGINNINGS: Final = (
+    "You|We|Please|What|Whatever|Whoever|Why|Who|Where|How|If|It|The|My|Our|Your|They|This|That|There|These|Those|When|Every|Everything|Also|Besides|Moreover"
+    "|On top of|And|But|Yes|No|Should|Somebody|Someone|Nobody|Nothing|Feel|Go|Start|Restart|Run|Delete|Remove|Replace|Rotate|Put|Take|Add|Sell|Book|Just|Then|As|For|To|In case"
+    "|Since|After|Before|All|Both|Each|Here|Thanks|Thank|New|Second|Another|Kindly|Could|Can|Would|May|Do|Let"
+)
 _SENTENCE: Final = re.compile(
-    r"(?<=[.!?…])[\"”')\]]*\s+|(?<=[a-z])\s+(?=(?-i:You|We|Please|What|If|It|The|My|Our|They|This|That|There|When|Every|Also|Besides|Moreover|On top of|And|But|Yes|No)\b)|\s*\n+\s*|\s*[;|•·]\s*|\s/\s|\s[–—-]{1,2}\s|(?<=\w)/(?=[A-Za-z]{3,}\s*:)"
+    rf"(?<=[.!?…])[\"”')\]]*\s+|(?<=[a-z])\s+(?=(?-i:{BEGINNINGS})\b)|\s*\n+\s*|\s*[;|•·]\s*|\s/\s|\s[–—-]{{1,2}}\s|(?<=\w)/(?=[A-Za-z]{{3,}}\s*:)"
 )
 _JOINTS: Final = (
     r"but|however|although|though|whereas|while|yet|except|and|or|nor|then|so"

@@ -30,6 +30,9 @@ _CONTRASTS: Final = re.compile(
 _FINITE: Final = re.compile(
     r" (?:is|are|was|were|has|have|had|s|isn|aren|went|goes|keeps|stopped|failed|fails|works?) "
 )
+_ABOUT_IT: Final = re.compile(
+    r" (?:please |just )?\w+ (?:it|them|that|those|this|these|all)(?: away| again| now| please)* "
+)
 _APART: Final = 0.08
 _CONFIDENCE: Final = {"words": 0.97, "amount": 0.93, "meaning": 0.85, "passed on": 0.88}
 
@@ -134,6 +137,8 @@ class _Listener:
             self._about_something(fragment, cue, about)
         elif cue.polarity != "none":
             self._bare_cue(fragment, cue)
+        elif not fragment.is_question and (meant := self._meant_by_order(fragment)):
+            self._say(meant, Cue("given", is_weak=True), fragment, "passed on")
         elif not fragment.is_question:
             self._amount_alone(fragment)
             if _amount(fragment, self.last[0] if self.last else None) is None and fragment.length > 3:
@@ -180,6 +185,13 @@ class _Listener:
         else:
             self._say(about, self.carried, fragment, "passed on")
         self.last = topics
+
+    def _meant_by_order(self, fragment: Fragment) -> list[tuple[Topic, str]]:
+        """An order about "it" or "them" ("…, delete them") means what has just been named."""
+        if not _ABOUT_IT.fullmatch(fragment.words):
+            return []
+        here = [item for item in self.asked if fragment.sentence - item[2].sentence <= 1 and not item[2].is_question]
+        return [(topic, grade) for topic, grade, _ in here[:1] if topic.is_ordered_by(fragment)]
 
     def _answer_follows(self, fragment: Fragment) -> bool:
         for later, cue, about in self.heard[self.place + 1 :]:
@@ -285,6 +297,8 @@ class _Listener:
                 (topic, found) for topic, found in named[1:] if found.words >= 1.0 and not found.matched & first.matched
             ]
             return [(topic, "words" if found.matched else "amount") for topic, found in [named[0], *also]]
+        if _ABOUT_IT.fullmatch(fragment.words):
+            return []  # what "it" is stands elsewhere
         alike = sorted(scored, key=lambda item: -item[1].alike)
         if (
             alike

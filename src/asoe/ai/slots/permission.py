@@ -114,14 +114,28 @@ _DENIED_OF_IT: Final = (
     r"(?:does not|doesn t|has not|hasn t|have not|haven t|did not|didn t|is not|isn t|are not|aren t|never|no longer|nothing|nobody)"
     r"(?: (?:ever|yet|even|really|actually|always))?"
 )
+_VAIN: Final = r"(?:arriv\w*|reach\w*|show(?:s|n|ed|ing)? up|turn(?:s|ed)? up|appear\w*|land(?:s|ed)?|comes?|came|coming|gets? (?:here|through)|happens?|happened)"
 # what fails to happen is complained of, not refused
 _FAILING: Final = re.compile(
-    rf"\b(?:{_DENIED} (?:arriv\w*|reach\w*|show(?:s|n|ed|ing)? up|appear\w*|land(?:s|ed)?|comes?|came|coming)"
+    rf"\b(?:{_DENIED} {_VAIN}|no (?:\w+ ){{1,3}}?(?:ever |yet )?{_VAIN}"
+    r"|(?:i|we) (?:never|no longer|do not|don t|did not|didn t|have not|haven t)(?: \w+)? (?:get|got|gotten|receive|received|see|saw|seen|hear|heard)(?! why\b)"
+    r"|(?:it|that|this|which|the \w+|they|just) (?:just |simply |still )?(?:won t|will not|wouldn t) (?:just |even )?(?:end|finish|stop|start|load|open|work|move|go away|go through|run|let (?:me|us)|take (?:me|us|it|them|any)|respond|react|update)"
+    r"|(?:shows?|showed|sees?|finds?) (?:no|not a single|nothing)|no \w+ (?:for|since|in) (?:ages|hours|days|weeks|months|over|more than|two|three|\d+)|nothing (?:has |was |is )?(?:been )?chang\w+"
+    r"|neither (?:\w+ ){1,3}nor \w+"
+    r"|(?:ich|wir) (?:bekomm\w*|erhalt\w*|seh\w*|find\w*)(?: \w+){0,2} (?:kein\w*|nicht|nichts)|(?:ich|wir) (?:kann|konnen|komm\w*)(?: \w+){0,5} (?:nicht|niemand\w*|kein\w*|nie|nichts)(?! zustimm\w*| einverstanden)"
+    r"|(?:geht|gehen|funktionier\w*|lauft|laufen|startet|starten|ladt|laden|kommt|kommen|lasst sich|lassen sich|bewegt sich|stimmt|wird)(?: \w+){0,4} nicht(?: \w+){0,2}|kein\w* \w+ (?:mehr )?(?:frei|verfugbar|gespeichert|an|da)|auch nicht (?:im|in|unter)"
+    r"|no (?:recib\w+|lleg\w+|encuentr\w+|funcion\w+|carg\w+|aparec\w+|inici\w+|arranc\w+|avanz\w+)|no (?:puedo|podemos) (?:entrar|subir|iniciar|acceder|encontrar|descargar|enviar|ver)|tampoco en"
+    r"|(?:ne|n) (?:recois|recoit|recevons|arriv\w+|fonctionn\w+|trouv\w+|march\w+|demarr\w+|bouge\w*|avance\w*) (?:plus|pas|aucun\w*|rien)|meme pas (?:dans|en)|rien ne (?:peut|marche|fonctionne|arrive)"
     rf"|{_DENIED_OF_IT} (?:starts?|started|starting|runs?|ran|running|mov(?:e|es|ed|ing)|finish\w*|load\w*|open(?:s|ed|ing)?|deliver(?:s|ed|ing)?|happens?|happened|updat\w*"
     r"|get(?:s|ting)? (?:through|ready|there|here)|works?(?! for (?:me|us|him|her|them))|worked|working)"
     r"|(?<!to )(?:get|gets|receive|receives|see|sees|find|finds) (?:no|nothing|none)|(?:got|brought|received|delivered)(?: (?:us|me))? (?:no|nothing)"
     r"|no (?:free|available|open) \w+|no \w+ (?:left|available|remaining)|not even in \w+|(?:cannot|can not|can t|could not|couldn t) be (?:verified|opened|reached|loaded|found|stored|saved|read|sent|delivered|downloaded|uploaded|shown|displayed)"
     r"|(?:i|we) (?:cannot|can not|can t|could not|couldn t) (?:even |ever |really )?(?:share|open|upload|download|log|sign|see|find|reach|send|save|invite|access|get in|connect|load|work)|(?:with|by) (?:a|an|the) (?:message|notice|note|error|warning) .*)\b"
+)
+# who can do without something, or holds that nothing of it matters, neither gives nor refuses anything by that
+_OF_NO_USE: Final = re.compile(
+    r"\b(?:(?:can|could|may) (?:easily |well |perfectly )?(?:do|live|manage|get by) without|(?:nothing|not anything)(?: \w+){0,3}? (?:of (?:any )?(?:value|use|worth|interest|importance)|valuable|important|(?:i|we) (?:still |would )?(?:need|miss|want))"
+    r"|(?:no|not of any|without) (?:value|use|worth|importance)(?: to us)?)\b"
 )
 # what stands in the client's power "may go", "can end": said of the thing instead of to us
 _MAY_GO: Final = re.compile(
@@ -197,7 +211,7 @@ def cue_of(words: str, *, is_question: bool = False, language: str = "und") -> C
     text = _REFUSING.sub("refused_", _GIVING.sub("given_", text))
     if _WITHDRAWING.search(text):
         return Cue("refused", withdraws=True)
-    text = _OTHERS.sub(" ", text)
+    text = _OF_NO_USE.sub(" ", _OTHERS.sub(" ", text))
     unconditional = f" {' '.join(_CONDITION.sub(' ', text).split())} "
     if "refused_" not in text and fails(unconditional):
         text, unconditional = _FAILING.sub(" ", text), _FAILING.sub(" ", unconditional)

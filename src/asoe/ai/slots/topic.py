@@ -112,8 +112,10 @@ class Topic:
         if self.slot.unit and quantities(words, self.slot.unit):
             return True
         named = frozenset[str]().union(*self.givable)
-        first = next((word for word in words.split() if terms_of(word, self.slot.unit)), "")
-        return bool(terms_of(first) & named)
+        told = words.split()
+        place = next((place for place, word in enumerate(told) if terms_of(word, self.slot.unit)), len(told))
+        does_else = [word for word in told[place + 1 : place + 2] if word.endswith("ing")]  # "resume sending"
+        return all(terms_of(word) & named for word in (*told[place : place + 1], *does_else)) and place < len(told)
 
     def is_word_for_word(self, words: str) -> bool:
         """Whether an example of giving it is said in its own words, or a good part of one is all that is said."""
@@ -127,7 +129,10 @@ class Topic:
         """Whether the fragment begins like an order to do it ("add 1 GB")."""
         words = plain_words(fragment.text.rpartition(":")[2]).split()
         asks = bool(self.slot.unit and quantities(fragment.text, self.slot.unit))
-        return bool(words) and (words[0] in self.orders or (asks and words[0] in _ORDERS))
+        if not words or not (words[0] in self.orders or (asks and words[0] in _ORDERS)):
+            return False
+        told = next(iter(terms_of(" ".join(words[1:2]), self.slot.unit)), None)  # "resume sending" is another order
+        return told is None or any(told in matter for matter in self.matters)
 
 
 def topic_of(slot: Slot, encoder: Encoder) -> Topic:
@@ -194,7 +199,8 @@ def _topic(unit: str | None, examples: Sequence[str], questions: Sequence[str], 
     orders = frozenset(
         bare.split()[0]
         for words in given
-        if (bare := words.removeprefix(" please").strip()) and cue_of(f" {bare} ").polarity == "none"
+        if (bare := words.strip().removeprefix("please ").removesuffix(" please"))
+        and cue_of(f" {bare} ").polarity == "none"
     )
     is_wished = any(cue_of(words).is_wish for words in given)
     return Topic(held.slot, matters, givable, vectors, is_costly, orders - _IGNORED, is_wished, tuple(given))

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import numpy as np
 
-from asoe.ai.slots.clauses import fragments_of, plain_words
+from asoe.ai.slots.clauses import BEGINNINGS, fragments_of, plain_words
 from asoe.ai.slots.permission import fails
 from asoe.desk.context import Desk
 from asoe.desk.runbook.expressions import ExpressionError, decide
@@ -29,9 +29,11 @@ from asoe.store.runs import Client
 LEAST: Final = 0.55
 ABOUT: Final = 0.25
 MARGIN: Final = 0.03
-WORTH_A_LOOK: Final = 0.4
-LOOKS_A_CLAUSE: Final = 3
-MOST_LOOKS: Final = 10
+WORTH_A_LOOK: Final = 0.35
+LOOKS_A_CLAUSE: Final = 4
+MOST_LOOKS: Final = 12
+OUR_MATTER: Final = 0.4
+"""What no runbook is as near to as this is a complaint about something else, unless it is announced as a matter of its own."""
 MOST_KNOWN: Final = 20_000
 Likeness: TypeAlias = Mapping[str, np.ndarray]
 MOST_CLAUSES: Final = 16
@@ -45,10 +47,12 @@ _ANNOUNCED = re.compile(
     r"|second(?:ly)?(?: problem| issue| thing)?|finally|lastly|außerdem|zudem|ferner|zweitens|además|también|en outre|de plus|\d[.)]|[-*•])(?=\W)[:,]?\s*",
     re.IGNORECASE,
 )
-_CLAUSE_END = re.compile(
-    r"(?<=[.!?;])\s+|\n+|(?<=[a-z])\s+(?=(?:You|We|Please|What|If|It|The|My|Our|They|This|That|There|When|Every|Also|Besides|Moreover|On top of|And|But)\b)"
+_BREAK = (
+    rf"\n+|(?<=[a-z])\s+(?=(?:{BEGINNINGS})\b)"
     r"|(?<=\w)\s+(?=(?i:and one more thing|on top of that|(?:second|another|one more) (?:problem|thing|issue)):)"
 )
+_CLAUSE_END = re.compile(rf"(?<=[.!?;])\s+|{_BREAK}")
+_SENTENCE_END = re.compile(rf"(?<=[.!?])\s+|{_BREAK}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +103,10 @@ async def fitting(
 async def left_over(desk: Desk, shelved: Sequence[Shelved], question: str, *, mended: Container[str]) -> list[str]:
     """Sentences that surely complain, of what none of the runbooks that `mended` something (ids) seems to be about."""
     found = []
-    for sentence in _CLAUSE_END.split(question):
+    for sentence in _SENTENCE_END.split(question):
         complaint = _ANNOUNCED.sub("", sentence.strip())
-        if complaint == sentence.strip() and not fails(plain_words(sentence)):
+        is_announced = complaint != sentence.strip()
+        if not is_announced and not fails(plain_words(sentence)):
             continue
         likeness = await _likeness(desk, shelved, complaint)
         clauses = range(max((row.size for row in likeness.values()), default=0))
@@ -112,6 +117,8 @@ async def left_over(desk: Desk, shelved: Sequence[Shelved], question: str, *, me
             for each in shelved
         ]
         nearest = sorted(scores, reverse=True)[:LOOKS_A_CLAUSE]
+        if not is_announced and nearest[0][0] < OUR_MATTER:
+            continue
         if not any(score >= ABOUT and runbook_id in mended for score, runbook_id in nearest):
             found.append(sentence.strip())
     return found

@@ -15,11 +15,14 @@ from asoe.ai.redaction import redact
 from asoe.ai.slots.choice import read_choice
 from asoe.ai.slots.clauses import fragments_of, likened
 from asoe.ai.slots.consent import Heard, read_consents
+from asoe.ai.slots.party import for_another
 from asoe.ai.slots.plain import read_plain
 from asoe.ai.slots.topic import topic_of
 from asoe.domain.runbook import Slot, SlotReading
 
 MOST_CHARS: Final = 12_000
+FOR_WHOM: Final = frozenset({"own", "other"})
+"""A choice between these two is also read by rules: whether somebody writes for somebody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,20 @@ def read_slots(
     for slot in slots:
         if slot.name not in readings:
             readings[slot.name] = _latest(slot, said, language)
+        if slot.type == "choice" and {*slot.choices} == FOR_WHOM:
+            readings[slot.name] = _for_whom(slot, said, readings[slot.name])
     return readings
+
+
+def _for_whom(slot: Slot, said: Sequence[SlotText], reading: SlotReading) -> SlotReading:
+    """Who says that it is another's matter is taken at their word, unless a later message says otherwise."""
+    for passage in reversed(said):
+        if passage.source == reading.source and reading.status == "read" and passage.source.startswith("message:"):
+            return reading
+        evidence = for_another(passage.text)
+        if evidence is not None:
+            return SlotReading(slot.name, "read", "other", passage.source, evidence, 0.9)
+    return reading
 
 
 def _bounded(passage: SlotText) -> SlotText:

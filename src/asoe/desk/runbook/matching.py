@@ -32,8 +32,6 @@ MARGIN: Final = 0.03
 WORTH_A_LOOK: Final = 0.35
 LOOKS_A_CLAUSE: Final = 4
 MOST_LOOKS: Final = 12
-OUR_MATTER: Final = 0.4
-"""What no runbook is as near to as this is a complaint about something else, unless it is announced as a matter of its own."""
 MOST_KNOWN: Final = 20_000
 Likeness: TypeAlias = Mapping[str, np.ndarray]
 MOST_CLAUSES: Final = 16
@@ -45,6 +43,11 @@ _NAME = re.compile(r"(?<=[a-z,] )[A-Z][\w-]+|^[A-Z][\w-]+(?= (?:has|had|is|was|d
 _ANNOUNCED = re.compile(
     r"^(?:(?:and )?(?:one|another) (?:more |other )?(?:thing|problem|issue)|also|besides|moreover|furthermore|in addition|additionally|on top of (?:that|this)"
     r"|second(?:ly)?(?: problem| issue| thing)?|finally|lastly|außerdem|zudem|ferner|zweitens|además|también|en outre|de plus|\d[.)]|[-*•])(?=\W)[:,]?\s*",
+    re.IGNORECASE,
+)
+# how hard it was to get hold of us is no further matter
+_OF_US = re.compile(
+    r"\b(?:reach|get (?:hold of|through to|hold)|call|catch|speak (?:to|with)|talk to) (?:any|some|no)(?:one|body|-one)\b|\b(?:hotline|phone line|callback)\b",
     re.IGNORECASE,
 )
 _BREAK = (
@@ -106,7 +109,7 @@ async def left_over(desk: Desk, shelved: Sequence[Shelved], question: str, *, me
     for sentence in _SENTENCE_END.split(question):
         complaint = _ANNOUNCED.sub("", sentence.strip())
         is_announced = complaint != sentence.strip()
-        if not is_announced and not fails(plain_words(sentence)):
+        if not is_announced and (not fails(plain_words(sentence)) or _OF_US.search(sentence)):
             continue
         likeness = await _likeness(desk, shelved, complaint)
         clauses = range(max((row.size for row in likeness.values()), default=0))
@@ -117,8 +120,6 @@ async def left_over(desk: Desk, shelved: Sequence[Shelved], question: str, *, me
             for each in shelved
         ]
         nearest = sorted(scores, reverse=True)[:LOOKS_A_CLAUSE]
-        if not is_announced and nearest[0][0] < OUR_MATTER:
-            continue
         if not any(score >= ABOUT and runbook_id in mended for score, runbook_id in nearest):
             found.append(sentence.strip())
     return found

@@ -166,6 +166,10 @@ async def name_tickets(desk: Desk, principal: Principal, incident: UUID | int, t
         raise _refused("ticket_ids", f"holds more than {MOST_NAMED}")
     async with desk.database.org_transaction(principal) as connection:
         held = await _held(connection, principal, incident)
+        given = [str(each) for each in ticket_ids]
+        await facts.record(
+            connection, principal, "incident.changed", incident_id=str(held.id), names=["tickets"], tickets=given
+        )
         return await _name(desk, connection, principal, held, ticket_ids)
 
 

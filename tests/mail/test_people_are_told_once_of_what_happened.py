@@ -17,7 +17,7 @@ from asoe.desk import delivery, intake, notification, ticket, webhook
 from asoe.desk.context import Desk
 from asoe.domain.errors import Conflict, Denied, Invalid, Missing
 from asoe.domain.facts import FACTS
-from asoe.domain.notification import NOTICES, Preferences, quiet_until
+from asoe.domain.notification import NOTICES, Preferences, next_digest, quiet_until
 from asoe.store import facts
 
 if TYPE_CHECKING:
@@ -144,6 +144,59 @@ async def test_a_mail_waits_for_the_end_of_quiet_hours(desk: Desk, acme: Org, po
     clock.pass_by(hours=1)
     assert await delivery.deliver(desk, acme.org_id, waiting.id) is True
     assert len(post.to("ben.agent@acme.example")) == 1
+
+
+@pytest.mark.parametrize(
+    ("now", "next_one"),
+    [
+        ("2026-11-23T07:59:00+00:00", "2026-11-23T08:00:00+00:00"),
+        ("2026-11-23T08:00:00+00:00", "2026-11-23T15:30:00+00:00"),
+        ("2026-11-23T20:00:00+00:00", "2026-11-24T08:00:00+00:00"),
+        ("2026-03-28T23:00:00+00:00", "2026-03-29T07:00:00+00:00"),  # the clock goes forward that night
+    ],
+)
+def test_a_digest_goes_by_the_local_clock(now: str, next_one: str) -> None:
+    chosen = Preferences(digests=(time(16, 30), time(9)), zone="Europe/Berlin")
+    assert next_digest(chosen, datetime.fromisoformat(now)) == datetime.fromisoformat(next_one)
+    assert next_digest(Preferences(), datetime.fromisoformat(now)) is None
+
+
+async def test_what_can_wait_is_collected_into_one_mail(desk: Desk, acme: Org, post: Post, clock: Clock) -> None:
+    await use_post(desk, acme, post)
+    clock.now = clock.now.replace(hour=8, minute=0)
+    ben, to = acme.agent, "ben.agent@acme.example"
+    await notification.change_preferences(desk, ben, Preferences(digests=(time(12),)))
+    opened = [await open_one(desk, acme, subject=f"<b>{number}</b>", body=f"Question {number}") for number in range(3)]
+    for each in opened:
+        await happen(desk, acme, ticket_id=each.id)
+    await happen(desk, acme, "acts.stopped")
+    await tell(desk)
+    (urgent,) = post.to(to)
+    assert "All acts were stopped" in urgent["Subject"]
+    waiting = await rows(desk, acme, recipient=f"person:{ben.user_id}", channel="email", status="pending")
+    assert len(waiting) == 3
+    assert not any([await delivery.deliver(desk, acme.org_id, each.id) for each in waiting])
+    clock.pass_by(hours=5)
+    post.says = "451 later"
+    assert await delivery.deliver(desk, acme.org_id, waiting[0].id) is False
+    clock.pass_by(minutes=1)
+    post.says = "250 OK"
+    sent = await asyncio.gather(*(delivery.deliver(desk, acme.org_id, each.id) for each in waiting))
+    assert sorted(sent) == [False, False, True], "whoever is first takes all of them"
+    (digest,) = post.to(to)[1:]
+    assert digest["Subject"] == "[Acme] 3 pieces of news"
+    text, html = digest.get_body(("plain",)).get_content(), digest.get_body(("html",)).get_content()
+    assert [text.count(f"#{each.number} ") for each in opened] == [1, 1, 1]
+    assert "&lt;b&gt;0" in html
+    assert "<b>" not in html
+    assert await rows(desk, acme, recipient=f"person:{ben.user_id}", channel="email", status="pending") == []
+    # sent again by hand it keeps its id
+    await delivery.replay(desk, acme.owner, waiting[1].id)
+    assert await delivery.deliver(desk, acme.org_id, waiting[1].id) is True
+    assert post.to(to)[2]["Message-ID"] == digest["Message-ID"]
+    many = tuple(time(hour) for hour in range(7))
+    with pytest.raises(Invalid):
+        await notification.change_preferences(desk, ben, Preferences(digests=many))
 
 
 async def test_a_webhook_is_signed_and_a_forged_or_replayed_one_is_refused(

@@ -64,6 +64,9 @@ class PreferencesIn(Body):
     quiet_until: time | None = None
     zone: Annotated[str, Field(max_length=64)] = "UTC"
     urgent_always: bool = True
+    digests: list[time] = Field(
+        default_factory=list, max_length=6, description="Times of `zone` at which mails that can wait go out as one."
+    )
 
 
 class NoticeOut(Answer):
@@ -78,6 +81,7 @@ class PreferencesOut(Answer):
     quiet_until: time | None
     zone: str
     urgent_always: bool
+    digests: list[time]
     notices: dict[str, NoticeOut]
 
 
@@ -114,6 +118,7 @@ async def change_preferences(request: Request, body: PreferencesIn) -> Response:
         _plain(body.quiet_until),
         body.zone,
         body.urgent_always,
+        tuple(sorted({each.replace(tzinfo=None) for each in body.digests})),
     )
     return reply(preferences(await notification.change_preferences(call.desk, call.principal, wanted)))
 
@@ -140,6 +145,7 @@ def preferences(found: Preferences) -> dict[str, Any]:
         "quiet_until": found.quiet_until,
         "zone": found.zone,
         "urgent_always": found.is_urgent_always,
+        "digests": list(found.digests),
         "notices": {
             kind: {"says": notice.says, "channels": list(found.channels(kind))} for kind, notice in NOTICES.items()
         },

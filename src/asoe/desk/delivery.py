@@ -5,7 +5,7 @@ A second copy can only leave when the process dies after the receiver's yes and 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ from asoe.connectors.mail import MailServer
 from asoe.desk import approval_link, letter, notification, reply_address
 from asoe.desk.context import Desk
 from asoe.domain.errors import Denied, Missing
-from asoe.domain.notification import EMAIL, WEBHOOK, Delivery, pause_before
+from asoe.domain.notification import EMAIL, WEBHOOK, Delivery, digest_id, pause_before
 from asoe.domain.organization import Principal
 from asoe.domain.people import Member
 from asoe.store import deliveries, facts, mailboxes, mails, organizations, webhooks
@@ -48,13 +48,22 @@ async def deliver(desk: Desk, org_id: UUID, delivery_id: UUID) -> bool:
     engine = await desk.engine_of(org_id)
     now = desk.clock()
     async with desk.database.org_transaction(engine) as connection:
+        await deliveries.hold_digest(connection, org_id, delivery_id)
         claimed = await deliveries.claim(connection, org_id, delivery_id, at=now, until=now + CLAIM)
         if claimed is None:
             return False
+        together = [claimed]
+        if claimed.digest_at is not None:
+            together += await deliveries.claim_digest(connection, org_id, claimed, at=now, until=now + CLAIM)
+            together.sort(key=lambda each: (each.happened_at, each.fact_id))
         try:
-            parcel = await _PACKERS[claimed.channel](desk, connection, engine, claimed)
+            if claimed.digest_at is not None:
+                parcel = await _pack_digest(desk, connection, engine, together, claimed.digest_at)
+            else:
+                parcel = await _PACKERS[claimed.channel](desk, connection, engine, claimed)
         except _DeadError as error:
-            await _bury(desk, connection, engine, claimed, str(error))
+            for each in together:
+                await _bury(desk, connection, engine, each, str(error))
             return False
     try:
         await parcel.send()
@@ -65,10 +74,13 @@ async def deliver(desk: Desk, org_id: UUID, delivery_id: UUID) -> bool:
             await facts.record(connection, engine, "webhook.disabled", webhook_id=claimed.recipient_id)
         return False
     except ConnectorError as error:
-        await _again(desk, engine, claimed, error)
+        for each in together:
+            await _again(desk, engine, each, error)
         return False
     async with desk.database.org_transaction(engine) as connection:
-        return await deliveries.settle(connection, org_id, claimed, status="delivered", at=desk.clock())
+        at = desk.clock()
+        settled = [await deliveries.settle(connection, org_id, each, status="delivered", at=at) for each in together]
+    return all(settled)
 
 
 async def wake_due(desk: Desk) -> None:
@@ -131,14 +143,10 @@ async def replay(desk: Desk, principal: Principal, delivery_id: UUID | None = No
 
 
 async def _pack_mail(desk: Desk, connection: Connection, engine: Principal, delivery: Delivery) -> _Parcel:
-    box = await mailboxes.read(connection, engine.org_id)
-    if box is None or "smtp" not in box.config:
-        raise _DeadError("The organization has no mailbox to send from.")
+    box = await _mailbox(connection, engine)
     if delivery.recipient.startswith("contact:"):
         return await _pack_reply(desk, connection, engine, delivery, box)
-    member = await organizations.find_member(connection, engine.org_id, delivery.recipient_id)
-    if member is None or member.disabled_at is not None or not member.email:
-        raise _DeadError("The person is no member any more, or has no address.")
+    member = await _member(connection, engine, delivery)
     organization = await organizations.read_organization(connection, engine.org_id)
     line = await deliveries.ticket(connection, engine.org_id, delivery.ticket_id) if delivery.ticket_id else None
     message = letter.staff_mail(
@@ -146,14 +154,51 @@ async def _pack_mail(desk: Desk, connection: Connection, engine: Principal, deli
         line,
         organization=organization.name,
         sender=(box.name or organization.name, box.address),
-        recipient=(member.name, member.email),
+        recipient=(member.name, str(member.email)),
         url=desk.public_url,
         at=delivery.happened_at,
         signed_path=await _signed_path(desk, connection, member, engine.org_id, delivery),
     )
-    to = member.email
+    to = str(member.email)
     server, password = smtp_of(desk, engine.org_id, box)
     return _Parcel(lambda: mail.send(server, password, message, sender=box.address, recipients=[to]))
+
+
+async def _pack_digest(
+    desk: Desk, connection: Connection, engine: Principal, together: Sequence[Delivery], digest_at: datetime
+) -> _Parcel:
+    """All that was collected for a person until then, as one mail."""
+    box = await _mailbox(connection, engine)
+    member = await _member(connection, engine, together[0])
+    organization = await organizations.read_organization(connection, engine.org_id)
+    ids = dict.fromkeys(each.ticket_id for each in together if each.ticket_id)
+    lines = {each: await deliveries.ticket(connection, engine.org_id, each) for each in ids}
+    to = str(member.email)
+    message = letter.digest_mail(
+        [(each, lines[each.ticket_id] if each.ticket_id else None) for each in together],
+        organization=organization.name,
+        sender=(box.name or organization.name, box.address),
+        recipient=(member.name, to),
+        url=desk.public_url,
+        message_id=letter.message_id(digest_id(engine.org_id, together[0].recipient, digest_at), box.domain),
+        at=digest_at,
+    )
+    server, password = smtp_of(desk, engine.org_id, box)
+    return _Parcel(lambda: mail.send(server, password, message, sender=box.address, recipients=[to]))
+
+
+async def _mailbox(connection: Connection, engine: Principal) -> Mailbox:
+    box = await mailboxes.read(connection, engine.org_id)
+    if box is None or "smtp" not in box.config:
+        raise _DeadError("The organization has no mailbox to send from.")
+    return box
+
+
+async def _member(connection: Connection, engine: Principal, delivery: Delivery) -> Member:
+    member = await organizations.find_member(connection, engine.org_id, delivery.recipient_id)
+    if member is None or member.disabled_at is not None or not member.email:
+        raise _DeadError("The person is no member any more, or has no address.")
+    return member
 
 
 async def _signed_path(

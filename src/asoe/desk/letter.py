@@ -23,6 +23,8 @@ from asoe.store.deliveries import TicketLine
 from asoe.store.mails import ToClient
 
 _LONGEST_SUBJECT: Final = 120
+MOST_LINES: Final = 200
+"""Lines of a digest; it says how many more there are."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
@@ -70,6 +72,42 @@ def staff_mail(
         at=at,
     )
     made["Message-ID"] = message_id(delivery.id, sender[1].rpartition("@")[2])
+    return made
+
+
+def digest_mail(
+    collected: Sequence[tuple[Delivery, TicketLine | None]],
+    *,
+    organization: str,
+    sender: tuple[str, str],
+    recipient: tuple[str, str],
+    url: str,
+    message_id: str,
+    at: datetime,
+) -> EmailMessage:
+    """What was collected for a person of the staff since the digest before, a line each, oldest first."""
+    lines, items = [], []
+    for delivery, ticket in collected[:MOST_LINES]:
+        says = NOTICES[delivery.kind].says
+        about = f" · #{ticket.number} {one_line(ticket.subject) or '(no subject)'}, {ticket.severity}" if ticket else ""
+        link = url + _path(delivery)
+        lines += [f"- {says}{about}", f"  {link}"]
+        items.append(f'<li>{escape(says)}{escape(about)} <a href="{escape(link)}">Open</a></li>')
+    more = len(collected) - MOST_LINES
+    rest = [f"… and {more} more, in the Support Center."] if more > 0 else []
+    foot = f"You get this as a member of {organization}. What you are told, and when: {url}/profile/notifications"
+    news = "1 piece of news" if len(collected) == 1 else f"{len(collected)} pieces of news"
+    made = mail(
+        subject=f"[{organization}] {news}",
+        text="\n".join([*lines, *rest, "", "-- ", foot]),
+        html=f"<ul>{''.join(items)}</ul>"
+        + "".join(f"<p>{escape(line)}</p>" for line in rest)
+        + f"<hr><p><small>{escape(foot)}</small></p>",
+        sender=sender,
+        recipient=recipient,
+        at=at,
+    )
+    made["Message-ID"] = message_id
     return made
 
 

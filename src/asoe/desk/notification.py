@@ -19,7 +19,16 @@ from asoe.desk.context import Desk
 from asoe.domain import notification as rules
 from asoe.domain.errors import Denied, FieldProblem, Invalid, Missing
 from asoe.domain.facts import Fact
-from asoe.domain.notification import CHANNELS_OF_PEOPLE, EMAIL, NOTICES, WEBHOOK, About, Delivery, Preferences
+from asoe.domain.notification import (
+    CHANNELS_OF_PEOPLE,
+    EMAIL,
+    NOTICES,
+    WEBHOOK,
+    About,
+    Delivery,
+    Preferences,
+    Recipient,
+)
 from asoe.domain.organization import Principal
 from asoe.queue.failures import kind_of, place_of
 from asoe.store import deliveries, facts, mailboxes, mails, notifications, webhooks
@@ -28,6 +37,8 @@ from asoe.store.notifications import Told
 from asoe.store.webhooks import Webhook
 
 _BATCH: Final = 500
+MOST_DIGESTS: Final = 6
+"""Times of a day at which one person's mails may be collected."""
 _log = structlog.get_logger(__name__)
 
 
@@ -87,8 +98,8 @@ async def _wanted(connection: Connection, org_id: UUID, found: Sequence[Fact], *
         about = abouts.get(fact.ticket_id, About()) if fact.ticket_id else About()
         told = rules.for_people(fact, about, people, has_mailbox=has_mailbox, now=now)
         if not fact.kind.startswith("delivery."):  # a dead delivery must not make the next one
-            told += [(WEBHOOK, f"webhook:{hook.id}", now) for hook in hooks if _hears(hook, fact)]
-        wanted += [_delivery(org_id, fact, channel, recipient, due_at) for channel, recipient, due_at in told]
+            told += [Recipient(WEBHOOK, f"webhook:{hook.id}", now) for hook in hooks if _hears(hook, fact)]
+        wanted += [_delivery(org_id, fact, each) for each in told]
     return wanted
 
 
@@ -119,18 +130,19 @@ def _hears(hook: Webhook, fact: Fact) -> bool:
     return rules.hears(hook.events, fact.kind)
 
 
-def _delivery(org_id: UUID, fact: Fact, channel: str, recipient: str, due_at: datetime) -> Delivery:
+def _delivery(org_id: UUID, fact: Fact, recipient: Recipient) -> Delivery:
     about = {"session_id": fact.session_id, "actor": fact.actor}
     return Delivery(
-        id=rules.delivery_id(org_id, fact.id, channel, recipient),
+        id=rules.delivery_id(org_id, fact.id, recipient.channel, recipient.who),
         fact_id=fact.id,
         kind=fact.kind,
         happened_at=fact.at,
         ticket_id=fact.ticket_id,
-        channel=channel,
-        recipient=recipient,
+        channel=recipient.channel,
+        recipient=recipient.who,
         data={**fact.data, **{name: str(value) for name, value in about.items() if value is not None}},
-        due_at=due_at,
+        due_at=recipient.due_at,
+        digest_at=recipient.digest_at,
     )
 
 
@@ -171,6 +183,8 @@ def _problems(wanted: Preferences) -> list[FieldProblem]:
             )
     if (wanted.quiet_from is None) != (wanted.quiet_until is None):
         problems.append(FieldProblem("quiet_until", "quiet hours have a beginning and an end, or neither"))
+    if len(wanted.digests) > MOST_DIGESTS:
+        problems.append(FieldProblem("digests", f"has more than {MOST_DIGESTS} times"))
     try:
         ZoneInfo(wanted.zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
@@ -29,12 +29,16 @@ RETRIES: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One kind of news for people. `says` is its line; `is_mailed`: by e-mail too, unless somebody chose otherwise."""
+    """One kind of news for people. `says` is its line; `is_mailed`: by e-mail too, unless somebody chose otherwise.
+
+    `may_wait`: a mail of it may be collected with others.
+    """
 
     audience: Audience
     says: str
     is_mailed: bool = False
     is_urgent: bool = False
+    may_wait: bool = True
 
 
 NOTICES: Final[dict[str, Notice]] = {
@@ -49,7 +53,7 @@ NOTICES: Final[dict[str, Notice]] = {
     "incident.confirmed": Notice("staff", "An incident was confirmed"),
     "incident.fix_failed": Notice("staff", "An incident's runbook did not mend it", is_mailed=True),
     "incident.mended": Notice("staff", "The cause of an incident is mended"),
-    "approval.requested": Notice("staff", "An act waits for approval", is_mailed=True),
+    "approval.requested": Notice("staff", "An act waits for approval", is_mailed=True, may_wait=False),
     "approval.expired": Notice("admins", "Nobody decided on an act in time"),
     "journey.failed": Notice("admins", "A stage of a ticket failed"),
     "autonomy.braked": Notice("admins", "A runbook was braked", is_mailed=True),
@@ -67,13 +71,17 @@ NOTICES: Final[dict[str, Notice]] = {
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What one person chose. `choices` maps facts to channels; quiet hours are local times of `zone`."""
+    """What one person chose. `choices` maps facts to channels; quiet hours and digests are local times of `zone`.
+
+    `digests`: the times at which mails that may wait are sent, as one. None: each goes at once.
+    """
 
     choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
     quiet_from: time | None = None
     quiet_until: time | None = None
     zone: str = "UTC"
     is_urgent_always: bool = True
+    digests: Sequence[time] = ()
 
     def channels(self, kind: str) -> tuple[str, ...]:
         """Where this person wants to hear of `kind`."""
@@ -91,6 +99,16 @@ class Person:
     role: str
     has_email: bool
     preferences: Preferences = field(default_factory=Preferences)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Where one fact goes, and not before when. `digest_at`: together with what else was collected until then."""
+
+    channel: str
+    who: str
+    due_at: datetime
+    digest_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +132,7 @@ class Delivery:
     recipient: str
     data: Mapping[str, Any]
     due_at: datetime
+    digest_at: datetime | None = None
     status: str = "pending"
     attempts: int = 0
     trouble: str | None = None
@@ -128,24 +147,43 @@ class Delivery:
 
 def for_people(
     fact: Fact, about: About, people: Iterable[Person], *, has_mailbox: bool, now: datetime
-) -> list[tuple[str, str, datetime]]:
-    """Who is told of a fact: (channel, recipient, not before). Nobody hears of what they did themselves."""
+) -> list[Recipient]:
+    """Who is told of a fact. Nobody hears of what they did themselves."""
     notice = NOTICES.get(fact.kind)
     if notice is None or _is_no_news(fact):
         return []
-    told: list[tuple[str, str, datetime]] = []
+    told: list[Recipient] = []
     for person in people:
         if person.user_id == fact.actor or not _is_meant(person, notice, fact, about):
             continue
         is_urgent = notice.is_urgent or about.severity == "critical"
         for channel in person.preferences.channels(fact.kind):
+            who = f"person:{person.user_id}"
             if channel == IN_APP:
-                told.append((channel, f"person:{person.user_id}", now))
+                told.append(Recipient(channel, who, now))
             elif channel == EMAIL and has_mailbox and person.has_email:
-                told.append(
-                    (channel, f"person:{person.user_id}", quiet_until(person.preferences, now, is_urgent=is_urgent))
-                )
+                may_wait = notice.may_wait and not is_urgent
+                at = next_digest(person.preferences, now) if may_wait else None
+                due_at = quiet_until(person.preferences, at or now, is_urgent=is_urgent)
+                told.append(Recipient(channel, who, due_at, digest_at=at))
     return told
+
+
+def next_digest(preferences: Preferences, now: datetime) -> datetime | None:
+    """The next time at which this person's mails are collected, after `now`; None for who has each at once.
+
+    A time that the clock leaves out counts as the moment after; one that comes twice counts once, the first time.
+    """
+    if not preferences.digests:
+        return None
+    zone = ZoneInfo(preferences.zone)
+    today = now.astimezone(zone).date()
+    moments = [
+        datetime.combine(today + timedelta(days=days), each, zone).astimezone(now.tzinfo)
+        for days in (0, 1)
+        for each in preferences.digests
+    ]
+    return min(moment for moment in moments if moment > now)
 
 
 def quiet_until(preferences: Preferences, now: datetime, *, is_urgent: bool = False) -> datetime:
@@ -178,6 +216,11 @@ def wrong_events(events: Iterable[str]) -> list[str]:
 def delivery_id(org_id: UUID, fact_id: int | str, channel: str, recipient: str) -> UUID:
     """The same for the same fact, channel and recipient, whoever makes it and however often."""
     return uuid5(org_id, f"{fact_id}:{channel}:{recipient}")
+
+
+def digest_id(org_id: UUID, recipient: str, digest_at: datetime) -> UUID:
+    """The same for the same collection, so that its Message-ID stays at every try."""
+    return uuid5(org_id, f"digest:{recipient}:{digest_at.astimezone(UTC).isoformat()}")
 
 
 def pause_before(attempt: int) -> timedelta | None:

@@ -16,7 +16,9 @@ from asoe.store.queries import NamedQueries
 class DeliveriesSql(NamedQueries):
     due: str
     add: str
+    hold_digest: str
     claim: str
+    claim_digest: str
     settle: str
     list_newest: str
     replay: str
@@ -53,10 +55,16 @@ async def add(
             "recipient": each.recipient,
             "data": dict(each.data),
             "due_at": each.due_at,
+            "digest_at": each.digest_at,
         }
         for each in wanted
     ]
     return _pending(await connection.fetch(DeliveriesSql.add, org_id, rows, at)) if rows else []
+
+
+async def hold_digest(connection: Connection, org_id: UUID, delivery_id: UUID) -> None:
+    """Of the mails that were collected together only one worker takes any, until the transaction ends."""
+    await connection.execute(DeliveriesSql.hold_digest, org_id, delivery_id)
 
 
 async def claim(
@@ -65,6 +73,14 @@ async def claim(
     """Take a delivery for one try; None when it is not due, settled, or another worker's."""
     row = await connection.fetchrow(DeliveriesSql.claim, org_id, delivery_id, at, until)
     return None if row is None else Delivery(**dict(row))
+
+
+async def claim_digest(
+    connection: Connection, org_id: UUID, of: Delivery, *, at: datetime, until: datetime
+) -> list[Delivery]:
+    """Take what else was collected with this one, oldest first; those of them that are not settled or another worker's."""
+    rows = await connection.fetch(DeliveriesSql.claim_digest, org_id, of.recipient, of.digest_at, of.id, at, until)
+    return sorted((Delivery(**dict(row)) for row in rows), key=lambda each: (each.happened_at, each.fact_id))
 
 
 async def settle(

@@ -4,22 +4,35 @@ select org_id, delivery_id from asoe.system_due_deliveries($1)
 
 -- name: add
 -- once per fact, channel and recipient; in-app ones are there as soon as they are written. A ticket may be gone meanwhile.
-insert into asoe.deliveries (org_id, id, fact_id, kind, happened_at, ticket_id, channel, recipient, data, due_at, status,
+insert into asoe.deliveries (org_id, id, fact_id, kind, happened_at, ticket_id, channel, recipient, data, due_at, digest_at, status,
   delivered_at)
-select $1, d.id, d.fact_id, d.kind, d.happened_at, t.id, d.channel, d.recipient, d.data, d.due_at,
+select $1, d.id, d.fact_id, d.kind, d.happened_at, t.id, d.channel, d.recipient, d.data, d.due_at, d.digest_at,
   case d.channel when 'in_app' then 'delivered' else 'pending' end, case d.channel when 'in_app' then $3::timestamptz end
 from jsonb_to_recordset($2::jsonb) as d (id uuid, fact_id bigint, kind text, happened_at timestamptz, ticket_id uuid,
-  channel text, recipient text, data jsonb, due_at timestamptz)
+  channel text, recipient text, data jsonb, due_at timestamptz, digest_at timestamptz)
 left join public.support_tickets t on t.org_id = $1 and t.id = d.ticket_id
 on conflict do nothing
 returning id, status, due_at
+
+-- name: hold_digest
+select pg_advisory_xact_lock(hashtextextended(recipient || digest_at::text, 147))
+from asoe.deliveries where org_id = $1 and id = $2 and digest_at is not null
 
 -- name: claim
 -- it is this worker's until claimed_until; a delivery whose worker died is claimed again, with the same id
 update asoe.deliveries set status = 'sending', attempts = attempts + 1, claimed_until = $4
 where org_id = $1 and id = $2 and due_at <= $3 and (status = 'pending' or (status = 'sending' and claimed_until <= $3))
-returning id, fact_id, kind, happened_at, ticket_id, channel, recipient, data, due_at, status, attempts, trouble, created_at,
-  delivered_at, read_at
+returning id, fact_id, kind, happened_at, ticket_id, channel, recipient, data, due_at, digest_at, status, attempts, trouble,
+  created_at, delivered_at, read_at
+
+-- name: claim_digest
+-- the rest of one collection, whose rows a worker holds in the order of their ids
+update asoe.deliveries d set status = 'sending', attempts = attempts + 1, claimed_until = $6
+from (select id from asoe.deliveries where org_id = $1 and recipient = $2 and digest_at = $3 and id <> $4 and due_at <= $5
+    and (status = 'pending' or (status = 'sending' and claimed_until <= $5)) order by id for update) held
+where d.org_id = $1 and d.id = held.id
+returning d.id, d.fact_id, d.kind, d.happened_at, d.ticket_id, d.channel, d.recipient, d.data, d.due_at, d.digest_at, d.status,
+  d.attempts, d.trouble, d.created_at, d.delivered_at, d.read_at
 
 -- name: settle
 -- only by the worker whose try it was
@@ -29,8 +42,8 @@ where org_id = $1 and id = $2 and attempts = $3 and status = 'sending'
 
 -- name: list_newest
 -- $2 status, $3 channel, $4 recipient, $5 fact; null: any
-select id, fact_id, kind, happened_at, ticket_id, channel, recipient, data, due_at, status, attempts, trouble, created_at,
-  delivered_at, read_at
+select id, fact_id, kind, happened_at, ticket_id, channel, recipient, data, due_at, digest_at, status, attempts, trouble,
+  created_at, delivered_at, read_at
 from asoe.deliveries
 where org_id = $1 and ($2::text is null or status = $2) and ($3::text is null or channel = $3)
   and ($4::text is null or recipient = $4) and ($5::timestamptz is null or created_at < $5)

@@ -12,7 +12,7 @@ from asoe.domain.notification import About, Delivery, Person, Preferences
 from asoe.store.db import Connection
 from asoe.store.queries import NamedQueries
 
-_OF_PREFERENCES = ("choices", "quiet_from", "quiet_until", "zone", "is_urgent_always")
+_OF_PREFERENCES = ("choices", "quiet_from", "quiet_until", "zone", "is_urgent_always", "digests")
 
 
 class NotificationsSql(NamedQueries):

@@ -14,7 +14,7 @@ update asoe.notification_cursors set xid = $2::text::xid8, fact_id = $3 where or
 
 -- name: staff
 -- the persons of the staff with what they chose
-select m.user_id, m.role, m.email is not null as has_email, p.choices, p.quiet_from, p.quiet_until, p.zone, p.is_urgent_always
+select m.user_id, m.role, m.email is not null as has_email, p.choices, p.quiet_from, p.quiet_until, p.zone, p.is_urgent_always, p.digests
 from asoe.members m
 left join asoe.notification_preferences p on p.org_id = m.org_id and p.user_id = m.user_id
 where m.org_id = $1 and m.kind = 'person' and m.role in ('owner', 'admin', 'agent') and m.disabled_at is null
@@ -24,19 +24,19 @@ order by m.user_id
 select id, assignee, severity from public.support_tickets where org_id = $1 and id = any($2::uuid[])
 
 -- name: preferences
-select choices, quiet_from, quiet_until, zone, is_urgent_always
+select choices, quiet_from, quiet_until, zone, is_urgent_always, digests
 from asoe.notification_preferences where org_id = $1 and user_id = $2
 
 -- name: set_preferences
-insert into asoe.notification_preferences (org_id, user_id, choices, quiet_from, quiet_until, zone, is_urgent_always)
-values ($1, $2, $3, $4, $5, $6, $7)
+insert into asoe.notification_preferences (org_id, user_id, choices, quiet_from, quiet_until, zone, is_urgent_always, digests)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
 on conflict (org_id, user_id) do update set choices = excluded.choices, quiet_from = excluded.quiet_from,
   quiet_until = excluded.quiet_until, zone = excluded.zone, is_urgent_always = excluded.is_urgent_always,
-  updated_at = clock_timestamp()
+  digests = excluded.digests, updated_at = clock_timestamp()
 
 -- name: inbox
 -- what one person was told in the dashboard, newest first
-select d.id, d.fact_id, d.kind, d.happened_at, d.ticket_id, d.channel, d.recipient, d.data, d.due_at, d.status, d.attempts,
+select d.id, d.fact_id, d.kind, d.happened_at, d.ticket_id, d.channel, d.recipient, d.data, d.due_at, d.digest_at, d.status, d.attempts,
   d.trouble, d.created_at, d.delivered_at, d.read_at, t.number, t.subject
 from asoe.deliveries d left join public.support_tickets t on t.org_id = d.org_id and t.id = d.ticket_id
 where d.org_id = $1 and d.recipient = $2 and d.channel = 'in_app' and ($3::timestamptz is null or d.happened_at < $3)

@@ -63,11 +63,20 @@ async def choose(visit: Visit) -> Response:
             quiet_until=_time(visit, "quiet_until"),
             zone=visit.text("zone", "UTC", most=64).strip() or "UTC",
             is_urgent_always=bool(visit.texts("urgent_always")),
+            digests=_times(visit.text("digests", most=200)),
         )
         await notification.change_preferences(visit.desk, visit.principal, wanted)
     except AsoeError as error:
         return await _choices(visit, problem=error)
     return visit.back("/profile/notifications", "Saved.")
+
+
+def _times(text: str) -> tuple[time, ...]:
+    """Times of a day, in any order, apart by spaces or commas; raises `Invalid(bad_preferences)`."""
+    try:
+        return tuple(sorted({time.fromisoformat(each) for each in text.replace(",", " ").split()}))
+    except ValueError:
+        raise Invalid("Digests are times such as 09:00 16:30.", code="bad_preferences") from None
 
 
 async def _choices(visit: Visit, problem: AsoeError | None = None) -> Response:

@@ -35,7 +35,7 @@ def small_model(tmp_path_factory):
             ["bash", str(SCRIPT), "run", str(port)], stdout=out, stderr=out, start_new_session=True
         )
     try:
-        for _ in range(240):
+        for _ in range(480):
             assert process.poll() is None, f"the server ended: {log.read_text()[-2000:]} (make system installs it)"
             try:
                 if httpx.get(f"{url}/health", trust_env=False, timeout=5).is_success:
@@ -52,7 +52,7 @@ def small_model(tmp_path_factory):
 @asynccontextmanager
 async def consulted(world, url, *, max_tokens=200, **access):
     async with open_model("openai:smol", url=url, api_key=None, prices=PRICES, max_tokens=max_tokens) as model:
-        world.desk = replace(world.desk, model=ModelAccess(model, **{"timeout": 60, **access}))
+        world.desk = replace(world.desk, model=ModelAccess(model, **{"timeout": 200, **access}))
         yield model
 
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from asoe.api import (
+    alerts,
     articles,
     attachments,
     chat,
@@ -61,6 +62,7 @@ ROUTERS = (
     webhooks,
     mailbox,
     incidents,
+    alerts,
     insights,
     wishes,
 )

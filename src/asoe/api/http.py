@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from asoe.api import (
+    alerts,
     articles,
     attachments,
     chat,
@@ -68,6 +69,7 @@ _ROUTERS = (
     service_levels.router,
     routing.router,
     incidents.router,
+    alerts.router,
     composing.router,
     notifications.router,
     webhooks.router,

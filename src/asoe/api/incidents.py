@@ -115,9 +115,19 @@ class IncidentFact(Answer):
     data: dict[str, Any]
 
 
+class AlertOut(Answer):
+    fingerprint: str
+    is_firing: bool
+    starts_at: datetime
+    ends_at: datetime | None
+    title: str
+    labels: dict[str, str]
+
+
 class WholeIncident(IncidentOut):
     updates: list[UpdateOut]
     timeline: list[IncidentFact]
+    alerts: list[AlertOut]
 
 
 class IncidentTicket(Answer):
@@ -190,7 +200,7 @@ async def read_incident(request: Request, incident_id: UUID) -> Response:
     call = call_of(request)
     found = await handling.read_incident(call.desk, call.principal, incident_id)
     whole = shown(Seen(found.incident, found.counts))
-    whole |= {"updates": found.updates, "timeline": [_fact(fact) for fact in found.timeline]}
+    whole |= {"updates": found.updates, "timeline": [_fact(fact) for fact in found.timeline], "alerts": found.alerts}
     return reply(whole)
 
 

@@ -173,6 +173,11 @@ TABLE: Final[tuple[tuple[str, str, str, frozenset[str], str | None], ...]] = (
     ("POST",   _INCIDENT + "/fix",                     "incident.fix",         STAFF,  _RULE),
     ("POST",   _INCIDENT + "/mended",                  "incident.mend",        STAFF,  _WRITE),
     ("POST",   _INCIDENT + "/updates",                 "incident.tell",        STAFF,  _WRITE),
+    ("POST",   "/api/alerts/{org}/{source_id}",        "alert.receive",        PUBLIC, None),  # by its source's secret
+    ("GET",    "/api/alert-sources",                   "alert_source.list",    ADMINS, "admin"),
+    ("POST",   "/api/alert-sources",                   "alert_source.add",     ADMINS, "admin"),
+    ("POST",   "/api/alert-sources/{source_id}/rotate", "alert_source.rotate", ADMINS, "admin"),
+    ("DELETE", "/api/alert-sources/{source_id}",       "alert_source.remove",  ADMINS, "admin"),
     ("GET",    _TICKET + "/incidents",                 "incident.of_ticket",   STAFF,  _READ),
     ("GET",    "/api/service-levels",                  "service_level.read",   STAFF,  _READ),
     ("PATCH",  "/api/service-levels",                  "service_level.change", ADMINS, "admin"),

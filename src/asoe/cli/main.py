@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from asoe.cli import (
+    alert,
     approval,
     audit,
     backup,
@@ -62,6 +63,7 @@ app.add_typer(connector.app, name="connector")
 app.add_typer(service_level.app, name="service-level")
 app.add_typer(routing.app, name="routing")
 app.add_typer(incident.app, name="incident")
+app.add_typer(alert.app, name="alert")
 app.add_typer(knowledge.app, name="knowledge")
 approval.add_to(app)
 language_model.add_to(app)

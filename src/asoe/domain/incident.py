@@ -15,6 +15,7 @@ from uuid import UUID
 
 from asoe.domain.errors import FieldProblem, Invalid
 from asoe.domain.service_level import read_duration
+from asoe.domain.triage import INTENTS
 
 STATUSES: Final[dict[str, str]] = {
     "suspected": "many tickets look alike; clients are told nothing before a person or equal failed checks confirm it",
@@ -57,6 +58,29 @@ class Fix:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertRule:
+    """What alerts with these labels are about: the check of tickets' runs that is the same place, or an intent. `arguments` name labels."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    check: str = ""
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    intent: str = ""
+    is_suspected: bool = False
+    is_ignored: bool = False
+
+    def holds(self, labels: Mapping[str, str]) -> bool:
+        return all(labels.get(name) == value for name, value in self.labels.items())
+
+    def place(self, labels: Mapping[str, str]) -> dict[str, Any]:
+        """The check's call, with arguments from the labels; empty when one of them is missing."""
+        connector, _, action = self.check.partition(".")
+        found = {argument: labels[label] for argument, label in self.arguments.items() if label in labels}
+        if not action or len(found) < len(self.arguments):
+            return {}
+        return {"connector": connector, "action": action, "arguments": found}
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentRules:
     """`clients` with equal failed checks `within` that time make an incident, `alike` with equally failed runs a suspicion."""
 
@@ -64,6 +88,7 @@ class IncidentRules:
     alike: int = 10
     within: timedelta = timedelta(hours=1)
     fixes: tuple[Fix, ...] = ()
+    alerts: tuple[AlertRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +144,11 @@ def runbook_key(runbook_id: UUID) -> str:
 def alike_key(runbook_id: UUID, reason: str, step: str) -> str:
     """Runs of one runbook that ended at one step for one reason."""
     return f"runbook:{runbook_id}/{reason}/{step}"
+
+
+def alert_key(source_id: UUID, group: str) -> str:
+    """Alerts that their sender tells as one group."""
+    return f"alert:{source_id}:{hashlib.sha256(group.encode()).hexdigest()[:24]}"
 
 
 def connector_key(connector: str) -> str:
@@ -187,7 +217,7 @@ def read_incident_rules(stored: Mapping[str, Any]) -> IncidentRules:
     if not isinstance(given, Mapping):
         problems.append(FieldProblem("incidents", "must be an object"))
         given = {}
-    known = ("clients", "alike", "within", "fixes")
+    known = ("clients", "alike", "within", "fixes", "alerts")
     problems.extend(
         FieldProblem(f"incidents.{name}", f"is not known; {', '.join(known)} are")
         for name in given
@@ -201,6 +231,7 @@ def read_incident_rules(stored: Mapping[str, Any]) -> IncidentRules:
         alike=_count(given, "alike", 10, problems),
         within=within or timedelta(hours=1),
         fixes=_read_fixes(given.get("fixes") or (), problems),
+        alerts=_read_alerts(given.get("alerts") or (), problems),
     )
     if problems:
         listed = "; ".join(f"{problem.field}: {problem.problem}" for problem in problems)
@@ -251,6 +282,42 @@ def _read_fixes(given: Any, problems: list[FieldProblem]) -> tuple[Fix, ...]:
                 of=texts["runbook"],
                 alert=maps["alert"],
                 slots=maps["slots"],
+            )
+        )
+    return tuple(found)
+
+
+def _read_alerts(given: Any, problems: list[FieldProblem]) -> tuple[AlertRule, ...]:
+    if isinstance(given, str) or not isinstance(given, Sequence) or len(given) > MOST_FIXES:
+        problems.append(FieldProblem("incidents.alerts", f"must be a list of at most {MOST_FIXES}"))
+        return ()
+    found = []
+    for index, row in enumerate(given):
+        path = f"incidents.alerts.{index}"
+        known = ("labels", "check", "arguments", "intent", "suspected", "ignore")
+        if not isinstance(row, Mapping) or not set(row) <= set(known):
+            problems.append(FieldProblem(path, f"must be an object with {', '.join(known)}"))
+            continue
+        check, intent = row.get("check") or "", row.get("intent") or ""
+        if not isinstance(check, str) or (check and not all(check.partition("."))):
+            problems.append(FieldProblem(f"{path}.check", "must be CONNECTOR.ACTION"))
+            check = ""
+        if not isinstance(intent, str) or (intent and intent not in INTENTS):
+            problems.append(FieldProblem(f"{path}.intent", "is not one of the intents that triage knows"))
+            intent = ""
+        problems.extend(
+            FieldProblem(f"{path}.{name}", "must be true or false")
+            for name in ("suspected", "ignore")
+            if not isinstance(row.get(name, False), bool)
+        )
+        found.append(
+            AlertRule(
+                labels=_texts(row.get("labels") or {}, f"{path}.labels", problems),
+                check=check,
+                arguments=_texts(row.get("arguments") or {}, f"{path}.arguments", problems),
+                intent=intent,
+                is_suspected=row.get("suspected", False) is True,
+                is_ignored=row.get("ignore", False) is True,
             )
         )
     return tuple(found)

@@ -63,6 +63,7 @@ async def show(visit: Visit) -> Response:
         about=handling.describe(found.incident),
         counts=found.counts,
         updates=found.updates,
+        alerts=found.alerts,
         timeline=list(reversed(found.timeline)),
         tickets=tickets,
         more=f"/incidents/{found.incident.id}?after={tickets[-1].ticket_id}" if len(tickets) == 100 else "",

@@ -18,7 +18,8 @@ from asoe.domain.facts import Fact
 from asoe.domain.incident import STATUSES, TELLING, Incident, intent_key, named_key, read_incident_rules, runbook_key
 from asoe.domain.organization import Principal
 from asoe.domain.triage import INTENTS
-from asoe.store import facts, incidents, organizations, runbooks, tickets
+from asoe.store import alerts, facts, incidents, organizations, runbooks, tickets
+from asoe.store.alerts import Told
 from asoe.store.db import Connection
 from asoe.store.incidents import Counts, Linked, Part, Update
 
@@ -57,6 +58,7 @@ class Page:
     counts: Counts
     updates: Sequence[Update]
     timeline: Sequence[Fact]
+    alerts: Sequence[Told] = ()
 
 
 async def list_incidents(
@@ -101,6 +103,7 @@ async def read_incident(desk: Desk, principal: Principal, incident: UUID | int) 
             counts.get(found.id, Counts()),
             await incidents.updates(connection, principal.org_id, found.id),
             await incidents.timeline(connection, principal.org_id, found.id),
+            await alerts.of_incident(connection, principal.org_id, found.id),
         )
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from asoe.desk import outcome
 from asoe.desk.context import Desk
-from asoe.desk.incident import joining
+from asoe.desk.incident import alerting, joining
 from asoe.desk.journey.standing import is_over, read
 from asoe.desk.outcome import Part, Step
 from asoe.desk.runbook import execution, shelf, treatment
@@ -39,6 +39,8 @@ async def keep(desk: Desk, engine: Principal) -> bool:
 
 async def _keep_one(desk: Desk, engine: Principal, incident: Incident) -> bool:
     is_more = False
+    if incident.status in {"suspected", "open"} and any(key.startswith("alert:") for key in incident.keys):
+        await _follow_alerts(desk, engine, incident)
     if incident.is_telling:
         is_more |= await _take_in(desk, engine, incident)
         is_more |= await _tell_updates(desk, engine, incident)
@@ -194,6 +196,13 @@ async def _follow_fix(desk: Desk, engine: Principal, incident: Incident) -> None
             why = f"Runbook {held.fix} ended {run.status}: {run.reason or 'no reason'}."
             await incidents.change(connection, replace(held, status="open", trouble=why))
             await facts.record(connection, engine, "incident.fix_failed", reason=run.reason or run.status, **about)
+
+
+async def _follow_alerts(desk: Desk, engine: Principal, incident: Incident) -> None:
+    async with desk.database.org_transaction(engine) as connection:
+        held = await incidents.find_for_update(connection, engine.org_id, incident.id)
+        if held.status in {"suspected", "open"}:
+            await alerting.follow(desk, connection, engine, held)
 
 
 async def _have_checked(desk: Desk, engine: Principal, incident: Incident) -> None:

@@ -17,7 +17,7 @@ import structlog
 from asoe.ai.local import LocalAI
 from asoe.config import Settings
 from asoe.connectors.kinds import Kind, lazily
-from asoe.desk import delivery, housekeeping, journey, mail_intake, notification, wish
+from asoe.desk import delivery, housekeeping, journey, learning, mail_intake, notification, wish
 from asoe.desk import knowledge as knowledge_desk
 from asoe.desk.connector import PURPOSE, Connectors, EngineOf
 from asoe.desk.context import Desk, Judgement, ModelAccess, Thresholds
@@ -68,6 +68,7 @@ class App:
                 "index_article": self._index_article,
                 "deliver": self._deliver,
                 wish.JOB: self._tell_wishes,
+                learning.JOB: self._retrain,
             },
             self._crons(),
             concurrency=self.settings.worker_concurrency,
@@ -87,6 +88,9 @@ class App:
 
     async def _deliver(self, ids: dict[str, UUID]) -> None:
         await delivery.deliver(self.desk, ids["org_id"], ids["delivery_id"])
+
+    async def _retrain(self, ids: dict[str, UUID]) -> None:
+        await learning.train(self.desk, ids["org_id"])
 
     async def _tell_wishes(self, ids: dict[str, UUID]) -> None:
         await wish.tell(self.desk, ids["org_id"])

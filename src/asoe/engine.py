@@ -20,6 +20,7 @@ import structlog
 from asoe.app import App, open_app
 from asoe.config import Settings
 from asoe.desk import escalation, insight, intake, journey, resolution, session, ticket, triage
+from asoe.desk.champion import judge_text
 from asoe.desk.context import Desk, policy_of
 from asoe.desk.insight import Stats
 from asoe.desk.intake import NewContact, NewTicket
@@ -262,7 +263,8 @@ class AIResolutionEngine:
         self._app = app
 
     async def triage(self, subject: str, body: str = "") -> Triage:
-        return await _app(self._app).desk.ai.triage(subject, body)
+        desk = _app(self._app).desk
+        return await judge_text(desk, (await desk.engine_of(self.org)).org_id, subject, body)
 
     async def answer(self, question: str, *, language: str = "en") -> Answer | None:
         """A cited answer from the organization's published articles, or None: not in the knowledge base."""

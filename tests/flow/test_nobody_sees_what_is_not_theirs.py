@@ -12,7 +12,7 @@ from flow_cast import UNLOCK, Connect, Estate, open_ticket, problem
 
 from asoe.api.permissions import RULES
 from asoe.app import App
-from asoe.desk import journey
+from asoe.desk import journey, learning
 from asoe.desk.runbook import execution
 from asoe.domain.notification import Delivery
 from asoe.store import deliveries, webhooks
@@ -47,6 +47,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/wishes/{wish_number}/merge"): {"into": 2},
     ("POST", "/split"): {},
     ("POST", "/ship"): {},
+    ("POST", "/answer-judgement"): {"is_useful": True},
     ("POST", "/judge"): {"is_right": False},
     ("POST", "/decide"): {"vote": "approve"},
     ("POST", "/plan"): {"plan": "gold"},
@@ -110,9 +111,14 @@ async def theirs(connect: Connect, globex: Org, app: App, estate: Estate) -> dic
         "name": "unlock-account",
         "webhook_id": str(hook),
         "delivery_id": str(sent),
+        "model_version": str(await begin_model(app, globex)),
         "wish_number": str(await make_wish(app.database, globex.engine, UUID(made["id"]))),
         "incident_id": incident.json()["id"],
     }
+
+
+async def begin_model(app: App, globex: Org) -> int:
+    return (await learning.start_training(app.desk, globex.owner)).version
 
 
 # what a client of the widget gets is in test_a_client_in_the_widget_sees_its_own_only
@@ -179,7 +185,12 @@ async def test_a_key_acts_in_its_own_organization_only(agent: httpx.AsyncClient,
 async def test_who_is_unknown_gets_nothing(nobody: httpx.AsyncClient) -> None:
     for (method, path), rule in RULES.items():
         if not rule.is_public:
-            named = path.replace("{number}", "1").replace("{wish_number}", "1").replace("{name}", "x")
+            named = (
+                path.replace("{number}", "1")
+                .replace("{wish_number}", "1")
+                .replace("{model_version}", "1")
+                .replace("{name}", "x")
+            )
             for part in (
                 "ticket",
                 "session",

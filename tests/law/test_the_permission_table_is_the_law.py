@@ -17,6 +17,7 @@ from asoe.api import (
     connectors,
     incidents,
     insights,
+    learning,
     mailbox,
     notifications,
     operations,
@@ -65,6 +66,7 @@ ROUTERS = (
     alerts,
     insights,
     wishes,
+    learning,
 )
 
 

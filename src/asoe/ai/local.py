@@ -16,6 +16,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from asoe.ai.adapter import Adapter
 from asoe.ai.answers import compose_answer
 from asoe.ai.client_intent import Reply, read_reply
 from asoe.ai.encoder import Encoder, OnnxEncoder, RememberingEncoder, Vectors
@@ -105,9 +106,15 @@ class LocalAI:
         """Read the models off the event loop; raises `Unavailable(ai_not_built)`."""
         return cls(await asyncio.to_thread(Models.load, folder))
 
-    async def triage(self, subject: str, body: str, *, names: Sequence[str] = ()) -> Triage:
-        """Judge one ticket; tickets that arrive while others are judged share a batch."""
-        return await self._triage.submit(TriageInput(subject, body, tuple(names)))
+    async def triage(
+        self, subject: str, body: str, *, names: Sequence[str] = (), adapter: Adapter | None = None
+    ) -> Triage:
+        """Judge one ticket; tickets that arrive while others are judged share a batch, whosever they are."""
+        return await self._triage.submit(TriageInput(subject, body, tuple(names), adapter))
+
+    async def work(self, task: Callable[[Models], Result]) -> Result:
+        """Do something longer with the models on a thread of its own, so that nobody's ticket waits for it."""
+        return await asyncio.to_thread(task, self.models)
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of the redacted texts, shape (len(texts), 384)."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from asoe.ai.adapter import Adapter
 from asoe.ai.classifier import Floats, TextClassifier
 from asoe.ai.encoder import Encoder, Vectors
 from asoe.ai.features import Row
@@ -34,11 +35,15 @@ _MAX_SENTENCES: Final = 24
 
 @dataclass(frozen=True, slots=True)
 class TriageInput:
-    """One ticket's text; `names` are people known from the ticket, redacted before anything reads the text."""
+    """One ticket's text; `names` are people known from the ticket, redacted before anything reads the text.
+
+    `adapter`: what the ticket's organization has taught.
+    """
 
     subject: str
     body: str
     names: tuple[str, ...] = ()
+    adapter: Adapter | None = None
 
     @property
     def text(self) -> str:
@@ -95,12 +100,33 @@ class TriageModel:
         vectors = encoder.embed(texts)
         likeness = np.asarray(vectors @ self.classifier.anchors.T, np.float32)
         rows = [self.classifier.ngrams.row(text) for text in texts]
-        judged = self.judge(texts, vectors, likeness, rows)
+        adapters = [item.adapter for item in inputs]
+        judged = self.adapted(self.judge(texts, vectors, likeness, rows), adapters, vectors)
         found = [
-            self._triage_of(text, index, judged, likeness=likeness[index], row=rows[index])
+            self._triage_of(text, index, judged, likeness=likeness[index], row=rows[index], adapter=adapters[index])
             for index, text in enumerate(texts)
         ]
         return self._unswayed(texts, found, encoder)
+
+    def adapted(self, judged: Judged, adapters: Sequence[Adapter | None], vectors: Vectors) -> Judged:
+        """The judgement with what each text's organization has taught laid over it; what was critical stays as it was."""
+        several = {id(adapter): adapter for adapter in adapters if adapter is not None}
+        if not several:
+            return judged
+        intents = self.classifier.heads["intent"].labels
+        of_category = membership(intents)
+        category, severity, intent = judged.category.copy(), judged.severity.copy(), judged.intent.copy()
+        for adapter in several.values():
+            rows = [row for row, each in enumerate(adapters) if each is adapter]
+            near = vectors[rows]
+            category[rows] = adapter.apply("category", CATEGORIES, judged.category[rows], near)
+            severity[rows] = adapter.apply("severity", SEVERITIES, judged.severity[rows], near)
+            shares = adapter.apply("intent", intents, judged.intent[rows], near)
+            spread = shares / np.maximum(shares @ of_category @ of_category.T, 1e-9)
+            intent[rows] = spread * (category[rows] @ of_category.T)
+        was_critical = severity_places(judged.severity, self.settings) == SEVERITIES.index("critical")
+        severity[was_critical] = judged.severity[was_critical]
+        return replace(judged, category=category, severity=severity, intent=intent)
 
     def _unswayed(self, texts: Sequence[str], found: list[Triage], encoder: Encoder) -> list[Triage]:
         """No severity is lower for what a text says to the machine that judges it."""
@@ -170,7 +196,9 @@ class TriageModel:
         by_intent = arrays.pop("severity_by_intent")
         return cls(TextClassifier.from_arrays(arrays), by_intent, settings, examples, manifest)
 
-    def _triage_of(self, text: str, index: int, judged: Judged, *, likeness: Floats, row: Row) -> Triage:
+    def _triage_of(
+        self, text: str, index: int, judged: Judged, *, likeness: Floats, row: Row, adapter: Adapter | None
+    ) -> Triage:
         heads = self.classifier.heads
         category = estimate(CATEGORIES, judged.category[index])
         severity = decide_severity(judged.severity[index], self.settings)
@@ -194,7 +222,7 @@ class TriageModel:
                 similar=tuple(self.examples[place] for place in nearest),
             ),
             requests=(intent.value, *self._further_requests(text, intent.value)),
-            model_version=self.version,
+            model_version=self.version if adapter is None else f"{self.version}+{adapter.version}",
             need=(
                 estimate(heads["need"].labels, judged.need[index])
                 if judged.need is not None

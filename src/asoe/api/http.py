@@ -23,6 +23,7 @@ from asoe.api import (
     connectors,
     incidents,
     insights,
+    learning,
     mailbox,
     notifications,
     operations,
@@ -76,6 +77,7 @@ _ROUTERS = (
     mailbox.router,
     insights.router,
     wishes.router,
+    learning.router,
 )
 
 

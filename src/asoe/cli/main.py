@@ -21,6 +21,7 @@ from asoe.cli import (
     key,
     knowledge,
     language_model,
+    learning,
     member,
     migrate,
     notification,
@@ -67,6 +68,7 @@ app.add_typer(alert.app, name="alert")
 app.add_typer(knowledge.app, name="knowledge")
 approval.add_to(app)
 language_model.add_to(app)
+learning.add_to(app)
 notification.add_to(app)
 runbook_shelf.add_to(runbook.app)
 runbook_runs.add_to(runbook.app)

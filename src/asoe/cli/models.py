@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from asoe.ai.adapter import Adapter
 from asoe.ai.slots import SlotText
 from asoe.desk.context import Judgement
 from asoe.domain.answer import Answer
 from asoe.domain.knowledge import Passage
 from asoe.domain.runbook import Slot, SlotReading
 from asoe.domain.triage import Triage
+
+if TYPE_CHECKING:
+    from asoe.ai.local import Models
+
+T = TypeVar("T")
 
 
 class ModelsOnDemand:
@@ -27,8 +34,11 @@ class ModelsOnDemand:
     def triage_backlog(self) -> timedelta:
         return timedelta(0) if self._loaded is None else self._loaded.triage_backlog
 
-    async def triage(self, subject: str, body: str) -> Triage:
-        return await (await self._models()).triage(subject, body)
+    async def triage(self, subject: str, body: str, *, adapter: Adapter | None = None) -> Triage:
+        return await (await self._models()).triage(subject, body, adapter=adapter)
+
+    async def work(self, task: Callable[[Models], T]) -> T:
+        return await (await self._models()).work(task)
 
     async def embed(self, texts: Sequence[str]) -> np.ndarray:
         return await (await self._models()).embed(texts)

@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from uuid import UUID
 
 import numpy as np
 
+from asoe.ai.adapter import Adapter
 from asoe.ai.language_model import LanguageModel
 from asoe.ai.slots import SlotText
 from asoe.desk.breaker import Breaker
@@ -27,6 +28,11 @@ from asoe.domain.runbook import Slot, SlotReading
 from asoe.domain.triage import Triage
 from asoe.store import organizations
 from asoe.store.db import Connection, Database
+
+if TYPE_CHECKING:
+    from asoe.ai.local import Models
+
+T = TypeVar("T")
 
 _HALF: Final = re.compile("[\ud800-\udfff]")
 ENGINES_KEPT: Final = 2.0
@@ -59,7 +65,9 @@ class Judgement(Protocol):
         """How long a text that comes now would wait before it is judged."""
         ...
 
-    async def triage(self, subject: str, body: str) -> Triage: ...
+    async def triage(self, subject: str, body: str, *, adapter: Adapter | None = None) -> Triage: ...
+
+    async def work(self, task: Callable[[Models], T]) -> T: ...
 
     async def embed(self, texts: Sequence[str]) -> np.ndarray: ...
 
@@ -111,6 +119,15 @@ class Engines:
         return None if org_id is None else self.by_id.get(org_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """The model an organization's tickets are judged by, as it was read last; `model_id` None: the shared one alone."""
+
+    model_id: UUID | None
+    adapter: Adapter | None
+    read_at: float
+
+
 def _no_secret_key(purpose: str) -> tuple[bytes, ...]:
     raise RuntimeError(f"this desk was opened without the secret key, which {purpose!r} needs")
 
@@ -128,6 +145,8 @@ class Desk:
     connectors: Connectors = field(default_factory=lambda: Connectors.fixed({}))
     public_url: str = ""
     """How people reach the dashboard, for links in messages."""
+    champions: dict[UUID, Champion] = field(default_factory=dict)
+    """Which model judges for whom, as this process knows it; `champion` fills it."""
     phrases: dict[str, np.ndarray] = field(default_factory=dict)
     """Vectors of what published runbooks say they are for; `matching` fills and empties it."""
     derive: Callable[[str], tuple[bytes, ...]] = _no_secret_key

@@ -77,6 +77,7 @@ NEXT_STEPS: Final = {
     "anger": "Say first that you understand, then what happens next and when.",
     "incident": "Look whether others report the same, and tell the client what is known.",
     "service_level": "Answer this first: it is late, or soon will be.",
+    "engine_complaint": "Correct category, severity, intent or team where they are wrong: the engine learns from that. Then answer.",
     "policy": "Your organization gives these to a person: handle by its own rules.",
 }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID, uuid4
 
+from asoe.desk.champion import judge_text
 from asoe.desk.context import Desk
 from asoe.desk.triage import settle_category, settle_severity
 from asoe.domain.errors import Conflict, Denied, Invalid
@@ -113,7 +114,7 @@ async def _import_one(
         count.created += 1
         count.messages += len(said)
         return
-    triage = await desk.ai.triage(row.subject, row.body)
+    triage = await judge_text(desk, principal.org_id, row.subject, row.body)
     try:
         async with desk.database.org_transaction(principal) as connection:
             await _write(connection, principal, source, row, said=said, triage=triage)

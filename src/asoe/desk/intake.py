@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
+from asoe.desk.champion import judge_text
 from asoe.desk.context import Desk, unstorable
 from asoe.desk.outcome import with_verdict
 from asoe.desk.triage import settle_category, settle_severity
@@ -76,7 +77,7 @@ async def open_ticket(desk: Desk, principal: Principal, new: NewTicket, *, remem
     """
     check(new, principal)
     await _check_fields(desk, principal, new)
-    triage = await _judge_in_time(desk, new)
+    triage = await _judge_in_time(desk, principal.org_id, new)
     now = desk.clock()
     async with desk.database.org_transaction(principal) as connection:
         requester = await _requester(connection, principal, new)
@@ -225,7 +226,7 @@ async def _requester(connection: Connection, principal: Principal, new: NewTicke
     return _Requester(contact_id=contact.id, user_id=contact.user_id, is_blocked=contact.blocked_at is not None)
 
 
-async def _judge_in_time(desk: Desk, new: NewTicket) -> Triage | None:
+async def _judge_in_time(desk: Desk, org_id: UUID, new: NewTicket) -> Triage | None:
     subject, body = new.text
     if not (subject or body):
         return None
@@ -234,7 +235,7 @@ async def _judge_in_time(desk: Desk, new: NewTicket) -> Triage | None:
         if not budget or desk.ai.triage_backlog > budget:
             return None  # waiting in vain would only slow down everybody: the worker judges it
         async with asyncio.timeout(budget.total_seconds()):
-            return await desk.ai.triage(subject, body)
+            return await judge_text(desk, org_id, subject, body)
     except TimeoutError:
         return None
     except Exception as error:

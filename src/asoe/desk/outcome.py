@@ -24,7 +24,7 @@ from asoe.domain.session import Message, Session
 from asoe.domain.ticket import Ticket
 from asoe.domain.triage import Triage
 from asoe.domain.wish import NewWish
-from asoe.store import escalations, facts, journeys, sessions
+from asoe.store import corrections, escalations, facts, journeys, sessions
 from asoe.store.db import Connection
 from asoe.store.facts import NewFact
 from asoe.store.journeys import Journey
@@ -36,9 +36,9 @@ from asoe.store.wishes import Spoken
 class Step:
     """A decided step. `path` lists the statuses it goes through; only legal moves are written. `fact` None: nothing new.
 
-    `treatment`: a runbook to start. `wish`: one to record. `doubted`: runs that were verified, and whose client came back all
-    the same. `signs`: what the run `signed_by` found that others may share. `incident`: one to join, `settled`: what came of
-    the part in one.
+    `treatment`: a runbook to start. `wish`: one to record. `complaint`: what the client says the engine did wrongly is about.
+    `doubted`: runs that were verified, and whose client came back all the same. `signs`: what the run `signed_by` found that
+    others may share. `incident`: one to join, `settled`: what came of the part in one.
     """
 
     name: str
@@ -58,6 +58,7 @@ class Step:
     is_notice: bool = False
     treatment: Treatment | None = None
     wish: NewWish | None = None
+    complaint: Mapping[str, Any] | None = None
     note: str | None = None
     doubted: tuple[UUID, ...] = ()
     signs: tuple[Sign, ...] = ()
@@ -389,6 +390,7 @@ def handed_over(
         dossier=dossier,
         team=team,
         reopens=ticket.status in {"resolved", "closed"},
+        complaint={"tickets": [str(other.id) for other in earlier]} if "engine_complaint" in plan.reasons else None,
         data={"reasons": list(plan.reasons), "team": team},
     )
 
@@ -429,6 +431,9 @@ async def write(
         await sessions.set_resolved_of_ticket(connection, ticket.id, resolved=step.resolves)
     if step.resolves and ticket.status == "escalated":
         await escalations.end(connection, actor.org_id, ticket.id)
+    if step.complaint is not None:
+        version = ticket.triage.get("model_version")
+        await corrections.complain(connection, actor.org_id, ticket.id, step.complaint, model_version=version)
     if step.dossier is not None:
         await escalations.open_escalation(
             connection,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from asoe.ai.glossary import in_english
@@ -23,6 +23,7 @@ NOT_A_QUESTION: Final = frozenset({"thanks_or_feedback", "not_for_us"})
 SHORTEST_REQUEST: Final = 4
 LEAST_SUPPORT: Final = 0.002
 """Below this an article has nothing to do with the question, whatever else speaks for answering."""
+COMPLAINT: Final = "engine_complaint"
 WISHES: Final = ("new_feature", "missing_integration")
 SURE_WISH: Final = 0.6
 BESIDE_A_WISH: Final = frozenset({*WISHES, "how_to", "does_it_exist", "higher_limit"})
@@ -91,7 +92,17 @@ async def choose(desk: Desk, engine: Principal, case: Case) -> Plan:
     ticket, triage, policy = case.ticket, case.triage, case.policy
     reasons = reasons_to_escalate(ticket, triage, policy, earlier=case.earlier, said=case.said, is_late=case.is_late)
     if reasons:
-        return HandOver(reasons, not_done=("No answer was sent: a person looks first.",))
+        also = (COMPLAINT,) if is_complaint(case) else ()
+        return HandOver((*reasons, *also), not_done=("No answer was sent: a person looks first.",))
+    plan = await _choose(desk, engine, case)
+    if isinstance(plan, HandOver) and is_complaint(case):
+        untaught = "Nothing was learned from it: that takes a person who says what is right."
+        return replace(plan, reasons=(COMPLAINT, *plan.reasons), not_done=(*plan.not_done, untaught))
+    return plan
+
+
+async def _choose(desk: Desk, engine: Principal, case: Case) -> Plan:
+    triage, policy = case.triage, case.policy
     if not case.question:
         return HandOver(("low_confidence",), not_done=("The ticket has no text to answer.",))
     if triage is None:
@@ -190,6 +201,13 @@ def is_wish(triage: Triage, case: Case) -> bool:
     if sum(len(words.split()) for words in case.said) > LONGEST_NO and case.attempts:
         return False  # what else the client says to an answer, a person reads
     return sum(share(triage.intent, intent) for intent in WISHES) >= SURE_WISH
+
+
+def is_complaint(case: Case) -> bool:
+    """Whether the client surely says that the engine itself sorted or answered wrongly."""
+    if case.triage is None or case.ticket.intent != case.triage.intent.value:
+        return case.ticket.intent == COMPLAINT
+    return case.ticket.intent == COMPLAINT and case.triage.intent.confidence >= SURE_INTENT
 
 
 def _threshold(desk: Desk, policy: Policy) -> float:

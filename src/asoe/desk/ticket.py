@@ -25,8 +25,9 @@ from asoe.store.tickets import Page, TicketFilter
 CHANGEABLE: Final = frozenset(
     {"category", "severity", "intent", "team", "assignee", "tags", "cc", "custom_fields", "subject", "metadata"}
 )
-_CORRECTIONS: Final = ("category", "severity", "intent")
-_CLASSES: Final = frozenset({*_CORRECTIONS, "team", "assignee", "tags"})
+_TRIAGED: Final = ("category", "severity", "intent")
+_CORRECTIONS: Final = (*_TRIAGED, "team")
+_CLASSES: Final = frozenset({*_CORRECTIONS, "assignee", "tags"})
 """Fields whose values are classes or ids, and so may stand in a fact; the others are named only."""
 LINK_KINDS: Final = ("related", "duplicate_of", "follow_up_of", "blocked_by")
 
@@ -99,7 +100,7 @@ async def change_ticket(
     *,
     expected_version: int | None = None,
 ) -> Ticket:
-    """Change fields; category, severity and intent are kept as corrections that the engine learns from.
+    """Change fields; category, severity, intent and team are kept as corrections, of which the first three are learned from.
 
     Raises `Invalid` naming each wrong field, `Conflict(ticket_changed)` when the ticket is past `expected_version`.
     """
@@ -119,7 +120,8 @@ async def change_ticket(
                     ticket,
                     field_name=name,
                     judged=ticket.triage.get(name, {}).get("value", before[name]),
-                    corrected=str(different[name]),
+                    before=before[name],
+                    corrected=str(different[name] or ""),
                     by=principal.user_id,
                 )
         named = {
@@ -127,7 +129,7 @@ async def change_ticket(
             for name, value in different.items()
         }
         await facts.record(connection, principal, "ticket.changed", ticket_id=ticket_id, fields=named)
-        if any(name in different for name in _CORRECTIONS):
+        if any(name in different for name in _TRIAGED):
             await facts.record(connection, principal, "ticket.corrected", ticket_id=ticket_id)
             if different.get("severity") == "critical" and ticket.status not in {"escalated", "resolved", "closed"}:
                 await desk.queue.advance(connection, principal.org_id, ticket_id)
@@ -143,6 +145,30 @@ async def change_ticket(
                 team=changed.team,
             )
         return changed
+
+
+async def judge_answer(desk: Desk, principal: Principal, ticket_id: UUID, *, is_useful: bool) -> None:
+    """Say whether the engine's answer on a ticket was useful; the last word of all counts. Raises `Conflict(no_answer_given)`."""
+    _staff_only(principal, "how useful an answer was")
+    async with desk.database.org_transaction(principal) as connection:
+        ticket = await tickets.find_for_update(connection, principal.org_id, ticket_id)
+        slugs = dict.fromkeys(str(cited["slug"]) for cited in ticket.resolution.get("citations", ()))
+        if not slugs:
+            raise Conflict(
+                f"The engine gave no answer on ticket {ticket.number}: there is nothing to judge.",
+                code="no_answer_given",
+            )
+        said = "useful" if is_useful else "not_useful"
+        await tickets.correct(
+            connection,
+            ticket,
+            field_name="answer",
+            judged=", ".join(slugs),
+            before=ticket.resolution.get("verdict"),
+            corrected=said,
+            by=principal.user_id,
+        )
+        await facts.record(connection, principal, "ticket.answer_judged", ticket_id=ticket_id, answer=said)
 
 
 async def move_ticket(

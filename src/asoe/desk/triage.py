@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any, Final
 from uuid import UUID
 
+from asoe.desk.champion import judge_text
 from asoe.desk.context import Desk
 from asoe.domain.errors import Invalid
 from asoe.domain.organization import Principal
@@ -22,8 +23,8 @@ async def judge(desk: Desk, ticket: Ticket) -> Triage | None:
     if not ticket.text:
         return None
     if ticket.subject or ticket.body:
-        return await desk.ai.triage(ticket.subject, ticket.body)
-    return await desk.ai.triage("", ticket.text)
+        return await judge_text(desk, ticket.org_id, ticket.subject, ticket.body)
+    return await judge_text(desk, ticket.org_id, "", ticket.text)
 
 
 def settle_category(given: str | None, triage: Triage | None) -> str:

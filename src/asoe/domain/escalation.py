@@ -44,6 +44,7 @@ REASONS: Final[dict[str, str]] = {
     "no_answer": "What the run needs to know could not be read from the client's words.",
     "connector_down": "An outside system does not answer.",
     "policy": "The organization's policy gives these to a person.",
+    "engine_complaint": "The client says that the engine sorted or answered wrongly.",
     "safety": "Somebody's life or health may be at risk.",
     "threat": "The client threatens people, or to make it public, or to take the money back.",
     "legal": "The client speaks of lawyers, courts or authorities.",

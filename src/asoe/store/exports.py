@@ -32,6 +32,8 @@ class ExportsSql(NamedQueries):
     blocked_senders: str
     imported_tickets: str
     wishes: str
+    models: str
+    complaints: str
     wish_supporters: str
     facts: str
 

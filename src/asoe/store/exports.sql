@@ -58,6 +58,12 @@ select to_jsonb(t) as line from asoe.blocked_senders t where t.org_id = $1 order
 -- name: imported_tickets
 select to_jsonb(t) as line from asoe.imported_tickets t where t.org_id = $1 order by t.source, t.external_id
 
+-- name: models
+select to_jsonb(t) - 'arrays' as line from asoe.models t where t.org_id = $1 order by t.version
+
+-- name: complaints
+select to_jsonb(t) as line from asoe.complaints t where t.org_id = $1 order by t.created_at, t.ticket_id
+
 -- name: wishes
 select to_jsonb(t) - 'embedding' as line from asoe.wishes t where t.org_id = $1 order by t.number
 

@@ -445,12 +445,15 @@ async def correct(
     *,
     field_name: str,
     judged: str | None,
+    before: str | None,
     corrected: str,
     by: UUID,
 ) -> None:
-    """Keep a person's correction with what the model had judged and which model it was."""
+    """Keep a person's correction with what stood there, what the model had judged, and which model it was."""
     version = ticket.triage.get("model_version")
-    await connection.execute(TicketsSql.correct, ticket.org_id, ticket.id, field_name, judged, corrected, version, by)
+    await connection.execute(
+        TicketsSql.correct, ticket.org_id, ticket.id, field_name, judged, before, corrected, version, by
+    )
 
 
 async def corrected_fields(connection: Connection, org_id: UUID, ticket_id: UUID) -> frozenset[str]:

@@ -108,8 +108,8 @@ where org_id = $1 and (ticket_id = $2 or other_id = $2) order by created_at
 
 -- name: correct
 -- a person's correction is training data with its origin
-insert into asoe.corrections (org_id, ticket_id, field, judged, corrected, model_version, corrected_by)
-values ($1, $2, $3, $4, $5, $6, $7)
+insert into asoe.corrections (org_id, ticket_id, field, judged, before, corrected, model_version, corrected_by)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
 
 -- name: corrected_fields
 select distinct field from asoe.corrections where org_id = $1 and ticket_id = $2

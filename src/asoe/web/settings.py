@@ -27,6 +27,7 @@ TABS: Final = (
     ("Widget", "/settings/widget"),
     ("Teams", "/settings/teams"),
     ("Replies", "/settings/replies"),
+    ("Learning", "/settings/learning"),
 )
 _NUMBERS: Final = {
     "reopen_window_days": "Days in which an ended ticket may be reopened",

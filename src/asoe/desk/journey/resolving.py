@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from asoe.desk import outcome, resolution, triage, wish
+from asoe.desk.champion import judge_text
 from asoe.desk.consulting.answers import write_answer
 from asoe.desk.consulting.ties import break_tie, tied_in
 from asoe.desk.context import Desk
@@ -147,7 +148,7 @@ async def judge(
     with trail.agent("triage", reused=judged is not None and not is_answer) as noted:
         changed: dict[str, Any] = {}
         if is_answer:
-            judged = await desk.ai.triage(ticket.subject, "\n".join(said_in(standing)))
+            judged = await judge_text(desk, engine.org_id, ticket.subject, "\n".join(said_in(standing)))
         elif judged is None:
             judged = await triage.judge(desk, ticket)
         else:

@@ -323,7 +323,7 @@ async def test_the_person_gets_a_draft_beside_the_dossier(world):
     await world.advance(made)
     (escalation,) = await world.escalations(made)
     assert escalation["dossier"]["draft"] == {**DRAFT, "by": "scripted:one"}
-    assert "team" in escalation["dossier"]["suggested_reply"], "what the engine itself suggests stays"
+    assert "I am a person" in escalation["dossier"]["suggested_reply"], "what the engine itself suggests stays"
     assert DRAFT["summary"] not in json.dumps(await world.messages(made)), "no client ever reads a draft"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from asoe.desk.alarm import alarms_in
-from asoe.desk.wording import say, team_name
+from asoe.desk.suggestion import suggested_reply
 from asoe.domain.escalation import Dossier, Signs, decide, team_by_reasons
 from asoe.domain.policy import Policy
 from asoe.domain.session import Message
@@ -207,12 +207,9 @@ def build_dossier(
         tried=tuple(tried) or ("Nothing was tried before handing over.",),
         not_done=tuple(not_done) or ("No act in any outside system was carried out.",),
         next_step=NEXT_STEPS.get(reasons[0], NEXT_STEPS["goal_not_met"]),
-        suggested_reply=_suggested_reply(ticket, team, language or ticket.language),
-        history=tuple(
-            f"#{other.number} {other.created_at:%Y-%m-%d} {other.category}, {other.status}: {other.subject or '(no subject)'}"
-            for other in earlier
-        ),
-        likely=tuple(likely),
+        suggested_reply=suggested_reply(ticket, reasons, language or ticket.language),
+        history=tuple(_in_a_line(other) for other in earlier),
+        likely=(*likely, *_had_before(ticket, earlier)),
         links=tuple(f"/api/support/ticket/{other.id}" for other in earlier),
         extra={"further_requests": list(triage.requests[1:])} if triage and len(triage.requests) > 1 else {},
     )
@@ -226,5 +223,19 @@ def _wants(ticket: Ticket, messages: Sequence[Message]) -> str:
     return headed.strip() or "The client wrote nothing."
 
 
-def _suggested_reply(ticket: Ticket, team: str, language: str) -> str:
-    return say("handed_over", language, team=team_name(team, language), number=ticket.number)
+def _in_a_line(other: Ticket) -> str:
+    """An earlier ticket of the client, with how it ended."""
+    ended = "/".join(str(other.resolution[name]) for name in ("type", "verdict") if other.resolution.get(name))
+    how = f", {ended}" if ended and other.status in {"resolved", "closed"} else ""
+    subject = other.subject or "(no subject)"
+    return f"#{other.number} {other.created_at:%Y-%m-%d} {other.category}, {other.status}{how}: {subject}"
+
+
+def _had_before(ticket: Ticket, earlier: Sequence[Ticket]) -> list[str]:
+    """What settled the same matter of the same client before: often the cause is the same again."""
+    same = [other for other in earlier if ticket.intent and other.intent == ticket.intent]
+    settled = [other for other in same if other.status in {"resolved", "closed"} and other.resolution.get("summary")]
+    if settled:
+        newest = max(settled, key=lambda other: other.created_at)
+        return [f"the client had the same before (#{newest.number}), which ended so: {newest.resolution['summary']}"]
+    return [f"the client writes of the same in #{other.number}, which is open" for other in same[:1]]

@@ -1,0 +1,144 @@
+"""The reply a dossier suggests: for a person to read, mend and send. It says what the reason calls for, and claims nothing that was done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from asoe.domain.ticket import Ticket
+
+_KINDS: Final[dict[str, str]] = {
+    "critical_severity": "urgent",
+    "safety": "urgent",
+    "incident": "urgent",
+    "security": "identity",
+    "not_theirs": "identity",
+    "fraud": "identity",
+    "legal": "legal",
+    "threat": "legal",
+    "client_asked": "person",
+    "unsupported_language": "language",
+    "anger": "sorry",
+    "repeat_contact": "sorry",
+    "answer_did_not_help": "sorry",
+    "service_level": "sorry",
+    "low_confidence": "unclear",
+    "no_answer": "unclear",
+    "client_silent": "unclear",
+    "not_found": "unclear",
+    "already_met": "unclear",
+    "needs_consent": "consent",
+    "approval_refused": "refused",
+    "over_cap": "refused",
+}
+"""What a reason calls for; whatever is not named calls for somebody who looks into it."""
+
+_TEXTS: Final[dict[str, dict[str, str]]] = {
+    "urgent": {
+        "en": "I am a person and I am on this now: {about}. Please tell me who and what is affected, and since when. I write here as "
+        "soon as I know more.",
+        "de": "Hier schreibt ein Mensch, ich bin jetzt daran: {about}. Bitte sagen Sie mir, wer und was betroffen ist und seit wann. "
+        "Sobald ich mehr weiß, schreibe ich hier.",
+        "es": "Le escribe una persona y ya estoy con ello: {about}. Dígame, por favor, a quién y a qué afecta, y desde cuándo. En "
+        "cuanto sepa más, le escribo aquí.",
+        "fr": "Une personne vous écrit et s’en occupe dès maintenant : {about}. Dites-moi qui et quoi est touché, et depuis quand. Je "
+        "vous écris ici dès que j’en sais plus.",
+    },
+    "identity": {
+        "en": "Thank you for telling us: {about}. Before anything is changed or said about the account, I have to be sure who is asking. "
+        "Please answer from the address that the account is registered with.",
+        "de": "Danke für den Hinweis: {about}. Bevor am Konto etwas geändert oder dazu etwas gesagt wird, muss ich sicher sein, wer "
+        "fragt. Bitte antworten Sie von der Adresse, die beim Konto hinterlegt ist.",
+        "es": "Gracias por avisarnos: {about}. Antes de cambiar algo en la cuenta o hablar de ella, tengo que saber con certeza quién "
+        "pregunta. Responda, por favor, desde la dirección registrada en la cuenta.",
+        "fr": "Merci de nous prévenir : {about}. Avant de modifier le compte ou d’en parler, je dois être sûr de qui demande. Répondez, "
+        "s’il vous plaît, depuis l’adresse enregistrée pour ce compte.",
+    },
+    "legal": {
+        "en": "I have received your message: {about}. It is being read by whoever answers such questions here; until then I would rather "
+        "say nothing than something wrong. Is there a date by which you need the answer?",
+        "de": "Ich habe Ihre Nachricht erhalten: {about}. Bei uns liest sie, wer solche Fragen beantwortet; bis dahin sage ich lieber "
+        "nichts als etwas Falsches. Gibt es einen Tag, bis zu dem Sie die Antwort brauchen?",
+        "es": "He recibido su mensaje: {about}. Lo está leyendo quien responde aquí a estas cuestiones; hasta entonces prefiero no decir "
+        "nada a decir algo equivocado. ¿Hay alguna fecha para la que necesite la respuesta?",
+        "fr": "J’ai bien reçu votre message : {about}. Il est lu par la personne qui répond ici à ces questions ; d’ici là, je préfère ne "
+        "rien dire plutôt que de me tromper. Vous faut-il une réponse avant une date précise ?",
+    },
+    "person": {
+        "en": "I am a person and I have read everything you wrote: {about}. Is there anything you would add before I look into it?",
+        "de": "Hier schreibt ein Mensch, und ich habe alles gelesen, was Sie geschrieben haben: {about}. Möchten Sie noch etwas ergänzen, "
+        "bevor ich nachsehe?",
+        "es": "Le escribe una persona y he leído todo lo que ha escrito: {about}. ¿Quiere añadir algo antes de que lo mire?",
+        "fr": "Une personne vous écrit ; j’ai lu tout ce que vous avez écrit : {about}. Voulez-vous ajouter quelque chose avant que je "
+        "regarde ?",
+    },
+    "language": {
+        "en": "I have your message: {about}. I can answer in English, German, Spanish or French. Which do you prefer?",
+        "de": "Ich habe Ihre Nachricht: {about}. Antworten kann ich auf Deutsch, Englisch, Spanisch oder Französisch. Was ist Ihnen am "
+        "liebsten?",
+        "es": "Tengo su mensaje: {about}. Puedo responder en español, inglés, alemán o francés. ¿Qué prefiere?",
+        "fr": "J’ai votre message : {about}. Je peux répondre en français, anglais, allemand ou espagnol. Que préférez-vous ?",
+    },
+    "sorry": {
+        "en": "I understand that this is tiresome, and I am sorry for it: {about}. I have read what was tried so far, you need not repeat "
+        "it. I look at it another way now. What would help you most at this moment?",
+        "de": "Ich verstehe, dass das ärgerlich ist, und es tut mir leid: {about}. Was bisher versucht wurde, habe ich gelesen, Sie müssen "
+        "nichts wiederholen. Ich sehe es mir jetzt auf einem anderen Weg an. Was würde Ihnen im Moment am meisten helfen?",
+        "es": "Entiendo que esto es molesto y lo siento: {about}. He leído lo que se ha intentado, no hace falta que lo repita. Lo miro "
+        "ahora de otra manera. ¿Qué le ayudaría más en este momento?",
+        "fr": "Je comprends que ce soit pénible et j’en suis désolé : {about}. J’ai lu ce qui a été tenté, inutile de le répéter. Je regarde "
+        "maintenant autrement. Qu’est-ce qui vous aiderait le plus en ce moment ?",
+    },
+    "unclear": {
+        "en": "I have read your message and want to be sure that I understand it: {about}. What did you want to do, what happened instead, "
+        "and on which account or number?",
+        "de": "Ich habe Ihre Nachricht gelesen und möchte sicher sein, sie zu verstehen: {about}. Was wollten Sie tun, was ist stattdessen "
+        "geschehen, und bei welchem Konto oder welcher Nummer?",
+        "es": "He leído su mensaje y quiero estar seguro de entenderlo: {about}. ¿Qué quería hacer, qué ocurrió en su lugar y en qué cuenta "
+        "o número?",
+        "fr": "J’ai lu votre message et je veux être sûr de bien comprendre : {about}. Que vouliez-vous faire, que s’est-il passé, et sur "
+        "quel compte ou numéro ?",
+    },
+    "consent": {
+        "en": "I know what could be done about this: {about}. It changes something of yours, so I need your word first: shall I go ahead?",
+        "de": "Ich weiß, was sich hier tun lässt: {about}. Dabei ändert sich etwas bei Ihnen, deshalb brauche ich zuerst Ihr Wort: Soll ich "
+        "das tun?",
+        "es": "Sé lo que se puede hacer: {about}. Cambia algo suyo, así que primero necesito su consentimiento: ¿sigo adelante?",
+        "fr": "Je sais ce qu’on peut faire : {about}. Cela modifie quelque chose chez vous, il me faut donc d’abord votre accord : puis-je y "
+        "aller ?",
+    },
+    "refused": {
+        "en": "Two of us have looked at this: {about}. It cannot be done in the way that was meant. I am looking for another one, and "
+        "write here what is possible.",
+        "de": "Wir haben uns das zu zweit angesehen: {about}. So, wie es gedacht war, geht es nicht. Ich suche einen anderen Weg und "
+        "schreibe hier, was möglich ist.",
+        "es": "Lo hemos mirado entre dos: {about}. No puede hacerse como estaba pensado. Busco otra manera y le escribo aquí lo que "
+        "es posible.",
+        "fr": "Nous avons regardé à deux : {about}. Ce n’est pas possible de la manière prévue. Je cherche une autre voie et vous "
+        "écris ici ce qui est possible.",
+    },
+    "looks": {
+        "en": "I have read your message and what was tried so far: {about}. I am looking into it myself now and write here what I find. If "
+        "something has changed since, please tell me.",
+        "de": "Ich habe Ihre Nachricht gelesen und was bisher versucht wurde: {about}. Ich sehe jetzt selbst nach und schreibe hier, was ich "
+        "finde. Falls sich seither etwas geändert hat, sagen Sie es mir bitte.",
+        "es": "He leído su mensaje y lo que se ha intentado: {about}. Ahora lo miro yo y le escribo aquí lo que encuentre. Si algo ha "
+        "cambiado desde entonces, dígamelo, por favor.",
+        "fr": "J’ai lu votre message et ce qui a été tenté : {about}. Je regarde maintenant moi-même et vous écris ici ce que je trouve. Si "
+        "quelque chose a changé depuis, dites-le-moi, s’il vous plaît.",
+    },
+}
+_LONGEST: Final = 80
+
+
+def suggested_reply(ticket: Ticket, reasons: Sequence[str], language: str) -> str:
+    """In the client's language where there are words for it, else in English; by the most telling reason."""
+    texts = _TEXTS[_KINDS.get(reasons[0] if reasons else "", "looks")]
+    return texts.get(language, texts["en"]).format(about=_about(ticket))
+
+
+def _about(ticket: Ticket) -> str:
+    """Which matter is meant, in the client's own words: the subject, or how it began."""
+    words = " ".join((ticket.subject or ticket.text).split()).rstrip(".!?:;, ")
+    short = words if len(words) <= _LONGEST else words[:_LONGEST].rsplit(" ", 1)[0] + "…"
+    return f"“{short}” (#{ticket.number})" if short else f"#{ticket.number}"

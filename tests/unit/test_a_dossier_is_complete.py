@@ -1,0 +1,65 @@
+"""Whatever the reason and the language, a dossier holds all a person needs: history, likely cause, what was not done, reply, next step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from asoe.desk.escalation import NEXT_STEPS, build_dossier
+from asoe.desk.suggestion import suggested_reply
+from asoe.domain.escalation import REASONS, missing_fields
+from asoe.domain.ticket import Ticket
+
+NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
+TICKET = Ticket(
+    id=UUID(int=1), org_id=UUID(int=2), number=7, created_at=NOW, updated_at=NOW, version=1, status="triaging",
+    category="billing", severity="medium", intent="double_charge", language="en", channel="api",
+    subject="Charged {twice} <b>", body="You charged me twice in May.",
+)  # fmt: skip
+BEFORE = replace(
+    TICKET, id=UUID(int=3), number=3, status="closed", created_at=datetime(2026, 5, 2, tzinfo=UTC),
+    resolution={"type": "billing_sync", "verdict": "verified", "summary": "The second charge was given back."},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("language", ["en", "de", "es", "fr", "it"])
+def test_every_reason_has_a_reply_in_every_language(reason: str, language: str) -> None:
+    said = suggested_reply(TICKET, (reason,), language)
+    assert "“Charged {twice} <b>” (#7)" in said
+    assert 60 < len(said) < 400
+    if language in {"de", "es", "fr"}:
+        assert said != suggested_reply(TICKET, (reason,), "en")
+
+
+def test_a_reply_names_the_matter_whatever_the_client_wrote() -> None:
+    assert "(#7)" in suggested_reply(replace(TICKET, subject="", body="word " * 100), (), "en")
+    assert len(suggested_reply(replace(TICKET, subject="x" * 500), (), "en")) < 400
+    assert ": #7." in suggested_reply(replace(TICKET, subject="", body=""), (), "en")
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_a_dossier_lacks_nothing(reason: str) -> None:
+    made = build_dossier(
+        TICKET, None, reasons=(reason,), team="billing", messages=(), earlier=(BEFORE,), tried=(), not_done=()
+    ).to_json()
+    assert missing_fields(made) == ()
+    assert made["history"] == ["#3 2026-05-02 billing, closed, billing_sync/verified: Charged {twice} <b>"]
+    assert made["likely"] == ["the client had the same before (#3), which ended so: The second charge was given back."]
+    assert made["links"] == [f"/api/support/ticket/{BEFORE.id}"]
+    assert made["next_step"] in NEXT_STEPS.values()
+
+
+def test_the_same_matter_that_is_still_open_is_named() -> None:
+    still = replace(BEFORE, status="in_progress", resolution={})
+    made = build_dossier(
+        TICKET, None, reasons=("repeat_contact",), team="billing", messages=(), earlier=(still,), tried=(), not_done=()
+    )
+    assert made.likely == ("the client writes of the same in #3, which is open",)
+    assert build_dossier(
+        TICKET, None, reasons=("repeat_contact",), team="billing", messages=(), earlier=(replace(still, intent="how_to"),),
+        tried=(), not_done=(),
+    ).likely == ()  # fmt: skip

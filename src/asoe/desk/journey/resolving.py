@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from asoe.desk import outcome, resolution, triage, wish
 from asoe.desk.champion import judge_text
@@ -23,6 +23,9 @@ from asoe.domain.organization import Principal
 from asoe.domain.ticket import SEVERITY_RANK
 from asoe.domain.triage import Triage
 from asoe.store import tickets
+
+NOTHING_FITS: Final = frozenset({"needs_action", "no_grounded_answer", "low_confidence"})
+"""Reasons for a person that hold only until a runbook finds what is the matter."""
 
 
 async def resolve(
@@ -58,6 +61,11 @@ async def resolve(
     with trail.agent("resolution", attempt=case.attempts + 1) as noted:
         plan = await resolution.choose(desk, engine, case)
         noted(plan=type(plan).__name__)
+    if found is None and looked is None and _is_unexplained(standing, plan):
+        last = await find_treatment(desk, engine, standing, judged, trail, is_last=True)
+        if last is not None and ticket.severity != "critical":
+            step = outcome.treated(standing.journey, ticket)
+            return replace(step, triage=changed, treatment=last).seen(standing.positions)
     if looked is None and not (isinstance(plan, HandOver) and set(plan.reasons) & set(WEIGHTS)):
         joining = await cause.by_intent(desk, engine, standing, judged)
         if joining is not None:
@@ -108,10 +116,19 @@ async def tell_of_wish(desk: Desk, engine: Principal, standing: Standing, trail:
     return outcome.wish_recorded(desk.clock(), standing.journey, standing.ticket, found, policy=standing.policy)
 
 
+def _is_unexplained(standing: Standing, plan: resolution.Plan) -> bool:
+    """Whether a person would get it only because nothing has been found that fits."""
+    is_first = not standing.journey.data.get("treated")
+    return is_first and isinstance(plan, HandOver) and set(plan.reasons) <= NOTHING_FITS
+
+
 async def find_treatment(
-    desk: Desk, engine: Principal, standing: Standing, judged: Triage | None, trail: Trail
+    desk: Desk, engine: Principal, standing: Standing, judged: Triage | None, trail: Trail, *, is_last: bool = False
 ) -> Treatment | None:
-    """A runbook for the ticket, unless something speaks for a person first; a critical one may be mended all the same."""
+    """A runbook for the ticket, unless something speaks for a person first; a critical one may be mended all the same.
+
+    `is_last`: nothing else is left to be looked at before a person must.
+    """
     reasons = reasons_to_escalate(
         standing.ticket,
         judged,
@@ -133,6 +150,7 @@ async def find_treatment(
             policy=standing.policy,
             tried=standing.journey.data.get("treated", ()),
             trail=trail,
+            is_last=is_last,
         )
         noted(runbook=found.runbook.name if found else None)
     return found

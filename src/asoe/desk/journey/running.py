@@ -283,6 +283,9 @@ async def _after_run(
             return step
         if standing.journey.data.get("mended"):
             return await _fixed(desk, engine, standing, trail)
+        step = await _next_treatment(desk, engine, standing, trail, is_last=True)
+        if step is not None:
+            return step
     if ticket.status == "escalated":
         return _reported(standing, report, trail)
     if run.reason == "already_met" and not objection:
@@ -325,12 +328,17 @@ def _reported(standing: Standing, report: Report, trail: Trail) -> Step:
     return replace(found, dossier=again.dossier, team=again.team)
 
 
-async def _next_treatment(desk: Desk, engine: Principal, standing: Standing, trail: Trail) -> Step | None:
-    """A ticket may complain of several things: the next runbook that fits it and may act, unless a person has it by now."""
+async def _next_treatment(
+    desk: Desk, engine: Principal, standing: Standing, trail: Trail, *, is_last: bool = False
+) -> Step | None:
+    """A ticket may complain of several things: the next runbook that fits it and may act, unless a person has it by now.
+
+    `is_last`: something is complained of that no runbook explains so far, so that the less likely ones are looked at, too.
+    """
     if standing.is_taken:
         return None
     standing, judged, changed = await judge(desk, engine, standing, trail)
-    found = await find_treatment(desk, engine, standing, judged, trail)
+    found = await find_treatment(desk, engine, standing, judged, trail, is_last=is_last)
     if found is None or not found.is_live:
         return None
     return replace(outcome.treated(standing.journey, standing.ticket), triage=changed, treatment=found)
@@ -360,6 +368,9 @@ async def _fixed(desk: Desk, engine: Principal, standing: Standing, trail: Trail
     did = [str(one.get("runbook")) for one in data["mended"]]
     left = await treatment.left_over(desk, engine, question=question_of(standing), mended=did)
     if left:
+        step = await _next_treatment(desk, engine, standing, trail, is_last=True)
+        if step is not None:
+            return step
         lines = tuple(f"Nothing was done about: “{sentence}”" for sentence in left)
         plan = HandOver(("needs_action",), tried=tuple(_mended_lines(standing)), not_done=lines)
         return hand_over(standing, plan, trail)

@@ -29,9 +29,11 @@ from asoe.store.runs import Client
 LEAST: Final = 0.55
 ABOUT: Final = 0.25
 MARGIN: Final = 0.03
-WORTH_A_LOOK: Final = 0.35
-LOOKS_A_CLAUSE: Final = 4
-MOST_LOOKS: Final = 12
+WORTH_A_LOOK: Final = 0.4
+LOOKS_A_CLAUSE: Final = 3
+MOST_LOOKS: Final = 10
+LAST_LOOK: Final = 0.15
+MOST_LAST_LOOKS: Final = 24
 MOST_KNOWN: Final = 20_000
 Likeness: TypeAlias = Mapping[str, np.ndarray]
 MOST_CLAUSES: Final = 16
@@ -41,8 +43,12 @@ _INTENT, _CATEGORY, _INFORMATION = 0.15, 0.05, 0.15
 _IDENTIFIER = re.compile(r"\S*@\S+|\S*\d[\d-]{4,}\S*")
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][\w-]+|^[A-Z][\w-]+(?= (?:has|had|is|was|does|holds|shows|contains|sends) )")
 _ANNOUNCED = re.compile(
-    r"^(?:(?:and )?(?:one|another) (?:more |other )?(?:thing|problem|issue)|also|besides|moreover|furthermore|in addition|additionally|on top of (?:that|this)"
-    r"|second(?:ly)?(?: problem| issue| thing)?|finally|lastly|außerdem|zudem|ferner|zweitens|además|también|en outre|de plus|\d[.)]|[-*•])(?=\W)[:,]?\s*",
+    r"^(?:(?:(?:and|but) )?(?:then )?(?:one|another|a (?:second|third|further|different|last)) (?:more |other |further |last )?(?:thing|problem|issue|point|matter|trouble|question)"
+    r"|(?:and )?(?:also|besides|moreover|furthermore|additionally)|in addition(?: to (?:that|this))?|on top of (?:that|this|it all|all (?:that|this))|(?:apart|aside) from (?:that|this)|beyond (?:that|this)"
+    r"|(?:and )?what(?:['’]s| is) more|as if (?:that|this) (?:was|were|wasn['’]t|weren['’]t)(?: not)? enough|to make (?:things|matters) worse|to top it (?:all )?off|while (?:i am|i['’]m|we are|we['’]re) at it"
+    r"|then there(?:['’]s| is)|not only that|(?:second|third)(?:ly)?(?: problem| issue| thing)?|finally|lastly|last but not least|on another note|separately|further(?=[:,])|next(?=[:,])|plus(?=[:,])|likewise(?=[:,])"
+    r"|außerdem|zudem|ferner|darüber hinaus|hinzu kommt|zweitens|drittens|und noch etwas|noch etwas|weiterhin(?=[:,])|además|también|otra cosa|por otra parte|en outre|de plus|autre chose|par ailleurs|ensuite(?=[:,])|\d[.)]|[-*•])"
+    r"(?=\W)\s?[:,]?\s*",
     re.IGNORECASE,
 )
 # how hard it was to get hold of us is no further matter
@@ -52,7 +58,7 @@ _OF_US = re.compile(
 )
 _BREAK = (
     rf"\n+|(?<=[a-z])\s+(?=(?:{BEGINNINGS})\b)"
-    r"|(?<=\w)\s+(?=(?i:and one more thing|on top of that|(?:second|another|one more) (?:problem|thing|issue)):)"
+    r"|(?<=\w)\s+(?=(?i:and one more thing|on top of that|(?:second|another|one more|a further) (?:problem|thing|issue|point)):)"
 )
 _CLAUSE_END = re.compile(rf"(?<=[.!?;])\s+|{_BREAK}")
 _SENTENCE_END = re.compile(rf"(?<=[.!?])\s+|{_BREAK}")
@@ -88,12 +94,18 @@ async def fitting(
     triage: Triage | None,
     question: str,
     client: Client,
+    is_last: bool = False,
 ) -> list[Matched]:
-    """The runbook that fits first, then those for what else is complained of and those worth a look, best first."""
+    """The runbook that fits first, then those for what else is complained of and those worth a look, best first.
+
+    `is_last`: all that can find out by themselves and are not unlike the text altogether, before a person must look.
+    """
     open_to_it = _open_to(shelved, ticket, client)
     if not open_to_it:
         return []
     likeness = await _likeness(desk, open_to_it, question)
+    if is_last:
+        return _worth_a_last_look(open_to_it, likeness, triage)
     sure = _best(open_to_it, likeness, triage)
     others = [
         each
@@ -104,25 +116,38 @@ async def fitting(
 
 
 async def left_over(desk: Desk, shelved: Sequence[Shelved], question: str, *, mended: Container[str]) -> list[str]:
-    """Sentences that surely complain, of what none of the runbooks that `mended` something (ids) seems to be about."""
-    found = []
+    """Sentences that surely complain, of what none of the runbooks that `mended` something (ids) seems to be about.
+
+    What was mended and no sentence seems to be about is what one of them meant.
+    """
+    found, explains = [], set()
     for sentence in _SENTENCE_END.split(question):
-        complaint = _ANNOUNCED.sub("", sentence.strip())
-        is_announced = complaint != sentence.strip()
-        if not is_announced and (not fails(plain_words(sentence)) or _OF_US.search(sentence)):
-            continue
-        likeness = await _likeness(desk, shelved, complaint)
-        clauses = range(max((row.size for row in likeness.values()), default=0))
-        if not clauses:  # no runbook has phrases: what is left over cannot be told from what was treated
-            return []
-        scores = [
-            (max(_at_clause(each.runbook.match, likeness, clause) for clause in clauses), str(each.runbook_id))
-            for each in shelved
-        ]
-        nearest = sorted(scores, reverse=True)[:LOOKS_A_CLAUSE]
-        if not any(score >= ABOUT and runbook_id in mended for score, runbook_id in nearest):
+        scores = await _scores(desk, shelved, _ANNOUNCED.sub("", sentence.strip()))
+        nearest = sorted(((score, each) for each, score in scores.items()), reverse=True)[:LOOKS_A_CLAUSE]
+        about = {each for score, each in nearest if score >= ABOUT and each in mended}
+        explains |= about
+        if scores and not about and _complains(sentence.strip()):
             found.append(sentence.strip())
-    return found
+    meant = sum(str(each.runbook_id) in mended and str(each.runbook_id) not in explains for each in shelved)
+    return found[meant:]
+
+
+def _complains(sentence: str) -> bool:
+    if _ANNOUNCED.sub("", sentence) != sentence:
+        return True
+    return fails(plain_words(sentence)) and not _OF_US.search(sentence)
+
+
+async def _scores(desk: Desk, shelved: Sequence[Shelved], sentence: str) -> dict[str, float]:
+    """How well each runbook (id) fits the best of a sentence's clauses; empty when no runbook has phrases."""
+    likeness = await _likeness(desk, shelved, sentence)
+    clauses = range(max((row.size for row in likeness.values()), default=0))
+    if not clauses:
+        return {}
+    return {
+        str(each.runbook_id): max(_at_clause(each.runbook.match, likeness, clause) for clause in clauses)
+        for each in shelved
+    }
 
 
 def _open_to(shelved: Sequence[Shelved], ticket: Ticket, client: Client) -> list[Shelved]:
@@ -156,6 +181,19 @@ def _worth_a_look(shelved: Sequence[Shelved], likeness: Likeness, triage: Triage
     ordered = sorted(first.items(), key=lambda pair: -pair[1])
     ordered += sorted(((one, score) for one, score in further.items() if one not in first), key=lambda pair: -pair[1])
     return [Matched(runbook_id, score) for runbook_id, score in ordered[:MOST_LOOKS]]
+
+
+def _worth_a_last_look(shelved: Sequence[Shelved], likeness: Likeness, triage: Triage | None) -> list[Matched]:
+    silent = [each for each in shelved if not any(slot.is_required for slot in each.runbook.slots)]
+    less = _INFORMATION * max(0.0, _share(triage.need, "information") - 0.5) if triage else 0.0
+    found = [
+        Matched(
+            each.runbook_id, max((float(likeness[phrase].max()) for phrase in each.runbook.match.phrases), default=0.0)
+        )
+        for each in silent
+    ]
+    near = [one for one in found if one.score - less >= LAST_LOOK]
+    return sorted(near, key=lambda one: -one.score)[:MOST_LAST_LOOKS]
 
 
 def _at_clause(match: Match, likeness: Likeness, clause: int) -> float:

@@ -73,8 +73,11 @@ async def find(
     policy: Policy,
     tried: Sequence[str] = (),
     trail: Trail | None = None,
+    is_last: bool = False,
 ) -> Treatment | None:
     """The next of the published runbooks that are for this ticket: the first that was not `tried` (ids) on it, or None.
+
+    `is_last`: also one that is hardly like what was said; it finds out by itself whether it is the matter.
 
     None also for a ticket whose sender nobody has proven: it may be anybody, and a runbook acts on its contact's account.
     """
@@ -85,7 +88,11 @@ async def find(
         if not shelved or not question.strip():
             return None
         client = await runs.client_of(connection, engine.org_id, ticket.id)
-    fitting = await matching.fitting(desk, shelved, ticket=ticket, triage=triage, question=question, client=client)
+    if is_last:  # a rehearsal of what is hardly meant would teach nothing
+        shelved = [each for each in shelved if each.level in ACTS]
+    fitting = await matching.fitting(
+        desk, shelved, ticket=ticket, triage=triage, question=question, client=client, is_last=is_last
+    )
     matched = next((each for each in fitting if str(each.runbook_id) not in tried), None)
     if matched is None:
         return None

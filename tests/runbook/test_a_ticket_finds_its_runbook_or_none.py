@@ -122,3 +122,33 @@ async def test_a_complaint_of_a_runbook_that_mended_nothing_is_left_over(ai: Loc
     book = Shelved(uuid4(), read_runbook(TWINS.format(name="one")), "auto")
     found = await matching.left_over(SimpleNamespace(ai=ai, phrases={}), [book], f"Also, {LOCKED}", mended=set())
     assert found == [f"Also, {LOCKED}"]
+
+
+async def test_what_was_mended_and_nothing_is_about_is_what_was_left_over(ai: LocalAI) -> None:
+    locked = Shelved(uuid4(), read_runbook(TWINS.format(name="one")), "auto")
+    parcels = TWINS.format(name="two").replace(
+        "I am locked out of my account", "the conveyor belt of the depot has stopped"
+    )
+    belt = Shelved(uuid4(), read_runbook(parcels), "auto")
+    text = f"{LOCKED}\nOur weekly parcels never arrive."
+    desk, mended = SimpleNamespace(ai=ai, phrases={}), {str(locked.runbook_id)}
+    assert await matching.left_over(desk, [locked, belt], text, mended=mended) == ["Our weekly parcels never arrive."]
+    assert await matching.left_over(desk, [locked, belt], text, mended={*mended, str(belt.runbook_id)}) == []
+
+
+async def test_before_a_person_must_look_every_runbook_that_asks_nothing_does(ai: LocalAI) -> None:
+    asks = "slots: [{name: pin, type: identifier, pattern: '[0-9]{6}', question: {en: What is your PIN?}}]\ngoal:"
+    texts = [TWINS.format(name="one"), TWINS.format(name="two").replace("locked out of", "asked to pay for")]
+    texts.append(TWINS.format(name="three").replace("goal:", asks))
+    books = [Shelved(uuid4(), read_runbook(text), "auto") for text in texts]
+    ticket = Ticket(uuid4(), uuid4(), 1, "account", "medium", "open", datetime.now(UTC), datetime.now(UTC), 1)
+    found = await matching.fitting(
+        SimpleNamespace(ai=ai, phrases={}),
+        books,
+        ticket=ticket,
+        triage=None,
+        question="They keep me out of my account",
+        client=Client(),
+        is_last=True,
+    )
+    assert [one.runbook_id for one in found] == [books[0].runbook_id, books[1].runbook_id]

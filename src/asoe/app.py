@@ -103,6 +103,7 @@ class App:
             Cron("service_levels.keep", every, lambda: housekeeping.keep_service_levels(self.desk)),
             Cron("insights.count", max(every, _COUNTED_EVERY), lambda: housekeeping.keep_counters(self.desk)),
             Cron("incidents.keep", every, lambda: housekeeping.keep_incidents(self.desk)),
+            Cron("spikes.watch", _MINUTE, lambda: housekeeping.watch_spikes(self.desk)),
             Cron("notifications.spread", every, lambda: notification.spread(self.desk)),
             Cron("deliveries.due", timedelta(seconds=5), lambda: delivery.wake_due(self.desk)),
             Cron("mailboxes.fetch", timedelta(seconds=30), lambda: mail_intake.fetch_all(self.desk)),

@@ -12,7 +12,7 @@ import structlog
 
 from asoe.desk import approval, audit, counting, knowledge, service_level
 from asoe.desk.context import Desk
-from asoe.desk.incident import keeping
+from asoe.desk.incident import keeping, spiking
 from asoe.desk.runbook import execution
 from asoe.domain.errors import Missing
 from asoe.domain.organization import Principal
@@ -133,6 +133,13 @@ async def keep_incidents(desk: Desk) -> None:
             for _ in range(MOST_ROUNDS):
                 if not await keeping.keep(desk, engine):
                     break
+
+
+async def watch_spikes(desk: Desk) -> None:
+    """Look whether more clients write than the hour of the week explains."""
+    for engine in await _engines(desk):
+        with _apart("watch_spikes", engine.org_id):
+            await spiking.watch(desk, engine)
 
 
 async def fold_tallies(desk: Desk) -> None:

@@ -116,6 +116,7 @@ FACTS: Final[dict[str, str]] = {
     "incident.opened": "many tickets have one cause, or may have; data names the source",
     "incident.confirmed": "a suspected incident is one: clients are told from now on",
     "incident.dismissed": "a suspected or open incident was none; its tickets go their own way",
+    "incident.spike": "more clients than usual write about an incident that goes on",
     "incident.fed": "an alert began that has the incident's cause",
     "incident.alert_over": "an alert of the incident is over",
     "alert_source.added": "a monitoring system may send alerts",

@@ -1,4 +1,4 @@
-"""Routes on learning: corrections with where they came from, models trained from them, training and roll-back."""
+"""Routes on learning: corrections, models trained from them, training and roll-back, and gaps in the articles."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from asoe.api.answers import Answer
+from asoe.api import encoding
+from asoe.api.answers import Answer, ArticleOut
 from asoe.api.door import Door, call_of
 from asoe.api.encoding import reply
 from asoe.api.schemas import Body, Moment
-from asoe.desk import learning, ticket
+from asoe.desk import gap, learning, ticket
 from asoe.domain.learning import REASONS
 from asoe.store.models import Model
 
@@ -74,6 +75,28 @@ class ModelPage(Answer):
     items: list[ModelOut]
 
 
+class GapTicketOut(Answer):
+    id: UUID
+    number: int
+    title: str
+    at: datetime
+    is_answered: bool
+
+
+class GapOut(Answer):
+    """`is_answered`: a person has answered that ticket, so that a draft can be made of it."""
+
+    title: str
+    clients: int
+    tickets: int
+    newest_at: datetime
+    examples: list[GapTicketOut]
+
+
+class GapPage(Answer):
+    items: list[GapOut]
+
+
 class RolledBack(Answer):
     """`champion` null: the shared model judges alone again."""
 
@@ -108,6 +131,20 @@ async def get_model(request: Request, model_version: Version) -> Response:
     """One model; a training shows its progress."""
     call = call_of(request)
     return reply(_shown(await learning.read_model(call.desk, call.principal, model_version)))
+
+
+@router.get("/api/learning/gaps", response_model=GapPage)
+async def list_gaps(request: Request, days: Annotated[int, Query(ge=1, le=365)] = 30) -> Response:
+    """Questions of these days that no article answered, grouped; those of most clients first."""
+    call = call_of(request)
+    return reply({"items": [asdict(each) for each in await gap.find_gaps(call.desk, call.principal, days=days)]})
+
+
+@router.post("/api/support/ticket/{ticket_id}/draft-article", status_code=201, response_model=ArticleOut)
+async def draft_article(request: Request, ticket_id: UUID) -> Response:
+    """A draft of an article out of what people answered on the ticket; a person reads it before it is published."""
+    call = call_of(request)
+    return reply(encoding.article(await gap.draft_article(call.acting, call.principal, ticket_id)), 201)
 
 
 @router.post("/api/learning/train", status_code=202, response_model=ModelOut)

@@ -141,6 +141,8 @@ TABLE: Final[tuple[tuple[str, str, str, frozenset[str], str | None], ...]] = (
     ("GET",    "/api/organization",                    "organization.read",    STAFF,  _SEE),
     ("PATCH",  "/api/organization",                    "organization.change",  ADMINS, "admin"),
     ("POST",   _TICKET + "/answer-judgement",          "answer.judge",         STAFF,  _WRITE),
+    ("POST",   _TICKET + "/draft-article",             "article.draft",        STAFF,  _TEACH),
+    ("GET",    "/api/learning/gaps",                   "gap.list",             STAFF,  _KNOW),
     ("GET",    "/api/learning/corrections",            "correction.list",      STAFF,  _READ),
     ("GET",    "/api/learning/models",                 "model.list",           STAFF,  _READ),
     ("GET",    "/api/learning/models/{model_version}", "model.read",           STAFF,  _READ),

@@ -113,6 +113,45 @@ def retire(article: _Article, org: OrgOption = None, data_dir: DataDir = None) -
 
 
 @app.command()
+def gaps(
+    *,
+    days: Annotated[int, typer.Option(min=1, max=365, help="How many days to look back.")] = 30,
+    org: OrgOption = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """List questions that no article answered, grouped; those of most clients first."""
+
+    async def work(desk: Any, owner: Any) -> Any:
+        from asoe.desk import gap
+
+        return await gap.find_gaps(desk, owner, days=days)
+
+    found = run(acting(work, org, data_dir))
+    show(
+        found, ("title", "clients", "tickets", "newest_at"), as_json=as_json, empty="Every question found its article."
+    )
+
+
+@app.command()
+def draft(
+    ticket: Annotated[str, typer.Argument(help="Id of a ticket that a person has answered.")],
+    *,
+    org: OrgOption = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make a draft of an article out of what people answered on a ticket; read it before you publish it."""
+    wanted = identifier(ticket, of="ticket")
+
+    async def work(desk: Any, owner: Any) -> Any:
+        from asoe.desk import gap
+
+        return await gap.draft_article(desk, owner, wanted)
+
+    say(f"A draft: {run(acting(work, org, data_dir)).text.slug}. Nobody finds it before it is published.")
+
+
+@app.command()
 def search(
     *,
     question: Annotated[str, typer.Argument(help="The question as a client would put it.")],

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from asoe.desk import gap
 from asoe.desk import knowledge as desk_knowledge
 from asoe.domain.errors import AsoeError, Invalid
 from asoe.domain.knowledge import ARTICLE_STATUSES, AUDIENCES, Article, ArticleText
@@ -66,6 +67,20 @@ async def save_new(visit: Visit) -> Response:
 async def preview(visit: Visit) -> Response:
     """The article as readers would see it; nothing is kept."""
     return visit.page("preview.html", title=visit.text("title", most=1000), body=visit.text("body", most=250_000))
+
+
+@pages.get("/knowledge/gaps")
+async def show_gaps(visit: Visit) -> Response:
+    """What clients asked and no article answered."""
+    days = visit.number("days", 30, low=1, high=365)
+    return visit.page("gaps.html", gaps=await gap.find_gaps(visit.desk, visit.principal, days=days), days=days)
+
+
+@pages.post("/knowledge/draft/{ticket_id}")
+async def draft(visit: Visit) -> Response:
+    """A draft out of what people answered; the editor opens on it."""
+    made = await gap.draft_article(visit.desk, visit.principal, visit.id("ticket_id", "ticket"))
+    return visit.back(f"/knowledge/{made.id}/edit", "A draft from the ticket: read it, then publish it.")
 
 
 @pages.get(_ONE)

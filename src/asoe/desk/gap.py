@@ -1,0 +1,129 @@
+"""Knowledge gaps: questions that no article answered, grouped; and a draft of an article out of what a person answered.
+
+Nothing is published here: a draft is an article nobody finds until a person has read and published it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from asoe.ai.redaction import redact
+from asoe.desk import knowledge
+from asoe.desk.context import Desk, policy_of
+from asoe.desk.wish import content, nearest, packed
+from asoe.domain.errors import Conflict, Denied
+from asoe.domain.knowledge import MAX_TITLE, Article, ArticleText
+from asoe.domain.organization import Principal
+from asoe.store import gaps, sessions, tickets
+from asoe.store.gaps import Unanswered
+
+MOST_TICKETS: Final = 300
+TAG: Final = "draft-from-ticket"
+_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class GapTicket:
+    """`is_answered`: a person has answered it, so that a draft can be made."""
+
+    id: UUID
+    number: int
+    title: str
+    at: datetime
+    is_answered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Tickets that ask alike; `title` is the newest one's, redacted. `clients` are counted once each."""
+
+    title: str
+    clients: int
+    tickets: int
+    newest_at: datetime
+    examples: tuple[GapTicket, ...]
+
+
+async def find_gaps(desk: Desk, principal: Principal, *, days: int = 30) -> list[Gap]:
+    """Groups of the newest unanswered tickets, those that most clients asked first; staff only."""
+    _staff_only(principal)
+    since = desk.clock() - timedelta(days=days)
+    async with desk.database.org_reading(principal) as connection:
+        found = await gaps.unanswered(connection, principal.org_id, since=since, limit=MOST_TICKETS)
+    texts = [_words(each) for each in found]
+    asked = [(each, text) for each, text in zip(found, texts, strict=True) if text]
+    vectors = (
+        await desk.ai.embed([part for _, text in asked for part in (text, content(text) or text)]) if asked else []
+    )
+    groups: dict[UUID, list[Unanswered]] = {}
+    leaders: list[tuple[UUID, bytes]] = []
+    for place, (each, _) in enumerate(asked):
+        vector = packed(vectors[2 * place] + vectors[2 * place + 1])
+        like, _ = nearest(vector, leaders)
+        if like is None:
+            leaders.append((each.id, vector))
+        groups.setdefault(like or each.id, []).append(each)
+    made = [_gap(members) for members in groups.values()]
+    return sorted(made, key=lambda gap: (-gap.clients, -gap.tickets, -gap.newest_at.timestamp()))
+
+
+async def draft_article(desk: Desk, principal: Principal, ticket_id: UUID) -> Article:
+    """A draft out of what people answered on a ticket, redacted, to be read before anybody publishes it.
+
+    Raises `Conflict(no_person_answered)`, or `Conflict(article_changed)` when there is a draft of the ticket already.
+    """
+    _staff_only(principal)
+    async with desk.database.org_reading(principal) as connection:
+        ticket = await tickets.find(connection, principal.org_id, ticket_id)
+        messages = await sessions.messages_of_ticket(connection, principal.org_id, ticket_id)
+        policy = await policy_of(connection, principal.org_id)
+    said = [message.content for message in messages if message.role == "agent" and not message.is_internal]
+    if not said:
+        raise Conflict(
+            f"No person has answered ticket {ticket.number}: a draft is made of a person's answer.",
+            code="no_person_answered",
+        )
+    text = ArticleText(
+        title=_line(ticket.subject or ticket.text)[:MAX_TITLE] or f"Ticket {ticket.number}",
+        slug=f"ticket-{ticket.number}",
+        language=ticket.language if ticket.language in policy.languages else policy.default_language,
+        body="\n\n".join(redact(each).text for each in said),
+        tags=(TAG,),
+    )
+    return await knowledge.save_article(desk, principal, text, expected_version=0)
+
+
+def _gap(members: list[Unanswered]) -> Gap:
+    shown = tuple(
+        GapTicket(each.id, each.number, _line(each.subject or _words(each))[:160], each.at, each.is_answered)
+        for each in members[:_SHOWN]
+    )
+    return Gap(
+        title=shown[0].title,
+        clients=len({each.client for each in members}),
+        tickets=len(members),
+        newest_at=members[0].at,
+        examples=shown,
+    )
+
+
+def _words(each: Unanswered) -> str:
+    """Subject and body, else what a caller put into the metadata, redacted."""
+    said = (
+        [each.subject, each.body]
+        if each.subject or each.body
+        else [each.metadata.get("subject"), each.metadata.get("description")]
+    )
+    return redact("\n".join(part for part in said if isinstance(part, str))).text.strip()
+
+
+def _line(text: str) -> str:
+    return " ".join(redact(text).text.split())
+
+
+def _staff_only(principal: Principal) -> None:
+    if principal.is_client:
+        raise Denied("Knowledge gaps are the team's to close.", code="staff_only")

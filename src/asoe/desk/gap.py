@@ -55,9 +55,8 @@ async def find_gaps(desk: Desk, principal: Principal, *, days: int = 30) -> list
         found = await gaps.unanswered(connection, principal.org_id, since=since, limit=MOST_TICKETS)
     texts = [_words(each) for each in found]
     asked = [(each, text) for each, text in zip(found, texts, strict=True) if text]
-    vectors = (
-        await desk.ai.embed([part for _, text in asked for part in (text, content(text) or text)]) if asked else []
-    )
+    parts = [part for _, text in asked for part in (text, content(text) or text)]
+    vectors = await desk.ai.embed(parts) if parts else np.zeros((0, 384), np.float32)
     groups: dict[UUID, list[Unanswered]] = {}
     leaders: list[tuple[UUID, bytes]] = []
     for place, (each, _) in enumerate(asked):

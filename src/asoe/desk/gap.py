@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+import numpy as np
+
 from asoe.ai.redaction import redact
 from asoe.desk import knowledge
 from asoe.desk.context import Desk, policy_of

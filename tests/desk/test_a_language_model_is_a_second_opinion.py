@@ -91,25 +91,25 @@ async def test_it_words_the_answer_from_what_was_found(world):
     assert await spend(world) == (USED.tokens, 0.0012, 1, 0)
 
 
-@pytest.mark.parametrize(
-    ("reply", "outcome"),
-    [
-        ({"sentences": [{"text": "We have refunded you 500 EUR.", "passages": ["P1"]}]}, "unfounded_figure"),
-        ({"sentences": [{"text": "I have done what export-data says.", "passages": ["P1"]}]}, "unfounded_promise"),
-        ({"sentences": [{"text": "Do what export-data says.", "passages": ["P7"]}]}, "unknown_passage"),
-        ({"sentences": []}, "no_answer"),
-        (ModelFailure("down", usage=ModelUsage()), "down"),
-        (ModelFailure("malformed", usage=USED), "malformed"),
-        (RuntimeError("a fault of the library"), "failed"),
-    ],
+WRONG = (
+    ({"sentences": [{"text": "We have refunded you 500 EUR.", "passages": ["P1"]}]}, "unfounded_figure"),
+    ({"sentences": [{"text": "I have done what export-data says.", "passages": ["P1"]}]}, "unfounded_promise"),
+    ({"sentences": [{"text": "Do what export-data says.", "passages": ["P7"]}]}, "unknown_passage"),
+    ({"sentences": []}, "no_answer"),
+    (ModelFailure("down", usage=ModelUsage()), "down"),
+    (ModelFailure("malformed", usage=USED), "malformed"),
+    (RuntimeError("a fault of the library"), "failed"),
 )
-async def test_whatever_goes_wrong_the_local_answer_is_sent(world, reply, outcome):
-    give(world, {"WrittenAnswer": reply})
-    found = await world.answered()
-    assert await _first(world, found) == LOCAL
-    (told,) = await consultations(world, found)
-    assert told["outcome"] == outcome
-    assert (await spend(world))[2:] == (1, 1)
+
+
+async def test_whatever_goes_wrong_the_local_answer_is_sent(world):
+    for number, (reply, outcome) in enumerate(WRONG, 1):
+        give(world, {"WrittenAnswer": reply})
+        found = await _answered(world)
+        assert await _first(world, found) == LOCAL
+        (told,) = await consultations(world, found)
+        assert told["outcome"] == outcome
+        assert (await spend(world))[2:] == (number, number)
 
 
 async def test_nobody_waits_longer_than_its_timeout(world):
@@ -257,22 +257,24 @@ async def test_a_tie_between_intents_is_settled_and_nobody_gets_surer(world, cho
     assert found.triage["intent"]["confidence"] == {"job_failed": 0.35, "error_message": 0.4}[chosen]
 
 
-@pytest.mark.parametrize(
-    ("torn", "chosen"),
-    [
-        ({"intent": "account_takeover"}, "job_failed"),
-        ({"other": "wants_a_person"}, "error_message"),
-        ({"share": 0.1}, "job_failed"),
-        ({}, "double_charge"),
-    ],
+STANDS = (
+    ({"intent": "account_takeover"}, "job_failed"),
+    ({"other": "wants_a_person"}, "error_message"),
+    ({"share": 0.1}, "job_failed"),
+    ({}, "double_charge"),
 )
-async def test_no_choice_takes_a_protection_away_or_brings_in_another_intent(world, torn, chosen):
-    _torn(world, **torn)
-    give(world, {"ChosenIntent": {"intent": chosen}})
-    made = await world.open("It says failed")
-    before = made.intent
-    await world.advance(made)
-    assert (await world.now(made)).intent == before
+
+
+async def test_no_choice_takes_a_protection_away_or_brings_in_another_intent(world):
+    judged = world.ai.triage
+    for torn, chosen in STANDS:
+        world.ai.triage = judged
+        _torn(world, **torn)
+        give(world, {"ChosenIntent": {"intent": chosen}})
+        made = await world.open_by_contact("It says failed", email=f"{uuid4().hex}@example.org")
+        before = made.intent
+        await world.advance(made)
+        assert (await world.now(made)).intent == before
 
 
 # --- slots ---
@@ -327,21 +329,23 @@ async def test_the_person_gets_a_draft_beside_the_dossier(world):
     assert DRAFT["summary"] not in json.dumps(await world.messages(made)), "no client ever reads a draft"
 
 
-@pytest.mark.parametrize(
-    ("draft", "kept"),
-    [
-        ({**DRAFT, "reply": "We have refunded you."}, {"summary"}),
-        ({**DRAFT, "reply": "See https://evil.test"}, {"summary"}),
-        ({**DRAFT, "summary": "The client wants 500 EUR."}, None),
-        ({**DRAFT, "summary": "<script>alert(1)</script>"}, None),
-    ],
+FOUL = (
+    ({**DRAFT, "reply": "We have refunded you."}, {"summary"}),
+    ({**DRAFT, "reply": "See https://evil.test"}, {"summary"}),
+    ({**DRAFT, "summary": "The client wants 500 EUR."}, None),
+    ({**DRAFT, "summary": "<script>alert(1)</script>"}, None),
 )
-async def test_a_draft_brings_nothing_in_that_the_ticket_does_not_hold(world, draft, kept):
-    give(world, {"Draft": draft})
-    made = await world.open("I cannot export #intent:wants_a_person #need:action")
-    await world.advance(made)
-    found = (await world.escalations(made))[0]["dossier"].get("draft")
-    assert (None if found is None else set(found) - {"by"}) == kept
+
+
+async def test_a_draft_brings_nothing_in_that_the_ticket_does_not_hold(world):
+    for draft, kept in FOUL:
+        give(world, {"Draft": draft})
+        made = await world.open_by_contact(
+            "I cannot export #intent:wants_a_person #need:action", email=f"{uuid4().hex}@example.org"
+        )
+        await world.advance(made)
+        found = (await world.escalations(made))[0]["dossier"].get("draft")
+        assert (None if found is None else set(found) - {"by"}) == kept
 
 
 async def test_what_cannot_wait_waits_for_no_model(world):

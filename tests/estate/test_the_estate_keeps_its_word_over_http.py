@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import random
 import re
@@ -16,8 +15,6 @@ import httpx
 import pytest
 import schemathesis
 from estate_cast import break_somewhere
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis.errors import Unsatisfiable
 from pydantic import TypeAdapter
 from starlette.types import ASGIApp
 
@@ -29,6 +26,7 @@ from asoe.demo.estate.models import KINDS, Plan
 from asoe.demo.estate.operations import OPERATIONS
 from asoe.demo.estate.service import running
 from asoe.demo.estate.store import Store, open_store
+from openapi_cast import made_up, send
 
 HANDBOOK = Path(__file__).parents[2] / "docs" / "demo-estate.md"
 
@@ -233,7 +231,7 @@ async def test_the_document_is_what_is_served(store: Store, operator: httpx.Asyn
         (case, path, method)
         for path, methods in document["paths"].items()
         for method in methods
-        for case in _generate(schema[path][method.upper()], 4)
+        for case in made_up(schema[path][method.upper()], 4)
     ]
     statuses: set[int] = set()
     for case, path, method in cases:
@@ -241,7 +239,7 @@ async def test_the_document_is_what_is_served(store: Store, operator: httpx.Asyn
             items = store.find(path.split("/")[2])
             if items:
                 case.path_parameters = {"item_id": chance.choice(items)["id"]}
-        answer = await _send(operator, case)
+        answer = await send(operator, case)
         if answer is None:
             continue
         statuses.add(answer.status_code)
@@ -270,47 +268,3 @@ def _shape(path: str, method: str) -> TypeAdapter[Any]:
         if operation.path.replace("{id}", "{item_id}") == path and operation.method.lower() == method
     )
     return TypeAdapter(KINDS[found.answers].shown)
-
-
-def _generate(operation: Any, count: int) -> list[Any]:
-    found: list[Any] = []
-    for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE):
-        try:
-            strategy = operation.as_strategy(generation_mode=mode)
-        except Exception:  # nothing about this route can be wrong
-            continue
-
-        @settings(
-            max_examples=count // 2,
-            phases=[Phase.generate],
-            database=None,
-            deadline=None,
-            derandomize=True,
-            suppress_health_check=list(HealthCheck),
-        )
-        def collect(case: Any) -> None:
-            found.append(case)
-
-        with contextlib.suppress(Unsatisfiable):
-            given(strategy)(collect)()
-    return found
-
-
-async def _send(by: httpx.AsyncClient, case: Any) -> httpx.Response | None:
-    options = case.as_transport_kwargs(base_url="http://estate.test")
-    try:
-        request = by.build_request(
-            options["method"],
-            options["url"],
-            params=options.get("params"),
-            json=options.get("json"),
-            content=options.get("data") if isinstance(options.get("data"), bytes | str) else None,
-            headers={
-                name: value
-                for name, value in dict(options.get("headers") or {}).items()
-                if name.lower() not in {"authorization", "content-length", "user-agent"}
-            },
-        )
-    except (httpx.InvalidURL, ValueError, TypeError, UnicodeError):
-        return None  # this client cannot even say it
-    return await by.send(request)

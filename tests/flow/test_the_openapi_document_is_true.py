@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import random
 from collections.abc import Iterator
@@ -14,8 +13,6 @@ import httpx
 import pytest
 import schemathesis
 from flow_cast import open_ticket
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis.errors import Unsatisfiable
 from pydantic import TypeAdapter
 
 from asoe.api import answers
@@ -23,13 +20,13 @@ from asoe.api.http import api_routes, create_app
 from asoe.api.permissions import RULES
 from asoe.app import App
 from cast import make_wish
+from openapi_cast import made_up, send
 
 if TYPE_CHECKING:
     from tests.conftest import Org
 
 CASES_PER_ROUTE = 12
 SEED = 20261123
-schemathesis.serializer.alias("message/rfc822", "application/octet-stream")
 
 
 @pytest.fixture
@@ -81,7 +78,7 @@ async def test_schemathesis_finds_no_server_error(
     for method, path, _ in operations(document):
         if path.endswith("/events"):
             continue  # a stream that does not end
-        cases += [(case, path) for case in _generate(schema[path][method], CASES_PER_ROUTE)]
+        cases += [(case, path) for case in made_up(schema[path][method], CASES_PER_ROUTE)]
     models = _models(app)
     chance = random.Random(SEED)
     chance.shuffle(cases)
@@ -91,7 +88,7 @@ async def test_schemathesis_finds_no_server_error(
         for case, path in cases:
             if chance.random() < 0.5:
                 case.path_parameters = {**(case.path_parameters or {}), **_known_in(path, known)}
-            answer = await _send(owner, case)
+            answer = await send(owner, case)
             if answer is None:
                 continue
             statuses.add(answer.status_code)
@@ -105,50 +102,6 @@ async def test_schemathesis_finds_no_server_error(
     assert not failures, "\n".join(failures)
     assert len(cases) > 300
     assert {200, 201, 404, 422} <= statuses
-
-
-def _generate(operation: Any, count: int) -> list[Any]:
-    found: list[Any] = []
-    for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE):
-        try:
-            strategy = operation.as_strategy(generation_mode=mode)
-        except Exception:  # nothing about this route can be wrong
-            continue
-
-        @settings(
-            max_examples=count // 2,
-            phases=[Phase.generate],
-            database=None,
-            deadline=None,
-            derandomize=True,
-            suppress_health_check=list(HealthCheck),
-        )
-        def collect(case: Any) -> None:
-            found.append(case)
-
-        with contextlib.suppress(Unsatisfiable):
-            given(strategy)(collect)()
-    return found
-
-
-async def _send(by: httpx.AsyncClient, case: Any) -> httpx.Response | None:
-    options = case.as_transport_kwargs(base_url="http://asoe.test")
-    try:
-        request = by.build_request(
-            options["method"],
-            options["url"],
-            params=options.get("params"),
-            json=options.get("json"),
-            content=options.get("data") if isinstance(options.get("data"), bytes | str) else None,
-            headers={
-                name: value
-                for name, value in dict(options.get("headers") or {}).items()
-                if name.lower() not in {"authorization", "content-length", "x-organization-id", "user-agent"}
-            },
-        )
-    except (ValueError, TypeError, httpx.InvalidURL, UnicodeError):
-        return None  # nothing that can be put on a wire
-    return await by.send(request)
 
 
 def _known_in(path: str, known: dict[str, Any]) -> dict[str, Any]:

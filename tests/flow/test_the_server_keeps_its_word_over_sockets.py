@@ -13,7 +13,7 @@ import httpx
 import pytest
 from flow_cast import open_ticket, problem
 
-from asoe.api import sessions
+from asoe.api import stream as api_stream
 from asoe.app import App
 from asoe.desk import people
 
@@ -86,7 +86,7 @@ async def test_a_viewer_learns_that_something_changed_and_resumes_where_it_was(
 async def test_a_stream_ends_when_the_right_to_see_does(
     served: str, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setattr(api_stream, "HEARTBEAT_SECONDS", 0.2)
     async with caller(served, tokens["owner"]) as owner, caller(served, tokens["agent"]) as agent:
         made = await open_ticket(agent)
         stream = events(agent, made["session_id"])

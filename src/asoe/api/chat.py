@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, File, Header, Path, UploadFile
-from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -18,9 +15,9 @@ from asoe.api import answers, encoding
 from asoe.api.attachments import as_download, file_request
 from asoe.api.door import Call, Door, call_of, gate_of
 from asoe.api.encoding import page, reply
-from asoe.api.live import Cursor, read_cursor
+from asoe.api.live import read_cursor
 from asoe.api.schemas import MessageOfClient, OpenIn, PersonIn, RatingIn, StartIn
-from asoe.api.sessions import HEARTBEAT_SECONDS, after_first
+from asoe.api.stream import event_stream
 from asoe.api.widget_door import Front, too_often
 from asoe.desk import chat, client_identity
 from asoe.desk.chat import Conversation
@@ -214,41 +211,15 @@ async def follow_conversation(
     call = call_of(request)
     _, client = call.visitor
     found = await chat.read_conversation(call.desk, call.principal, client, conversation_id)
-    stream = _events(request, call, found, read_cursor(last_event_id))
-    first = await anext(stream)
-    return StreamingResponse(
-        after_first(first, stream), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
-    )
-
-
-async def _events(request: Request, call: Call, found: Conversation, after: Cursor | None) -> AsyncIterator[bytes]:
-    _, client = call.visitor
-    hub, gauge = call.gate.hub, call.gate.metrics.viewers
     # who views is the client, never a principal of the database: the hub only counts and filters by it
     viewing = Principal(client.id, client.org_id, "client")
-    session = Session(found.session_id, found.id, "ai", resolved=False, created_at=found.created_at)
-    async with hub.viewing(viewing, session, after=after) as viewer:
-        gauge.inc()
-        try:
-            yield b"retry: 2000\n: following\n\n"
-            checked = time.monotonic()
-            while True:
-                try:
-                    async with asyncio.timeout(HEARTBEAT_SECONDS):
-                        change = await viewer.waiting.get()
-                except TimeoutError:
-                    yield b": ping\n\n"
-                else:
-                    if change is None:
-                        return
-                    yield b"id: %s\nevent: changed\ndata: %s\n\n" % (change.id.encode(), to_json({"kind": change.kind}))
-                if time.monotonic() - checked >= HEARTBEAT_SECONDS:
-                    if not await _may_still(request, call, found.id):
-                        yield b"event: closed\ndata: {}\n\n"
-                        return
-                    checked = time.monotonic()
-        finally:
-            gauge.dec()
+    following = Session(found.session_id, found.id, "ai", resolved=False, created_at=found.created_at)
+    return await event_stream(
+        call.gate.hub.viewing(viewing, following, after=read_cursor(last_event_id)),
+        gauge=call.gate.metrics.viewers,
+        data=lambda change: {"kind": change.kind},
+        may_still=partial(_may_still, request, call, found.id),
+    )
 
 
 async def _may_still(request: Request, call: Call, conversation_id: UUID) -> bool:

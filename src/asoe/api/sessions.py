@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query
-from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from asoe.api import answers, encoding
 from asoe.api.door import Call, Door, call_of
 from asoe.api.encoding import reply
-from asoe.api.live import PRESENCE, Cursor, read_cursor
+from asoe.api.live import Change, read_cursor
 from asoe.api.schemas import MessageIn, SessionIn
+from asoe.api.stream import event_stream
 from asoe.desk import session
 from asoe.domain.errors import AsoeError
-from asoe.domain.session import Session
 
 router = APIRouter(route_class=Door, tags=["sessions"])
 _ONE: Final = "/api/support/session/{session_id}"
-HEARTBEAT_SECONDS: Final = 15.0
 _MAX_SEQ: Final = 2**31 - 1
 
 
@@ -100,46 +96,13 @@ async def follow_session(
     """
     call = call_of(request)
     found, _ = await session.read_session(call.desk, call.principal, session_id, after_seq=_MAX_SEQ)
-    stream = _events(request, call, found, read_cursor(last_event_id))
-    first = await anext(stream)  # a refusal is a problem document, not a broken stream
-    return StreamingResponse(
-        after_first(first, stream), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
-    )
 
+    def told(change: Change) -> dict[str, object]:
+        return {"kind": change.kind} if change.seq is None else {"kind": change.kind, "seq": change.seq}
 
-async def after_first(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for chunk in rest:
-        yield chunk
-
-
-async def _events(request: Request, call: Call, found: Session, after: Cursor | None) -> AsyncIterator[bytes]:
-    """The stream's bytes; every heartbeat asks again whether the caller may still see the session."""
-    hub, gauge = call.gate.hub, call.gate.metrics.viewers
-    async with hub.viewing(call.principal, found, after=after) as viewer:
-        gauge.inc()
-        try:
-            yield b"retry: 2000\n: following\n\n"
-            checked = time.monotonic()
-            while True:
-                try:
-                    async with asyncio.timeout(HEARTBEAT_SECONDS):
-                        change = await viewer.waiting.get()
-                except TimeoutError:
-                    yield b": ping\n\n"
-                else:
-                    if change is None:
-                        return
-                    data = {"kind": change.kind} if change.seq is None else {"kind": change.kind, "seq": change.seq}
-                    name = b"presence" if change.kind == PRESENCE else b"changed"
-                    yield b"id: %s\nevent: %s\ndata: %s\n\n" % (change.id.encode(), name, to_json(data))
-                if time.monotonic() - checked >= HEARTBEAT_SECONDS:
-                    if not await _may_still(request, call, found.id):
-                        yield b"event: closed\ndata: {}\n\n"
-                        return
-                    checked = time.monotonic()
-        finally:
-            gauge.dec()
+    viewing = call.gate.hub.viewing(call.principal, found, after=read_cursor(last_event_id))
+    may_still = partial(_may_still, request, call, found.id)
+    return await event_stream(viewing, gauge=call.gate.metrics.viewers, data=told, may_still=may_still)
 
 
 async def _may_still(request: Request, call: Call, session_id: UUID) -> bool:

@@ -5,6 +5,7 @@ Organizations Acme and Globex; Cleo the owner and admin, Ben the agent, Ana the 
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -32,7 +33,7 @@ def _only_local_sockets() -> Iterator[None]:
 @pytest.fixture(scope="session")
 async def server() -> AsyncIterator[EmbeddedServer]:
     """One PostgreSQL per test process, with the template database migrated."""
-    folder = Path(tempfile.mkdtemp(prefix="asoe-test-"))
+    folder = Path(tempfile.mkdtemp(prefix="asoe-test-", dir=_quick_folder()))
     opened = await open_embedded(folder, durability="test")
     await migrate(opened.owner_dsn)
     yield opened
@@ -73,6 +74,13 @@ async def acme(owner_dsn: str) -> Org:
 @pytest.fixture
 async def globex(owner_dsn: str) -> Org:
     return await make_org(owner_dsn, "globex")
+
+
+def _quick_folder() -> Path | None:
+    """Memory, where there is plenty: a clone of the template is made in a third of the time."""
+    memory = Path("/dev/shm")
+    is_roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 * 2**30
+    return memory if is_roomy else None
 
 
 def _at(dsn: str, database: str) -> str:

@@ -156,7 +156,7 @@ async def test_retiring_takes_an_article_from_search_at_once_and_publishing_brin
     assert await slugs(desk, acme.client, "zebra") == ["zebra"]
     async with desk.database.org_reading(acme.agent) as connection:
         kinds = [fact.kind for fact in await facts.read_after(connection, acme.org_id)]
-    assert kinds == ["article.published", "article.retired", "article.published"]
+    assert kinds == ["article.written", "article.published", "article.retired", "article.published"]
 
 
 async def test_what_becomes_internal_is_not_found_by_clients_even_before_the_job_ran(desk, acme):

@@ -299,7 +299,10 @@ async def test_a_zombie_is_reset_and_moves(world, http, prefect, client):
         line.worker = finish
         async with opened(str(http.base_url), silent_minutes=MOMENT) as watching:
             assert await zombie(watching, run_id)
-        done = await world.carry_through(await world.start("prefect-reset", on=ticket))
+        for _ in range(5):
+            done = await world.carry_through(await world.start("prefect-reset", on=ticket))
+            if done.reason != "already_met":  # Prefect's own services may touch a run: a sign of life
+                break
         assert (done.status, done.reason) == ("verified", "goal_met")
         assert (await prefect.states(run_id)).count("AwaitingRetry") == 1
 

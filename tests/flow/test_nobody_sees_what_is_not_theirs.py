@@ -78,6 +78,7 @@ async def theirs(connect: Connect, globex: Org, app: App, estate: Estate) -> dic
     (approval,) = (await owner.get("/api/support/approvals")).json()["items"]
     assert approval["status"] == "pending"
     incident = await owner.post("/api/support/incidents", json={"title": "Theirs", "intent": "outage"})
+    source = await owner.post("/api/alert-sources", json={"name": "Theirs", "kind": "generic"})
     hook, sent = uuid4(), uuid4()
     async with app.database.org_transaction(globex.owner) as connection:
         await webhooks.add(
@@ -99,6 +100,7 @@ async def theirs(connect: Connect, globex: Org, app: App, estate: Estate) -> dic
     return {
         "run_id": run["id"],
         "approval_id": approval["id"],
+        "source_id": source.json()["id"],
         "ticket_id": made["id"],
         "session_id": made["session_id"],
         "attachment_id": attached.json()["id"],

@@ -78,7 +78,8 @@ async def theirs(connect: Connect, globex: Org, app: App, estate: Estate) -> dic
     (approval,) = (await owner.get("/api/support/approvals")).json()["items"]
     assert approval["status"] == "pending"
     incident = await owner.post("/api/support/incidents", json={"title": "Theirs", "intent": "outage"})
-    source = await owner.post("/api/alert-sources", json={"name": "Theirs", "kind": "generic"})
+    source = await owner.post("/api/alert-sources", json={"name": "theirs", "kind": "generic", "proof": "bearer"})
+    assert source.status_code == 201, source.text
     hook, sent = uuid4(), uuid4()
     async with app.database.org_transaction(globex.owner) as connection:
         await webhooks.add(

@@ -134,6 +134,30 @@ def test_an_export_holds_everything_but_secrets(asoe: CommandLine, tmp_path: Pat
     assert asoe("export", folder).code == 5
 
 
+async def test_an_audit_trail_is_proved_exported_and_its_break_named(asoe: CommandLine, tmp_path: Path) -> None:
+    fresh = asoe("audit", "verify", "--json")
+    assert (fresh.code, fresh.json["is_whole"], fresh.json["blocks"]) == (0, True, 0)
+    assert fresh.json["unsealed"] > 0
+    assert asoe("audit", "export", tmp_path / "trail.jsonl").code == 0
+    assert asoe("audit", "verify", "--file", tmp_path / "trail.jsonl").code == 0
+    assert asoe("audit", "verify", "--head", "nonsense").code == 2
+    held = await open_embedded(asoe.data_dir)
+    owner = await asyncpg.connect(held.owner_dsn)
+    try:
+        engine = await owner.fetchrow("select org_id, user_id from asoe.members where kind = 'engine'")
+        claims = json.dumps({"sub": str(engine["user_id"]), "org_id": str(engine["org_id"])})
+        async with owner.transaction():
+            await owner.execute("select set_config('request.jwt.claims', $1, true)", claims)
+            await owner.execute("select * from asoe.seal_facts(100)")
+        forged = asoe("audit", "verify")
+        assert forged.code == 1
+        assert "resealed at block 1" in forged.err
+        await owner.execute("delete from asoe.audit_blocks")
+    finally:
+        await owner.close()
+        await close_embedded(held)
+
+
 def test_triage_judges_without_an_installation(asoe: CommandLine, tmp_path: Path) -> None:
     file = tmp_path / "lines.jsonl"
     file.write_text('{"text": "You charged my card twice, please refund"}\n{"subject": "Hi", "body": "It is down"}\n')

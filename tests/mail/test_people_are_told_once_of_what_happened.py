@@ -13,12 +13,14 @@ import pytest
 from mail_cast import Post, Receiver, tell, try_due, use_post
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from asoe.desk import delivery, intake, notification, ticket, webhook
+from asoe.desk import approval_link, delivery, intake, journey, notification, ticket, webhook
 from asoe.desk.context import Desk
+from asoe.desk.runbook import shelf
+from asoe.desk.runbook.template import runbook_text
 from asoe.domain.errors import Conflict, Denied, Invalid, Missing
 from asoe.domain.facts import FACTS
 from asoe.domain.notification import NOTICES, Preferences, next_digest, quiet_until
-from asoe.store import facts
+from asoe.store import approvals, facts
 
 if TYPE_CHECKING:
     from tests.conftest import Org
@@ -69,6 +71,37 @@ async def test_staff_gets_a_mail_and_a_line_and_clients_get_none(desk: Desk, acm
     assert (await notification.read_inbox(desk, acme.owner))[1] == 1
     with pytest.raises(Denied):
         await notification.read_inbox(desk, acme.client)
+
+
+async def test_the_mail_about_an_approval_leads_each_person_by_a_link_of_their_own(
+    desk: Desk, acme: Org, post: Post
+) -> None:
+    await use_post(desk, acme, post)
+    opened = await open_one(desk, acme)
+    row, _ = await shelf.save(desk, acme.owner, runbook_text("unlock"))
+    await shelf.publish(desk, acme.owner, row.name)
+    run_id = await journey.begin_run(desk, acme.owner, opened.id, row.name)
+    act: dict[str, Any] = {"path": "p", "connector": "estate", "action": "unlock", "risk": "reversible", "digest": "d"}
+    rule: dict[str, Any] = {"people": 1, "role": "admin", "expires_after": timedelta(hours=9)}
+    async with desk.database.org_transaction(acme.engine) as connection:
+        approval_id = await approvals.request(
+            connection, acme.org_id, run_id=run_id, ticket_id=opened.id, arguments={"id": "1"}, card={}, **act, **rule
+        )
+    await happen(desk, acme, "approval.requested", ticket_id=opened.id, approval_id=approval_id)
+    await tell(desk)
+    links = {}
+    for address in ("cleo@acme.example", "cleo.admin@acme.example", "ben.agent@acme.example"):
+        (text,) = [each.get_body(("plain",)).get_content() for each in post.to(address)]
+        links[address] = next(line for line in text.splitlines() if line.startswith("https://desk.acme.example/"))
+    assert links.pop("ben.agent@acme.example").endswith(f"/approvals/{approval_id}"), "who may not vote gets no link"
+    assert len(set(links.values())) == 2
+    token = links["cleo@acme.example"].partition("/approve/")[2]
+    found = await approval_link.open_link(desk, token)
+    assert (found.person.user_id, found.found.id) == (acme.owner.user_id, approval_id)
+    decided = await approval_link.decide(desk, token, "approve", "by mail")
+    assert decided.status == "approved"
+    with pytest.raises(Conflict):
+        await approval_link.decide(desk, token, "approve")
 
 
 async def test_many_readers_at_once_make_one_delivery_each(desk: Desk, acme: Org) -> None:

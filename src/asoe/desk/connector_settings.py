@@ -14,6 +14,7 @@ from asoe.desk.connector import Hand
 from asoe.desk.context import Desk, unstorable
 from asoe.domain.connector import ConnectorRecord
 from asoe.domain.errors import Conflict, Denied, FieldProblem, Missing, Unavailable
+from asoe.domain.facts import before_and_after
 from asoe.domain.organization import Principal
 from asoe.store import connectors, facts
 
@@ -137,7 +138,10 @@ async def change_connector(
                 code="connector_changed",
             )
         names = sorted({*(config or {}), *(("secrets",) if secrets else ())})
-        await facts.record(connection, principal, "connector.changed", connector_id=record.id, names=names)
+        values = before_and_after(before.config, record.config, sorted(config or {}))
+        await facts.record(
+            connection, principal, "connector.changed", connector_id=record.id, names=names, values=values
+        )
     await desk.connectors.forget(org_id, name)
     return record
 

@@ -12,6 +12,7 @@ from asoe.connectors.contract import Health
 from asoe.desk.context import Desk, unstorable
 from asoe.desk.delivery import imap_of, smtp_of
 from asoe.domain.errors import Denied, FieldProblem, Invalid, Missing
+from asoe.domain.facts import as_class
 from asoe.domain.organization import Principal
 from asoe.domain.people import clean_email
 from asoe.store import facts, mailboxes
@@ -19,6 +20,7 @@ from asoe.store.mailboxes import Mailbox
 
 SEALED_AS: Final = "mailbox/"
 SERVERS: Final = ("smtp", "imap")
+_TOLD: Final = ("address", "name", "config", "allow_private")
 _HOST: Final = re.compile(r"[A-Za-z0-9:]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9:])?", re.ASCII)
 _FIELDS: Final = {"host", "port", "tls", "user"}
 
@@ -109,7 +111,8 @@ async def set_mailbox(
             allow_private=allow_private,
             by=principal.user_id,
         )
-        await facts.record(connection, principal, "mailbox.changed", servers=sorted(wanted))
+        values = {name: [as_class(getattr(each, name, None)) for each in (before, box)] for name in _TOLD}
+        await facts.record(connection, principal, "mailbox.changed", servers=sorted(wanted), values=values)
     return box
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from uuid import UUID
 
 from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid, Missing
-from asoe.domain.facts import as_class
+from asoe.domain.facts import before_and_after
 from asoe.domain.incident import read_incident_rules
 from asoe.domain.organization import Principal
 from asoe.domain.people import (
@@ -98,7 +98,7 @@ async def change_organization(
             await service_levels.recount(connection, principal.org_id, now=desk.clock())
         names = sorted(settings or {}) + (["name"] if name is not None else [])
         then, now = {**before.settings, "name": before.name}, {**changed.settings, "name": changed.name}
-        values = {each: [as_class(then.get(each)), as_class(now.get(each))] for each in names}
+        values = before_and_after(then, now, names)
         await facts.record(connection, principal, "settings.changed", names=names, values=values)
         return changed
 

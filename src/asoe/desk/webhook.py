@@ -12,6 +12,7 @@ from asoe.connectors import webhook
 from asoe.desk.context import Desk, unstorable
 from asoe.desk.delivery import sealed_name
 from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid, Missing
+from asoe.domain.facts import as_class
 from asoe.domain.notification import WEBHOOK_KINDS, wrong_events
 from asoe.domain.organization import Principal
 from asoe.domain.people import check_name
@@ -139,7 +140,15 @@ async def change_webhook(
         )
         given = {"url": url, "events": events, "allow_private": allow_private, "secret": secret}
         names = sorted(name for name, value in given.items() if value is not None)
-        await facts.record(connection, principal, "webhook.changed", webhook_id=str(webhook_id), names=names)
+        now = _there(changed)
+        values = {
+            name: [as_class(getattr(each, name)) for each in (before, now)]
+            for name in ("events", "place", "allow_private")
+            if getattr(before, name) != getattr(now, name)
+        }
+        await facts.record(
+            connection, principal, "webhook.changed", webhook_id=str(webhook_id), names=names, values=values
+        )
     return NewWebhook(_there(changed), secret)
 
 

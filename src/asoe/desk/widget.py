@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from asoe.desk.context import Desk
 from asoe.domain.errors import Denied
+from asoe.domain.facts import as_class
 from asoe.domain.organization import Principal
 from asoe.domain.widget import Widget, check_looks, clean_origins
 from asoe.store import facts, widgets
@@ -64,10 +65,12 @@ async def change_widget(desk: Desk, principal: Principal, change: WidgetChange) 
         given["greetings"] = {language: text.strip() for language, text in given["greetings"].items() if text.strip()}
     now = desk.clock()
     async with desk.database.org_transaction(principal) as connection:
-        changed = replace(await widgets.find(connection, principal.org_id), **given, changed_at=now)
+        before = await widgets.find(connection, principal.org_id)
+        changed = replace(before, **given, changed_at=now)
         check_looks(theme=changed.theme, accent=changed.accent, greetings=changed.greetings)
         await widgets.save(connection, principal.org_id, changed, at=now)
-        await facts.record(connection, principal, "widget.changed", settings=sorted(given))
+        values = {name: [as_class(getattr(each, name)) for each in (before, changed)] for name in sorted(given)}
+        await facts.record(connection, principal, "widget.changed", settings=sorted(given), values=values)
     return changed
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -141,6 +142,11 @@ def as_class(value: Any) -> Any:
         return value
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def before_and_after(before: Mapping[str, Any], after: Mapping[str, Any], names: Iterable[str]) -> dict[str, list[Any]]:
+    """What a fact says of named settings that a person changed: each with what was there and what is."""
+    return {name: [as_class(before.get(name)), as_class(after.get(name))] for name in names}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from asoe.desk import audit
+from asoe.desk.context import Desk
 from asoe.domain.errors import Conflict, Invalid
+from asoe.queue import Queue
 from asoe.store import facts, sessions, tickets
 from asoe.store.backup import back_up, restore
 from asoe.store.db import Database
@@ -19,6 +23,7 @@ from asoe.store.embedded import EmbeddedServer
 from asoe.store.facts import FactsSql
 from asoe.store.tickets import NewRow
 
+_KEY = b"k" * 32
 _TABLES = """
 select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname in ('public', 'asoe', 'queue', 'auth') and c.relkind in ('r', 'p') order by 1
@@ -91,6 +96,9 @@ async def test_facts_of_a_cluster_that_was_further_on_are_read_and_followed_by_n
     database: Database, owner_dsn: str, acme: Any, server: EmbeddedServer, tmp_path: Path
 ) -> None:
     await _some_work(database, acme)
+    desk = Desk(database, Queue(), None, _now, derive=lambda purpose: (_KEY,))  # type: ignore[arg-type]
+    await audit.seal(desk, acme.engine)
+    await _some_work(database, acme)
     await database.close()
     ahead = await asyncpg.connect(owner_dsn)
     await ahead.execute(
@@ -108,6 +116,12 @@ async def test_facts_of_a_cluster_that_was_further_on_are_read_and_followed_by_n
         await connection.execute("insert into asoe.facts (org_id, kind) values ($1, 'ticket.opened')", acme.org_id)
         at = (str(old[-1]["xid"]), old[-1]["id"])
         new = await connection.fetch(FactsSql.read_after, acme.org_id, *at, 100)
+        proof = await audit.prove(connection, acme.org_id, (_KEY,))
+        assert (proof.broken, proof.facts, proof.unsealed) == (None, 3, 4)
+        claims = json.dumps({"sub": str(acme.engine.user_id), "org_id": str(acme.org_id)})
+        async with connection.transaction():
+            await connection.execute("select set_config('request.jwt.claims', $1, true)", claims)
+            assert await connection.fetchval("select facts from asoe.seal_facts(100)") == 4, "none twice, none left out"
         await connection.close()
     assert [row["kind"] for row in new] == ["ticket.opened"]
 

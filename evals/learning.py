@@ -64,7 +64,14 @@ class Bench:
     def fit(self, lessons: list[Lesson]) -> Any:
         stacked = np.stack([self.vectors[each.text] for each in lessons])
         labels = {head: [each.labels[head] for each in lessons] for head in HEADS}
-        return fit_adapter(1, stacked, labels, shares_of(self.models, lessons, self.vectors), known_labels(self.models))
+        return fit_adapter(
+            1,
+            self.models.triage_model.version,
+            stacked,
+            labels,
+            shares_of(self.models, lessons, self.vectors),
+            known_labels(self.models),
+        )
 
 
 def gains(bench: Bench) -> dict[str, Any]:

@@ -96,6 +96,10 @@ async def test_a_better_challenger_judges_its_own_organization_and_can_be_rolled
     other_process = replace(desk, champions={})
     assert (await champion.judge_text(other_process, acme.org_id, "", NEW)).category.value == "technical"
 
+    taught_here = await champion.adapter_of(desk, acme.org_id)
+    other_base = await desk.ai.triage("", NEW, adapter=replace(taught_here, base="triage-of-last-year"))
+    assert (other_base.category.value, other_base.model_version) == ("integration", found.base_version)
+
     again = await trained(world)
     assert (again.state, again.reason) == ("kept_out", "not_better"), "a tie must not win"
     assert (await learning.read_model(desk, acme.owner, 1)).state == "champion"

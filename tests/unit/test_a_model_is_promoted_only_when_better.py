@@ -119,7 +119,7 @@ def taught(labels, severity=None):
     }
     known = {"category": CATEGORIES, "severity": SEVERITIES, "intent": intents}
     given = {"category": labels, "severity": severity or [None] * rows, "intent": [None] * rows}
-    return fit_adapter(3, vectors, given, shares, known), vectors, shares
+    return fit_adapter(3, "triage-1", vectors, given, shares, known), vectors, shares
 
 
 def test_what_was_corrected_changes_its_neighbors_only():
@@ -152,7 +152,7 @@ def test_a_stored_model_is_the_same_and_holds_no_pickle():
     adapter, vectors, shares = taught(["account"] * 20)
     stored = adapter.to_bytes()
     again = Adapter.from_bytes(stored)
-    assert again.version == 3
+    assert (again.version, again.base) == (3, "triage-1")
     assert np.allclose(
         again.apply("category", CATEGORIES, shares["category"], vectors),
         adapter.apply("category", CATEGORIES, shares["category"], vectors),

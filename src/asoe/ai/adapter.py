@@ -38,9 +38,13 @@ class AdapterHead:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Adapter:
-    """Immutable; safe to share between threads. `version` stands behind the shared model's, as in `triage-5d27+3`."""
+    """Immutable; safe to share between threads. `version` stands behind the shared model's, as in `triage-5d27+3`.
+
+    `base` is that model's: over another one it means nothing and is left out.
+    """
 
     version: int
+    base: str
     vectors: Vectors
     heads: Mapping[str, AdapterHead]
 
@@ -59,6 +63,7 @@ class Adapter:
         about = {
             "format": FORMAT,
             "version": self.version,
+            "base": self.base,
             "heads": {
                 name: {"labels": head.labels, "rows": head.rows, "sharpness": head.sharpness}
                 for name, head in self.heads.items()
@@ -85,11 +90,12 @@ class Adapter:
             )
             for name, given in about["heads"].items()
         }
-        return cls(int(about["version"]), arrays["vectors"].astype(np.float32), heads)
+        return cls(int(about["version"]), str(about["base"]), arrays["vectors"].astype(np.float32), heads)
 
 
 def fit_adapter(
     version: int,
+    base: str,
     vectors: Vectors,
     labels: Mapping[str, Sequence[str | None]],
     shares: Mapping[str, Floats],
@@ -101,7 +107,7 @@ def fit_adapter(
         rows = [row for row, label in enumerate(labels[name]) if label is not None]
         wanted = np.array([known[name].index(str(labels[name][row])) for row in rows])
         heads[name] = _fit(rows, vectors, wanted, shares[name], tuple(known[name]))
-    return Adapter(version, vectors, heads)
+    return Adapter(version, base, vectors, heads)
 
 
 def nearness(cosines: Floats, sharpness: float) -> Floats:

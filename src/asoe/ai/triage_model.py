@@ -100,13 +100,17 @@ class TriageModel:
         vectors = encoder.embed(texts)
         likeness = np.asarray(vectors @ self.classifier.anchors.T, np.float32)
         rows = [self.classifier.ngrams.row(text) for text in texts]
-        adapters = [item.adapter for item in inputs]
+        adapters = [self.fitting(item.adapter) for item in inputs]
         judged = self.adapted(self.judge(texts, vectors, likeness, rows), adapters, vectors)
         found = [
             self._triage_of(text, index, judged, likeness=likeness[index], row=rows[index], adapter=adapters[index])
             for index, text in enumerate(texts)
         ]
         return self._unswayed(texts, found, encoder)
+
+    def fitting(self, adapter: Adapter | None) -> Adapter | None:
+        """The adapter, if it was taught over this very model."""
+        return adapter if adapter is not None and adapter.base == self.version else None
 
     def adapted(self, judged: Judged, adapters: Sequence[Adapter | None], vectors: Vectors) -> Judged:
         """The judgement with what each text's organization has taught laid over it; what was critical stays as it was."""

@@ -229,6 +229,7 @@ def _trained(loaded: Models, stuff: _Stuff, vectors: Mapping[str, np.ndarray], v
     known = known_labels(loaded)
     challenger = fit_adapter(
         version,
+        loaded.triage_model.version,
         _stacked(taught, vectors),
         {head: [lesson.labels.get(head) for lesson in taught] for head in HEADS},
         shares_of(loaded, taught, vectors),
@@ -343,7 +344,7 @@ def decided(
         return []
     model = loaded.triage_model
     stacked = np.stack([vectors[text] for text in texts])
-    judged = model.adapted(model.judge(texts, stacked), [adapter] * len(texts), stacked)
+    judged = model.adapted(model.judge(texts, stacked), [model.fitting(adapter)] * len(texts), stacked)
     intents = model.classifier.heads["intent"].labels
     places = severity_places(judged.severity, model.settings)
     return [

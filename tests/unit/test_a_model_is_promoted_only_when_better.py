@@ -119,7 +119,7 @@ def taught(labels, severity=None):
     }
     known = {"category": CATEGORIES, "severity": SEVERITIES, "intent": intents}
     given = {"category": labels, "severity": severity or [None] * rows, "intent": [None] * rows}
-    return fit_adapter(3, "triage-1", vectors, given, shares, known), vectors, shares
+    return fit_adapter(vectors, given, shares, known=known, version=3, base="triage-1"), vectors, shares
 
 
 def test_what_was_corrected_changes_its_neighbors_only():

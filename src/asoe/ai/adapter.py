@@ -94,12 +94,13 @@ class Adapter:
 
 
 def fit_adapter(
-    version: int,
-    base: str,
     vectors: Vectors,
     labels: Mapping[str, Sequence[str | None]],
     shares: Mapping[str, Floats],
+    *,
     known: Mapping[str, Sequence[str]],
+    version: int,
+    base: str,
 ) -> Adapter:
     """Fit one head for each label set. `shares` are the shared model's for the same texts, columns as `known`."""
     heads = {}

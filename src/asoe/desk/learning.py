@@ -226,14 +226,13 @@ def _trained(loaded: Models, stuff: _Stuff, vectors: Mapping[str, np.ndarray], v
     """Fit on what is not held back, judge the rest and the recent tickets with both, and compare."""
     taught = [lesson for lesson in stuff.lessons if not lesson.is_held_back]
     held = [lesson for lesson in stuff.lessons if lesson.is_held_back]
-    known = known_labels(loaded)
     challenger = fit_adapter(
-        version,
-        loaded.triage_model.version,
         _stacked(taught, vectors),
         {head: [lesson.labels.get(head) for lesson in taught] for head in HEADS},
         shares_of(loaded, taught, vectors),
-        known,
+        known=known_labels(loaded),
+        version=version,
+        base=loaded.triage_model.version,
     )
     before = decided(loaded, [lesson.text for lesson in held], vectors, stuff.adapter)
     after = decided(loaded, [lesson.text for lesson in held], vectors, challenger)

@@ -34,7 +34,7 @@ WORDS = (
 
 
 async def test_one_incident_one_mend_everyone_told_nobody_else_touched(size: Any) -> None:
-    tickets, others = size.of(8, 500), size.of(2, 50)
+    tickets, others = size.of(6, 500), size.of(1, 50)
     with TemporaryDirectory(prefix="asoe-loop-") as folder:
         Path(folder).chmod(0o711)
         file = Path(folder, "estate.db")

@@ -59,6 +59,14 @@ def test_people_and_keys(asoe: CommandLine) -> None:
     assert revoked["first key"] is None
 
 
+def test_incidents_are_opened_and_shown(asoe: CommandLine) -> None:
+    opened = asoe("incident", "open", "Exports stand still", "--intent", "outage", "--known", "We know.", "--json")
+    assert opened.json["status"] == "open", opened.err
+    shown = asoe("incident", "show", str(opened.json["number"]), "--json").json
+    assert (shown["title"], shown["known"], shown["told"]) == ("Exports stand still", "We know.", 0)
+    assert [each["what"] for each in shown["timeline"]] == ["incident.opened"]
+
+
 def test_articles_are_found_at_once_when_waited_for(asoe: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "invoices.md").write_text(ARTICLE, encoding="utf-8")
     assert asoe("knowledge", "import", tmp_path, "--wait").code == 0

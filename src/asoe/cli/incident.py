@@ -49,8 +49,11 @@ def show_incident(*, number: Number, org: OrgOption = None, data_dir: DataDir = 
         return await handling.read_incident(desk, owner, number)
 
     found = run(acting(work, org, data_dir))
-    timeline = [{"at": fact.at, "what": fact.kind, "data": fact.data} for fact in found.timeline]
-    updates = [{"number": each.number, "at": each.at, "content": each.content} for each in found.updates]
+    timeline: list[Any] = [{"at": fact.at, "what": fact.kind, "data": fact.data} for fact in found.timeline]
+    updates: list[Any] = [{"number": each.number, "at": each.at, "content": each.content} for each in found.updates]
+    if not as_json:
+        timeline = [f"{each['at']:%Y-%m-%d %H:%M} {each['what'].partition('.')[2]}" for each in timeline]
+        updates = [f"{each['number']}: {each['content']}" for each in updates]
     show_one({**_row(found), "known": found.incident.known, "updates": updates, "timeline": timeline}, as_json=as_json)
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from playwright.async_api import ConsoleMessage, Dialog, Page
 
 from asoe.app import App
-from asoe.desk import approval_link, intake, journey, sign_in
+from asoe.desk import approval_link, connector_settings, intake, journey, sign_in
 from asoe.desk.intake import NewContact, NewTicket
 from asoe.desk.runbook import shelf
 from asoe.desk.runbook.template import runbook_text
@@ -80,6 +80,14 @@ class House:
                 expires_after=timedelta(hours=1),
             )
         return {"name": row.name, "run_id": str(run_id), "approval_id": str(approval_id)}
+
+    async def connector(self, org: Org, name: str) -> str:
+        """A connector of this organization to a system that nobody asks."""
+        config = {"base_url": "https://crm.example", "operations": {"look": {"method": "GET", "path": "/look"}}}
+        added = await connector_settings.add_connector(
+            self.app.desk, org.owner, name=name, kind="http", config=config, secrets={}
+        )
+        return added.name
 
     async def link(self, who: Principal, approval_id: str) -> str:
         """The path of the signed link that a mail about this approval would hold for this person."""

@@ -8,6 +8,7 @@ import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "flow"))
 from browser_cast import COOKIE, House, Visitor, Watch
 from flow_cast import Clock, PlainJudgement
 
-from asoe.app import App
+from asoe.app import App, open_connectors
 from asoe.config import Settings
 from asoe.desk.context import Desk, Thresholds
 from asoe.domain.organization import Principal
@@ -67,6 +68,7 @@ async def house(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
         Thresholds(triage_budget=timedelta(seconds=5)),
         derive=secret_key.derive_all,
     )
+    desk = replace(desk, connectors=open_connectors(database, secret_key, desk.engine_of))
     app = App(settings, database, desk, secret_key, app_dsn, owner)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -86,6 +88,7 @@ async def house(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
     yield House(url, app, await make_org(owner, "acme"), await make_org(owner, "globex"))
     serving.stop()
     await asyncio.wait_for(task, 20)
+    await desk.connectors.close()
     await database.close()
 
 

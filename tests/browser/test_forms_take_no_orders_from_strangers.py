@@ -104,6 +104,7 @@ async def things(house: House) -> dict[str, str]:
         "user_id": str(house.globex.agent.user_id),
         **await house.runbook(house.globex),
         **await outgoing(house),
+        "connector": await house.connector(house.globex, "of-globex"),
         "wish_number": str(await make_wish(house.app.database, house.globex.engine, opened.id)),
         "incident_id": str((await handling.open_incident(desk, owner, Wanted("Of Globex", intent="outage"))).id),
         "token": "asoe_invite_" + "x" * 43,

@@ -19,6 +19,10 @@ from starlette.routing import Route
 
 from asoe.api import connectors as api
 from asoe.app import App, open_connectors
+from asoe.connectors.contract import ConnectorError
+from asoe.desk import connector_settings
+from asoe.desk.breaker import OPENS_AFTER
+from asoe.domain.errors import Denied
 
 if TYPE_CHECKING:
     from tests.conftest import Org
@@ -182,3 +186,29 @@ async def test_an_operator_decides_about_private_addresses(owner: httpx.AsyncCli
     moved = await owner.patch(f"{PATH}/crm", json={"config": {"base_url": "http://127.0.0.1:2"}})
     assert moved.json()["code"] == "private_not_allowed"
     assert json.loads((await owner.get(f"{PATH}/crm")).text)["config"]["base_url"] == "http://127.0.0.1:1"
+
+
+async def test_what_was_last_wrong_is_written_down_with_the_pause(
+    owner: httpx.AsyncClient, app: App, acme: Org, globex: Org, system: dict[str, Any]
+) -> None:
+    assert (await owner.post(PATH, json=crm())).status_code == 201
+    assert await connector_settings.list_troubles(app.desk, acme.owner) == {}
+    system["status"] = 503
+    hand = await app.desk.connectors.use(acme.org_id, "crm")
+    for _ in range(OPENS_AFTER):
+        with pytest.raises(ConnectorError):
+            await hand.read("ping", {})
+    [trouble] = (await connector_settings.list_troubles(app.desk, acme.owner)).values()
+    assert "503" in trouble.detail
+    assert SECRET not in trouble.detail
+    assert trouble.paused_until is not None
+    assert trouble.ended_at is None
+    assert await connector_settings.list_troubles(app.desk, globex.owner) == {}
+    with pytest.raises(Denied):
+        await connector_settings.list_troubles(app.desk, acme.agent)
+    system["status"] = 200
+    other = open_connectors(app.database, app.secret_key, app.desk.engine_of)  # as another process would
+    assert (await (await other.use(acme.org_id, "crm")).health()).is_up
+    await other.close()
+    [trouble] = (await connector_settings.list_troubles(app.desk, acme.owner)).values()
+    assert (trouble.paused_until, trouble.ended_at is None) == (None, False)

@@ -34,6 +34,7 @@ from asoe.connectors.contract import (
 )
 from asoe.connectors.kinds import Kind, Opening
 from asoe.desk.breaker import OPENS_AFTER, Breaker
+from asoe.desk.connector_trouble import TroubleNotes
 from asoe.domain.connector import ConnectorRecord
 from asoe.domain.errors import AsoeError
 from asoe.domain.organization import Principal
@@ -68,6 +69,7 @@ class _Entry:
     is_retired: bool = False
     actions: Mapping[str, Action] = field(default_factory=dict)
     actions_until: float = 0.0
+    notes: TroubleNotes | None = None
 
 
 class Hand:
@@ -127,17 +129,22 @@ class Hand:
 
     async def health(self) -> Health:
         """Asks the system even while the breaker is open, and closes it when it answers."""
+        found = await self._looked_at()
+        if found.is_up:
+            await self._answered(is_certain=True)
+        elif self._entry.notes is not None:
+            await self._entry.notes.met(found.detail, None)
+        return found
+
+    async def _looked_at(self) -> Health:
         try:
             async with _using(self._entry, self._now):
-                found = await self._entry.connector.health()
+                return await self._entry.connector.health()
         except ConnectorError as error:
             return Health(is_up=False, detail=error.message)
         except Exception as error:
             _log.exception("connector.health_failed", connector=self.name, error=type(error).__name__)
             return Health(is_up=False, detail=f"{self.name}: the check itself failed ({type(error).__name__}).")
-        if found.is_up:
-            self._entry.breaker.succeeded()
-        return found
 
     async def close(self) -> None:
         """Nothing: the connector is closed by whoever opened it."""
@@ -161,7 +168,7 @@ class Hand:
                 left = max(0.001, timeout - (self._now() - started))
                 result = await (call(left) if is_timed else call())
         except ConnectorError as error:
-            self._judge(error)
+            await self._judge(error)
             raise
         except TimeoutError:
             failed = ConnectorError(
@@ -178,19 +185,27 @@ class Hand:
             entry.breaker.abandoned()
             raise
         else:
-            entry.breaker.succeeded()
+            await self._answered()
             return result
-        self._judge(failed)
+        await self._judge(failed)
         raise failed
 
-    def _judge(self, error: ConnectorError) -> None:
+    async def _answered(self, *, is_certain: bool = False) -> None:
+        self._entry.breaker.succeeded()
+        if self._entry.notes is not None:
+            await self._entry.notes.ended(is_certain=is_certain)
+
+    async def _judge(self, error: ConnectorError) -> None:
         """A refusal shows that the system is there; only silence and faults of its side count against it."""
+        pause = None
         if error.permanent or error.retry_after is not None:
             self._entry.breaker.succeeded()
-            return
-        pause = self._entry.breaker.failed()
-        if pause is not None:
-            _log.warning("connector.paused", org_id=str(self._entry.org_id), connector=self.name, seconds=pause)
+        else:
+            pause = self._entry.breaker.failed()
+            if pause is not None:
+                _log.warning("connector.paused", org_id=str(self._entry.org_id), connector=self.name, seconds=pause)
+        if self._entry.notes is not None and not error.is_missing:
+            await self._entry.notes.met(error.message, pause)
 
 
 class TransactionalHand(Hand):
@@ -328,6 +343,8 @@ class Connectors:
         before = self._entries.get((org_id, name))
         breaker = Breaker(self._now, opens_after=self._opens_after)
         entry = _Entry(connector, name, org_id, stamp, breaker, asyncio.Semaphore(most), used_at=self._now())
+        if stamp is not None and self._database is not None and self._engine_of is not None:
+            entry.notes = TroubleNotes(self._database, self._engine_of, org_id, stamp[0], now=self._now)
         self._entries[org_id, name] = entry
         if before is not None:
             await _retire(before)

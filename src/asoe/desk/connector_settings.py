@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
+from uuid import UUID
 
 from asoe.connectors.contract import Action, ConnectorError, Health
 from asoe.connectors.kinds import Kind, Opening, refused
 from asoe.desk.connector import Hand
 from asoe.desk.context import Desk, unstorable
-from asoe.domain.connector import ConnectorRecord
+from asoe.domain.connector import ConnectorRecord, Trouble
 from asoe.domain.errors import Conflict, Denied, FieldProblem, Missing, Unavailable
 from asoe.domain.facts import before_and_after
 from asoe.domain.organization import Principal
@@ -38,6 +39,13 @@ async def list_connectors(desk: Desk, principal: Principal) -> list[ConnectorRec
     _require_admin(principal)
     async with desk.database.org_reading(principal) as connection:
         return await connectors.list_all(connection, principal.org_id)
+
+
+async def list_troubles(desk: Desk, principal: Principal) -> Mapping[UUID, Trouble]:
+    """The latest trouble of each connector that ever had one, by the connector's id."""
+    _require_admin(principal)
+    async with desk.database.org_reading(principal) as connection:
+        return await connectors.troubles(connection, principal.org_id)
 
 
 async def read_connector(desk: Desk, principal: Principal, name: str) -> ConnectorRecord:

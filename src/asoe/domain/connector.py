@@ -24,3 +24,14 @@ class ConnectorRecord:
     created_by: UUID | None
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What was last wrong with a connector. `paused_until`: it is left alone so long; `ended_at`: it answered again."""
+
+    connector_id: UUID
+    at: datetime
+    detail: str
+    paused_until: datetime | None
+    ended_at: datetime | None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from asoe.domain.connector import ConnectorRecord
+from asoe.domain.connector import ConnectorRecord, Trouble
 from asoe.domain.errors import Conflict
 from asoe.store.db import Connection
 from asoe.store.queries import NamedQueries
@@ -23,6 +23,9 @@ class ConnectorsSql(NamedQueries):
     change: str
     set_disabled: str
     remove: str
+    note_trouble: str
+    end_trouble: str
+    troubles: str
 
 
 async def add(
@@ -89,3 +92,19 @@ async def remove(connection: Connection, org_id: UUID, name: str) -> UUID | None
     """Delete it with its secrets; returns the id it had."""
     found: UUID | None = await connection.fetchval(ConnectorsSql.remove, org_id, name)
     return found
+
+
+async def note_trouble(
+    connection: Connection, org_id: UUID, connector_id: UUID, *, detail: str, pause: timedelta | None
+) -> None:
+    """Write down the latest trouble; a pause that was noted before stays unless a new one begins."""
+    await connection.execute(ConnectorsSql.note_trouble, org_id, connector_id, detail, pause)
+
+
+async def end_trouble(connection: Connection, org_id: UUID, connector_id: UUID) -> None:
+    await connection.execute(ConnectorsSql.end_trouble, org_id, connector_id)
+
+
+async def troubles(connection: Connection, org_id: UUID) -> dict[UUID, Trouble]:
+    """The latest trouble of each connector that ever had one, by the connector's id."""
+    return {row["connector_id"]: Trouble(**row) for row in await connection.fetch(ConnectorsSql.troubles, org_id)}

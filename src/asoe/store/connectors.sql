@@ -34,3 +34,17 @@ returning id, name, kind, config, allow_private, sealed is not null as has_secre
 
 -- name: remove
 delete from asoe.connectors where org_id = $1 and name = $2 returning id
+
+-- name: note_trouble
+insert into asoe.connector_troubles (org_id, connector_id, detail, paused_until)
+values ($1, $2, $3, clock_timestamp() + $4::interval)
+on conflict (org_id, connector_id) do update set at = excluded.at, detail = excluded.detail,
+  paused_until = coalesce(excluded.paused_until, connector_troubles.paused_until), ended_at = null
+
+-- name: end_trouble
+update asoe.connector_troubles set ended_at = clock_timestamp(), paused_until = null
+where org_id = $1 and connector_id = $2 and ended_at is null
+
+-- name: troubles
+-- the latest of each connector, ended or not
+select connector_id, at, detail, paused_until, ended_at from asoe.connector_troubles where org_id = $1

@@ -21,6 +21,7 @@ TABS: Final = (
     ("Organization", "/settings"),
     ("Members", "/settings/members"),
     ("API keys", "/settings/keys"),
+    ("Connectors", "/settings/connectors"),
     ("Service levels", "/settings/service-levels"),
     ("Mail", "/settings/mail"),
     ("Webhooks", "/settings/webhooks"),

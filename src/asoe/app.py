@@ -21,6 +21,7 @@ from asoe.desk import delivery, housekeeping, journey, learning, mail_intake, no
 from asoe.desk import knowledge as knowledge_desk
 from asoe.desk.connector import PURPOSE, Connectors, EngineOf
 from asoe.desk.context import Desk, Judgement, ModelAccess, Thresholds
+from asoe.desk.house_mail import read_house_mail
 from asoe.desk.ledger import credits_kind
 from asoe.domain.errors import Unavailable
 from asoe.queue import Queue
@@ -129,6 +130,7 @@ async def open_app(
     Embedded: starts or attaches to PostgreSQL and migrates. Elsewhere: refuses with `Unavailable(pending_migrations)`.
     """
     say = progress or (lambda _: None)
+    house_mail = read_house_mail(settings.mail_url, settings.mail_from)
     server: EmbeddedServer | None = None
     owner_url: str | None
     try:
@@ -157,6 +159,7 @@ async def open_app(
                     triage_budget=timedelta(milliseconds=settings.triage_budget_ms),
                 ),
                 public_url=(settings.public_url or f"http://{settings.host}:{settings.port}").rstrip("/"),
+                house_mail=house_mail,
             )
             connectors = open_connectors(database, secret_key, desk.engine_of)
             desk = replace(desk, connectors=connectors, derive=secret_key.derive_all)

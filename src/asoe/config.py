@@ -58,6 +58,17 @@ class Settings(BaseSettings):
     jwt_jwks_file: Path | None = Field(None, description="The same as a local file.")
     jwt_issuer: str | None = Field(None, description="Required `iss` of accepted JWTs.")
     jwt_audience: str | None = Field(None, description="Required `aud` of accepted JWTs.")
+    mail_url: str | None = Field(
+        None,
+        description="The installation's own mail server, for forgotten passwords: smtps://user:password@host:465, "
+        "smtp+starttls://… or, without TLS, smtp://…; empty: none.",
+        repr=False,
+    )
+    mail_from: str | None = Field(None, description="The address these mails come from, with or without a name.")
+    oidc_issuer: str | None = Field(None, description="The OpenID provider through which members may sign in.")
+    oidc_client_id: str | None = Field(None, description="What this installation is called there.")
+    oidc_client_secret: str | None = Field(None, description="Its secret there; empty: a public client.", repr=False)
+    oidc_label: str = Field("your company account", description="What the sign-in page calls it.")
     cors_origins: str = Field("", description="Comma-separated origins that may call the API from a browser.")
     metrics_token: str | None = Field(None, description="Bearer token for /metrics; empty: only from loopback.")
     model: str | None = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,13 +13,13 @@ from uuid import UUID
 from playwright.async_api import ConsoleMessage, Dialog, Page
 
 from asoe.app import App
-from asoe.desk import approval_link, connector_settings, intake, journey, sign_in
+from asoe.desk import approval_link, connector_settings, intake, journey, people, sign_in
 from asoe.desk.intake import NewContact, NewTicket
 from asoe.desk.runbook import shelf
 from asoe.desk.runbook.template import runbook_text
 from asoe.domain.organization import Principal
 from asoe.domain.ticket import Ticket
-from asoe.store import approvals, organizations, tickets
+from asoe.store import approvals, organizations, password_resets, tickets
 
 if TYPE_CHECKING:
     from tests.cast import Org
@@ -88,6 +89,25 @@ class House:
             self.app.desk, org.owner, name=name, kind="http", config=config, secrets={}
         )
         return added.name
+
+    async def reset(self, principal: Principal) -> str:
+        """The token of a link that sets this person's password, as a mail would hold it."""
+        desk, token = self.app.desk, f"asoe_reset_{secrets.token_urlsafe(32)}"
+        async with desk.database.org_reading(await desk.engine_of(principal.org_id)) as connection:
+            member = await organizations.find_member(connection, principal.org_id, principal.user_id)
+        assert member is not None
+        now = desk.clock()
+        kept = await password_resets.ask(
+            desk.database,
+            str(member.email),
+            people.hash_token(token),
+            at=now,
+            until=now + timedelta(hours=1),
+            since=now,
+            most=100,
+        )
+        assert kept is not None
+        return token
 
     async def link(self, who: Principal, approval_id: str) -> str:
         """The path of the signed link that a mail about this approval would hold for this person."""

@@ -93,7 +93,7 @@ def claims(account, clock, **more):
 def sign(payload, key=None, alg="HS256", **header):
     key = OctKey.import_key(SECRET) if key is None else key
     kid = {"kid": key.kid} if key.kid else {}
-    return jwt.encode({"alg": alg, **kid, **header}, payload, key, registry=tokens._Registry([alg]))
+    return jwt.encode({"alg": alg, **kid, **header}, payload, key, registry=tokens.SignatureRegistry([alg]))
 
 
 def raw(header, payload, signature=b""):

@@ -15,6 +15,7 @@ CONTRACT = ("public.organizations", "public.user_organizations", "public.support
 OF_NOBODY = {
     "asoe.foundations",
     "asoe.migrations",
+    "asoe.password_resets",  # a person's
     "asoe.passwords",  # a person's, whatever it belongs to
     "asoe.secret_key_fingerprint",
     "asoe.sign_ins",  # likewise; the organization in it is the one last chosen

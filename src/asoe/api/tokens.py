@@ -47,7 +47,7 @@ _MAX_KEYS: Final = 1024 * 1024
 _log = structlog.get_logger(__name__)
 
 
-class _Registry(JWSRegistry):
+class SignatureRegistry(JWSRegistry):
     """Headers carry certificate thumbprints and more; what we do not know we do not use."""
 
     max_header_length = 4096
@@ -72,7 +72,7 @@ class TokenVerifier:
         self._published = _published(settings, clock)
         self.is_configured = self._secret is not None or self._published is not None
         self._allowed = (*(SYMMETRIC if self._secret else ()), *(ASYMMETRIC if self._published else ()))
-        self._registry = _Registry(self._allowed)
+        self._registry = SignatureRegistry(self._allowed)
         missing = [
             FieldProblem(name, "must be set when JWTs are accepted: a token for another service must not open this one")
             for name, value in (("ASOE_JWT_ISSUER", settings.jwt_issuer), ("ASOE_JWT_AUDIENCE", settings.jwt_audience))
@@ -138,7 +138,7 @@ class TokenVerifier:
         if kid is not None and not isinstance(kid, str):
             raise _denied("The kid of this token is not a string.")
         model = self._registry.get_alg(algorithm)
-        fitting = [key for key in await self._published.keys(kid) if _fits(model, key)]
+        fitting = [key for key in await self._published.keys(kid) if fits(model, key)]
         if not fitting:
             raise _denied("No published key fits this token's kid and algorithm.")
         return fitting
@@ -211,7 +211,7 @@ def read_key_set(content: bytes) -> list[Key]:
     return found
 
 
-def _fits(model: Any, key: Key) -> bool:
+def fits(model: Any, key: Key) -> bool:
     try:
         model.check_key(key)
         key.check_key_op("verify")

@@ -17,6 +17,7 @@ import numpy as np
 from asoe.ai.adapter import Adapter
 from asoe.ai.language_model import LanguageModel
 from asoe.ai.slots import SlotText
+from asoe.connectors.mail import MailServer
 from asoe.desk.breaker import Breaker
 from asoe.desk.connector import Connectors
 from asoe.domain.answer import Answer
@@ -106,6 +107,15 @@ class ModelAccess:
     breaker: Breaker = field(default_factory=_breaker)
 
 
+@dataclass(frozen=True, slots=True)
+class HouseMail:
+    """The installation's own mail server, for mails about accounts; `sender` is (name, address)."""
+
+    server: MailServer
+    sender: tuple[str, str]
+    password: str = field(default="", repr=False)
+
+
 @dataclass(slots=True)
 class Engines:
     """The own accounts of the organizations that are not suspended, as they were read last."""
@@ -153,6 +163,8 @@ class Desk:
     """Keys of 32 bytes for one purpose, newest first, from the installation's secret key."""
     model: ModelAccess | None = None
     """None: the local models do it all."""
+    house_mail: HouseMail | None = None
+    """None: no password is reset by mail."""
 
     async def engine_of(self, org_id: UUID | str) -> Principal:
         """The own account of the organization with this id or slug; raises `Missing(organization_missing)`."""

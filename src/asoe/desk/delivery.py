@@ -17,8 +17,8 @@ import structlog
 from asoe.connectors import mail, webhook
 from asoe.connectors.contract import ConnectorError
 from asoe.connectors.mail import MailServer
-from asoe.desk import approval_link, letter, notification, reply_address
-from asoe.desk.context import Desk
+from asoe.desk import approval_link, invitation_mail, letter, notification, reply_address
+from asoe.desk.context import Desk, HouseMail
 from asoe.domain.errors import Denied, Missing
 from asoe.domain.notification import EMAIL, WEBHOOK, Delivery, digest_id, pause_before
 from asoe.domain.organization import Principal
@@ -143,6 +143,8 @@ async def replay(desk: Desk, principal: Principal, delivery_id: UUID | None = No
 
 
 async def _pack_mail(desk: Desk, connection: Connection, engine: Principal, delivery: Delivery) -> _Parcel:
+    if delivery.recipient.startswith("invitation:"):
+        return await _pack_invitation(desk, connection, engine, delivery)
     box = await _mailbox(connection, engine)
     if delivery.recipient.startswith("contact:"):
         return await _pack_reply(desk, connection, engine, delivery, box)
@@ -232,6 +234,21 @@ async def _pack_reply(
     )
     server, password = smtp_of(desk, org_id, box)
     return _Parcel(lambda: mail.send(server, password, message, sender=box.address, recipients=[said.email]))
+
+
+async def _pack_invitation(desk: Desk, connection: Connection, engine: Principal, delivery: Delivery) -> _Parcel:
+    house, box = desk.house_mail, await mailboxes.read(connection, engine.org_id)
+    if box is not None and "smtp" in box.config:
+        organization = await organizations.read_organization(connection, engine.org_id)
+        server, password = smtp_of(desk, engine.org_id, box)
+        house = HouseMail(server, (box.name or organization.name, box.address), password)
+    if house is None:
+        raise _DeadError("There is no mailbox to send from any more.")
+    made = await invitation_mail.letter_of(desk, engine.org_id, delivery, house)
+    if made is None:
+        raise _DeadError("The invitation was used, withdrawn, or is too old.")
+    message, to = made
+    return _Parcel(lambda: mail.send(house.server, house.password, message, sender=house.sender[1], recipients=[to]))
 
 
 async def _pack_webhook(desk: Desk, connection: Connection, engine: Principal, delivery: Delivery) -> _Parcel:

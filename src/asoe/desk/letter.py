@@ -12,7 +12,7 @@ from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime
+from email.utils import format_datetime, make_msgid
 from html import escape
 from typing import Final
 from uuid import UUID
@@ -73,6 +73,52 @@ def staff_mail(
     )
     made["Message-ID"] = message_id(delivery.id, sender[1].rpartition("@")[2])
     return made
+
+
+def reset_mail(link: str, *, sender: tuple[str, str], recipient: tuple[str, str], at: datetime) -> EmailMessage:
+    """A forgotten password's link; the token is in it and in nothing else."""
+    lines = [
+        "Somebody asked for a new password for this address in the Support Center.",
+        "The link lets you choose one. It works once, and for one hour. Every sign-in there is ends with it.",
+    ]
+    return _with_link(
+        lines,
+        link,
+        "Choose a new password",
+        foot="Was it not you? Then do nothing: your password stays as it is.",
+        subject="A new password for the Support Center",
+        sender=sender,
+        recipient=recipient,
+        at=at,
+    )
+
+
+def invitation_mail(
+    link: str,
+    *,
+    organization: str,
+    role: str,
+    until: datetime,
+    sender: tuple[str, str],
+    recipient: tuple[str, str],
+    at: datetime,
+) -> EmailMessage:
+    """An invitation's link, for the person it invites."""
+    name = one_line(organization)
+    lines = [
+        f"{name} invites you to its Support Center as {role}.",
+        f"The link is for this address. It works once, until {until:%Y-%m-%d %H:%M} UTC.",
+    ]
+    return _with_link(
+        lines,
+        link,
+        "Join",
+        foot="Do you not know them? Then do nothing.",
+        subject=f"{name} invites you",
+        sender=sender,
+        recipient=recipient,
+        at=at,
+    )
 
 
 def digest_mail(
@@ -138,6 +184,30 @@ def reply_mail(
     if references:
         made["In-Reply-To"] = f"<{references[-1]}>"
         made["References"] = " ".join(f"<{each}>" for each in references)
+    return made
+
+
+def _with_link(
+    lines: Sequence[str],
+    link: str,
+    says: str,
+    *,
+    foot: str,
+    subject: str,
+    sender: tuple[str, str],
+    recipient: tuple[str, str],
+    at: datetime,
+) -> EmailMessage:
+    made = mail(
+        subject=subject,
+        text="\n".join([*lines, "", link, "", foot]),
+        html="".join(f"<p>{escape(line)}</p>" for line in lines)
+        + f'<p><a href="{escape(link)}">{escape(says)}</a></p><p><small>{escape(foot)}</small></p>',
+        sender=sender,
+        recipient=recipient,
+        at=at,
+    )
+    made["Message-ID"] = make_msgid(domain=sender[1].rpartition("@")[2])
     return made
 
 

@@ -62,6 +62,21 @@ async def sign_in(desk: PeopleDesk, email: str, password: str, *, agent: str = "
     return await open_sign_in(desk, user_id, agent=agent)
 
 
+async def sign_in_proven(desk: PeopleDesk, email: str, *, agent: str = "") -> NewSignIn:
+    """Let in whoever another proved to have this address; raises `Denied(no_member_here)` when it is no member's."""
+    try:
+        user_id = await sign_ins.find_person(desk.database, clean_email(email))
+    except Invalid:
+        user_id = None
+    if user_id is None:
+        raise Denied(
+            "Nobody here has this address. Ask an owner or admin of your organization for an invitation.",
+            code="no_member_here",
+            unproven=True,
+        )
+    return await open_sign_in(desk, user_id, agent=agent)
+
+
 async def open_sign_in(desk: PeopleDesk, user_id: UUID, *, agent: str = "") -> NewSignIn:
     """A new sign-in of somebody who was proven; the only organization there is is chosen at once."""
     token, now = secrets.token_urlsafe(32), desk.clock()

@@ -53,6 +53,7 @@ FACTS: Final[dict[str, str]] = {
     "member.changed": "a member's role or state changed",
     "member.invited": "a person was invited",
     "member.uninvited": "an invitation was withdrawn",
+    "invitation.mailed": "an invitation was handed to the mail",
     "password.changed": "a person changed the own password, and the other sign-ins ended",
     "preferences.changed": "a person chose what to be told of, and where; data names the facts",
     "key.created": "an API key was created",

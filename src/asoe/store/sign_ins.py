@@ -15,6 +15,7 @@ from asoe.store.queries import NamedQueries
 
 class SignInsSql(NamedQueries):
     find_password: str
+    find_person: str
     open: str
     find: str
     choose: str
@@ -70,6 +71,13 @@ async def find_password(database: Database, email: str) -> tuple[UUID, str] | No
     async with database.system_transaction("sign_in") as connection:
         row = await connection.fetchrow(SignInsSql.find_password, email)
     return None if row is None else (row["user_id"], row["hash"])
+
+
+async def find_person(database: Database, email: str) -> UUID | None:
+    """The account of an address that was proven elsewhere; None when nobody with it may act anywhere here."""
+    async with database.system_transaction("sign_in") as connection:
+        found: UUID | None = await connection.fetchval(SignInsSql.find_person, email)
+    return found
 
 
 async def open_sign_in(

@@ -2,6 +2,10 @@
 -- asoe_system
 select user_id, hash from asoe.system_find_password($1)
 
+-- name: find_person
+-- asoe_system
+select user_id from asoe.system_find_person($1)
+
 -- name: open
 -- asoe_system
 select asoe.system_open_sign_in($1, $2, $3, $4, $5)

@@ -25,12 +25,12 @@ def read_sign_in(request: Request, *, secure: bool) -> str:
 
 def set_sign_in(response: Response, token: str, *, secure: bool, seconds: int) -> None:
     response.set_cookie(
-        _name(_SIGN_IN, secure=secure), token, max_age=seconds, path="/", secure=secure, httponly=True, samesite="lax"
+        named(_SIGN_IN, secure=secure), token, max_age=seconds, path="/", secure=secure, httponly=True, samesite="lax"
     )
 
 
 def drop_sign_in(response: Response, *, secure: bool) -> None:
-    response.delete_cookie(_name(_SIGN_IN, secure=secure), path="/", secure=secure, httponly=True, samesite="lax")
+    response.delete_cookie(named(_SIGN_IN, secure=secure), path="/", secure=secure, httponly=True, samesite="lax")
 
 
 def read_visit(request: Request, *, secure: bool) -> str:
@@ -42,7 +42,7 @@ def new_visit() -> str:
 
 
 def set_visit(response: Response, token: str, *, secure: bool) -> None:
-    response.set_cookie(_name(_VISIT, secure=secure), token, path="/", secure=secure, httponly=True, samesite="lax")
+    response.set_cookie(named(_VISIT, secure=secure), token, path="/", secure=secure, httponly=True, samesite="lax")
 
 
 def theme_of(request: Request) -> str:
@@ -92,9 +92,10 @@ def _secret(token: str) -> bytes:
 
 
 def _read(request: Request, name: str, *, secure: bool) -> str:
-    value = request.cookies.get(_name(name, secure=secure), "")
+    value = request.cookies.get(named(name, secure=secure), "")
     return value if _TOKEN.match(value) else ""
 
 
-def _name(name: str, *, secure: bool) -> str:
+def named(name: str, *, secure: bool) -> str:
+    """Bound to this host where that is possible: another host's page cannot set it then."""
     return f"__Host-{name}" if secure else name

@@ -29,6 +29,7 @@ from asoe.web import cookies
 from asoe.web.assets import Assets
 from asoe.web.flash import Flash
 from asoe.web.keep import Keep
+from asoe.web.openid import OpenIdProvider
 from asoe.web.render import Renderer
 
 __all__ = ["ADMINS", "ANYBODY", "MEMBERS", "SIGNED_IN", "STAFF", "Page", "Pages", "Site", "Visit"]
@@ -93,6 +94,7 @@ class Site:
     addresses: Throttle
     accounts: Throttle
     keep: Keep = field(default_factory=Keep)
+    oidc: OpenIdProvider | None = None
 
     @property
     def desk(self) -> Desk:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from starlette.responses import Response
 
-from asoe.desk import people
+from asoe.desk import invitation_mail, people
 from asoe.domain.errors import AsoeError, Invalid
 from asoe.domain.organization import ROLES
 from asoe.domain.people import SCOPES, may_grant
@@ -132,15 +132,17 @@ async def enable(visit: Visit) -> Response:
 
 @pages.post("/settings/invitations", roles=ADMINS)
 async def invite(visit: Visit) -> Response:
-    """The link is shown this once; sending it is up to whoever invites."""
+    """The link is shown this once, and mailed where there is a mailbox or a mail server."""
     try:
         made = await people.invite(
             visit.desk, visit.principal, email=visit.text("email", most=300), role=visit.text("role", "agent", most=20)
         )
+        is_mailed = await invitation_mail.send(visit.desk, visit.principal, made)
     except AsoeError as error:
         return await _members(visit, problem=error)
     base = visit.site.gate.settings.public_url or str(visit.request.base_url)
-    return await _members(visit, link=f"{base.rstrip('/')}/invitations/{made.token}", invited=made.invitation.email)
+    link = f"{base.rstrip('/')}/invitations/{made.token}"
+    return await _members(visit, link=link, invited=made.invitation.email, is_mailed=is_mailed)
 
 
 @pages.post("/settings/invitations/{invitation_id}/withdraw", roles=ADMINS)
@@ -149,7 +151,9 @@ async def withdraw(visit: Visit) -> Response:
     return visit.back("/settings/members", f"The invitation of {found.email} is withdrawn.")
 
 
-async def _members(visit: Visit, *, problem: AsoeError | None = None, link: str = "", invited: str = "") -> Response:
+async def _members(
+    visit: Visit, *, problem: AsoeError | None = None, link: str = "", invited: str = "", is_mailed: bool = False
+) -> Response:
     after = visit.text("after", most=40) if visit.request.method == "GET" else ""
     members = await people.list_members(
         visit.desk, visit.principal, after=_member_id(after) if after else None, limit=100
@@ -165,6 +169,7 @@ async def _members(visit: Visit, *, problem: AsoeError | None = None, link: str 
         problem=problem,
         link=link,
         invited=invited,
+        is_mailed=is_mailed,
     )
 
 

@@ -21,7 +21,7 @@ async def show(visit: Visit) -> Response:
     following = safe_next(visit.text("next", "/", most=2000))
     if visit.sign_in is not None and visit.sign_in.principal is not None:
         return RedirectResponse(following, 303)
-    return visit.page("sign_in.html", following=following, email="", problem="")
+    return _door(visit, following=following)
 
 
 @pages.post("/sign-in", roles=ANYBODY)
@@ -29,15 +29,15 @@ async def sign_in(visit: Visit) -> Response:
     following = safe_next(visit.text("next", "/", most=2000))
     email = visit.text("email", most=300)
     try:
-        _count(visit, email)
+        count_try(visit, email)
         made = await desk_sign_in.sign_in(
             visit.desk, email, visit.text("password", most=1000), agent=visit.request.headers.get("user-agent", "")
         )
     except (Denied, Unavailable) as refused:
         status = 429 if isinstance(refused, Unavailable) else 401
-        return visit.page("sign_in.html", status, following=following, email=email, problem=refused.message)
-    await _end_old(visit)
-    return _signed_in(visit, made.token, following)
+        return _door(visit, status, following=following, email=email, problem=refused.message)
+    await end_old(visit)
+    return signed_in(visit, made.token, following)
 
 
 @pages.post("/sign-out", roles=SIGNED_IN)
@@ -80,7 +80,7 @@ async def show_invitation(visit: Visit) -> Response:
 @pages.post(_INVITATION, roles=ANYBODY)
 async def accept_invitation(visit: Visit) -> Response:
     """A new account chooses its password here; one that has a password signs in and then joins."""
-    _count(visit, "")
+    count_try(visit, "")
     token = visit.request.path_params["token"]
     name = visit.text("name", most=300)
     try:
@@ -96,8 +96,20 @@ async def accept_invitation(visit: Visit) -> Response:
         )
     except AsoeError as refused:
         return await _invitation(visit, problem=refused.message, name=name)
-    await _end_old(visit)
-    return _signed_in(visit, made.token, "/")
+    await end_old(visit)
+    return signed_in(visit, made.token, "/")
+
+
+def _door(visit: Visit, status: int = 200, *, following: str, email: str = "", problem: str = "") -> Response:
+    return visit.page(
+        "sign_in.html",
+        status,
+        following=following,
+        email=email,
+        problem=problem,
+        mails=visit.desk.house_mail is not None,
+        oidc=visit.site.gate.settings.oidc_label if visit.site.oidc else "",
+    )
 
 
 async def _invitation(visit: Visit, *, problem: str, name: str) -> Response:
@@ -106,7 +118,7 @@ async def _invitation(visit: Visit, *, problem: str, name: str) -> Response:
     return visit.page("invitation.html", 422 if problem else 200, offer=offer, **values)
 
 
-def _count(visit: Visit, email: str) -> None:
+def count_try(visit: Visit, email: str) -> None:
     """Count a try against its address and its account; raises `Unavailable(too_many_sign_ins)`."""
     client = visit.request.client.host if visit.request.client else ""
     allowances = [visit.site.addresses.hit(client)]
@@ -123,12 +135,12 @@ def _count(visit: Visit, email: str) -> None:
             )
 
 
-async def _end_old(visit: Visit) -> None:
+async def end_old(visit: Visit) -> None:
     if visit.sign_in is not None:
         await desk_sign_in.sign_out(visit.desk, visit.token)
 
 
-def _signed_in(visit: Visit, token: str, path: str) -> Response:
+def signed_in(visit: Visit, token: str, path: str) -> Response:
     response = RedirectResponse(path, 303)
     seconds = int(desk_sign_in.LIFETIME.total_seconds())
     cookies.set_sign_in(response, token, secure=visit.site.is_secure(visit.request), seconds=seconds)

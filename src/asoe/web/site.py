@@ -30,12 +30,14 @@ from asoe.web import (
     live,
     notifications,
     overview,
+    password_reset,
     profile,
     queue,
     runbooks,
     service_levels,
     settings,
     sign_in,
+    sign_in_openid,
     teams,
     ticket,
     widget,
@@ -43,6 +45,7 @@ from asoe.web import (
 )
 from asoe.web.assets import load_assets
 from asoe.web.door import ANYBODY, Page, Site, Visit, endpoint
+from asoe.web.openid import open_provider
 from asoe.web.render import Renderer
 
 NAVIGATION: Final = [
@@ -80,6 +83,8 @@ PAGES: Final = (
     notifications,
     profile,
     sign_in,
+    sign_in_openid,
+    password_reset,
     live,
     widget,
     help_page,
@@ -98,6 +103,7 @@ def create_site(app: App) -> FastAPI:
         renderer=Renderer(assets, NAVIGATION),
         addresses=Throttle(SIGN_INS_PER_ADDRESS, setting="SIGN_INS_PER_ADDRESS"),
         accounts=Throttle(SIGN_INS_PER_ACCOUNT, setting="SIGN_INS_PER_ACCOUNT"),
+        oidc=open_provider(app.settings, app.desk.clock),
     )
     api.state.site = site
     found = [Route(page.path, endpoint(site, page), methods=[page.method]) for page in routes()]

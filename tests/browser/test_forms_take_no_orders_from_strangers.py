@@ -16,7 +16,7 @@ import pytest
 from browser_cast import COOKIE, House
 
 from asoe.api.permissions import ADMINS
-from asoe.desk import attachment, knowledge, people
+from asoe.desk import attachment, knowledge, people, saved_view
 from asoe.desk.incident import handling
 from asoe.desk.incident.handling import Wanted
 from asoe.domain.knowledge import ArticleText
@@ -104,6 +104,7 @@ async def things(house: House) -> dict[str, str]:
         "user_id": str(house.globex.agent.user_id),
         **await house.runbook(house.globex),
         **await outgoing(house),
+        "view_id": str((await saved_view.save_view(desk, owner, "Of Globex", {"view": "all"}, is_shared=True)).id),
         "connector": await house.connector(house.globex, "of-globex"),
         "wish_number": str(await make_wish(house.app.database, house.globex.engine, opened.id)),
         "incident_id": str((await handling.open_incident(desk, owner, Wanted("Of Globex", intent="outage"))).id),

@@ -236,3 +236,19 @@ async def test_a_promise_is_set_in_settings_and_seen_on_the_ticket(
     await expect(page.get_by_role("region", name="Service levels")).to_contain_text("due in")
     await page.goto("/queue")
     await expect(page.locator(f"#t-{ticket.id}")).to_contain_text("first response due in")
+
+
+async def test_filters_are_kept_under_a_name_and_shared(house: House, visitor: Visitor) -> None:
+    page = await visitor(house.acme.agent, "/queue?view=all&category=billing")
+    await page.get_by_label("Name of the view").fill("Bills <b>")
+    await page.get_by_label("For the team").check()
+    await page.get_by_role("button", name="Save view").click()
+    tab = page.get_by_label("Views").get_by_role("link", name="Bills <b> shared")
+    await expect(tab).to_have_attribute("aria-current", "page")
+    other = await visitor(house.acme.admin, "/queue")
+    await other.get_by_label("Views").get_by_role("link", name="Bills <b> shared").click()
+    await expect(other).to_have_url(re.compile("category=billing"))
+    await page.get_by_role("button", name="Remove this view").click()
+    await expect(tab).to_have_count(0)
+    await page.get_by_role("button", name="Undo").click()
+    await expect(tab).to_have_attribute("aria-current", "page")

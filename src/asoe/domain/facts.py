@@ -42,6 +42,8 @@ FACTS: Final[dict[str, str]] = {
     "message.added": "a message was added",
     "member.mentioned": "somebody was named in an internal note; data says who",
     "draft.made": "the engine drafted a reply for a person; nothing was sent",
+    "view.saved": "a view of the queue was saved",
+    "view.removed": "a saved view of the queue was removed",
     "canned_reply.changed": "a canned reply was written or changed",
     "canned_reply.removed": "a canned reply was removed",
     "note.added": "an internal note was added",

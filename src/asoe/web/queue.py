@@ -6,18 +6,19 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
 from starlette.responses import RedirectResponse, Response
 
+from asoe.desk import saved_view
 from asoe.desk import ticket as desk_ticket
 from asoe.desk.context import policy_of
 from asoe.domain.errors import AsoeError, Invalid, Missing
 from asoe.domain.service_level import Clock
 from asoe.domain.ticket import CHANNELS, SEVERITY_RANK, STATUSES, WAITING_FOR, Ticket
 from asoe.domain.triage import CATEGORIES
-from asoe.store import directory, service_levels, tickets
+from asoe.store import directory, saved_views, service_levels, tickets
 from asoe.store.tickets import TicketFilter
 from asoe.web.door import Pages, Visit, safe_next
 from asoe.web.words import LANGUAGES
@@ -77,6 +78,7 @@ async def show(visit: Visit) -> Response:
         rows = await _rows(connection, visit, page.items)
         colleagues = await directory.staff(connection, visit.principal.org_id)
         policy = await policy_of(connection, visit.principal.org_id)
+        saved = await saved_views.list_visible(connection, visit.principal.org_id)
     teams = sorted(
         {*policy.by_category.values(), *policy.by_intent.values(), *policy.by_severity.values(), policy.default_team}
     )
@@ -84,6 +86,9 @@ async def show(visit: Visit) -> Response:
     return visit.page(
         "queue.html",
         rows=rows,
+        saved=[(each, "/queue?" + urlencode(each.filters)) for each in saved],
+        current=next((each for each in saved if each.filters == asked), None),
+        asked=urlencode(asked),
         views=VIEWS,
         view=view,
         q=q,
@@ -97,6 +102,29 @@ async def show(visit: Visit) -> Response:
         newest="/queue?" + urlencode(asked),
         older="/queue?" + urlencode({**asked, "cursor": page.next_cursor}) if page.next_cursor else "",
     )
+
+
+@pages.post("/queue/views")
+async def save_view(visit: Visit) -> Response:
+    """Give the filters shown a name, for oneself or for the whole team."""
+    filters = _filters_of(visit, visit.text("filters", most=4000))
+    kept = await saved_view.save_view(
+        visit.desk, visit.principal, visit.text("name", most=300), filters, is_shared=bool(visit.texts("shared"))
+    )
+    return visit.back("/queue?" + urlencode(filters), f"The view {kept.name} is saved.")
+
+
+@pages.post("/queue/views/{view_id}/remove")
+async def remove_view(visit: Visit) -> Response:
+    gone = await saved_view.remove_view(visit.desk, visit.principal, visit.id("view_id", "view"))
+    fields = [
+        ["name", gone.name],
+        ["filters", urlencode(gone.filters)],
+        *([["shared", "yes"]] if gone.is_shared else []),
+    ]
+    is_own = gone.user_id == visit.principal.user_id
+    undo = {"path": "/queue/views", "fields": fields} if is_own else None
+    return visit.back("/queue", f"The view {gone.name} is removed.", undo=undo)
 
 
 @pages.get("/queue/rows")
@@ -224,6 +252,17 @@ _BACKWARD: Final[dict[str, Callable[[Visit, UUID, str], Awaitable[None]]]] = {
     "unspam": _unspam,
     "correct": _correct_back,
 }
+
+
+def _filters_of(visit: Visit, query: str) -> dict[str, str]:
+    """What a saved view may hold: names and values that the queue itself would take."""
+    given = dict(parse_qsl(query))
+    view = given.get("view", "open")
+    chosen = {name: given.get(name, "") for name in (*_CHOICES, "assignee", "team", "tag", "q")}
+    if view not in VIEWS:
+        raise Missing(f"There is no view {view!r}.", code="missing")
+    _filter(visit, view, chosen)
+    return {name: value for name, value in {"view": view, **chosen}.items() if value}
 
 
 def _filter(visit: Visit, view: str, chosen: dict[str, str]) -> TicketFilter:

@@ -23,6 +23,7 @@ from asoe.desk.connector import PURPOSE, Connectors, EngineOf
 from asoe.desk.context import Desk, Judgement, ModelAccess, Thresholds
 from asoe.desk.house_mail import read_house_mail
 from asoe.desk.ledger import credits_kind
+from asoe.desk.runbook import rehearsal
 from asoe.domain.errors import Unavailable
 from asoe.queue import Queue
 from asoe.queue.worker import Cron, Worker
@@ -69,6 +70,7 @@ class App:
                 "index_article": self._index_article,
                 "deliver": self._deliver,
                 wish.JOB: self._tell_wishes,
+                rehearsal.JOB: self._backtest,
                 learning.JOB: self._retrain,
             },
             self._crons(),
@@ -95,6 +97,9 @@ class App:
 
     async def _tell_wishes(self, ids: dict[str, UUID]) -> None:
         await wish.tell(self.desk, ids["org_id"])
+
+    async def _backtest(self, ids: dict[str, UUID]) -> None:
+        await rehearsal.carry_out(self.desk, ids["org_id"], ids["run_id"])
 
     def _crons(self) -> list[Cron]:
         every = timedelta(seconds=max(1.0, self.settings.journey_poll_seconds))

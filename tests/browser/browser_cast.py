@@ -15,7 +15,7 @@ from playwright.async_api import ConsoleMessage, Dialog, Page
 from asoe.app import App
 from asoe.desk import approval_link, connector_settings, intake, journey, people, sign_in
 from asoe.desk.intake import NewContact, NewTicket
-from asoe.desk.runbook import shelf
+from asoe.desk.runbook import rehearsal, shelf
 from asoe.desk.runbook.template import runbook_text
 from asoe.domain.organization import Principal
 from asoe.domain.ticket import Ticket
@@ -81,6 +81,13 @@ class House:
                 expires_after=timedelta(hours=1),
             )
         return {"name": row.name, "run_id": str(run_id), "approval_id": str(approval_id)}
+
+    async def backtest(self, org: Org) -> str:
+        """A backtest that is done, over three tickets."""
+        made = await self.runbook(org, subject="Rehearsed")
+        found = await rehearsal.begin(self.app.desk, org.owner, made["name"], most=3)
+        await rehearsal.carry_out(self.app.desk, org.org_id, found)
+        return str(found)
 
     async def connector(self, org: Org, name: str) -> str:
         """A connector of this organization to a system that nobody asks."""

@@ -71,6 +71,8 @@ async def fill(house: House, path: str) -> str:
     if any(part in path for part in ("{name}", "{run_id}", "{approval_id}")):
         for part, value in (await house.runbook(house.acme, subject="Run seen by axe")).items():
             path = path.replace(f"{{{part}}}", value)
+    if "{backtest_id}" in path:
+        path = path.replace("{backtest_id}", await house.backtest(house.acme))
     if "{connector}" in path:
         path = path.replace("{connector}", await house.connector(house.acme, "seen-by-axe"))
     if "{link}" in path:

@@ -65,6 +65,8 @@ BODY = {
     "days": "5",
     "source": "runbook: taken",
     "is_right": "yes",
+    "ticket": "1",
+    "most": "5",
 }
 
 
@@ -105,6 +107,7 @@ async def things(house: House) -> dict[str, str]:
         **await house.runbook(house.globex),
         **await outgoing(house),
         "view_id": str((await saved_view.save_view(desk, owner, "Of Globex", {"view": "all"}, is_shared=True)).id),
+        "backtest_id": await house.backtest(house.globex),
         "connector": await house.connector(house.globex, "of-globex"),
         "wish_number": str(await make_wish(house.app.database, house.globex.engine, opened.id)),
         "incident_id": str((await handling.open_incident(desk, owner, Wanted("Of Globex", intent="outage"))).id),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from uuid import UUID
 
 import httpx
 from browser_cast import House, Visitor, Watch
 from playwright.async_api import expect
 
 from asoe.desk import approval, autonomy
+from asoe.desk.runbook import rehearsal
 
 
 async def test_an_act_is_approved_from_its_ticket(house: House, visitor: Visitor) -> None:
@@ -74,3 +76,34 @@ async def test_a_runbook_that_cannot_be_used_is_shown_with_its_lines(
         await page.get_by_role("button", name="Check and store").click()
     await expect(page.get_by_role("alert")).to_contain_text("line ")
     await expect(page.get_by_label("Text (YAML")).to_have_value("runbook: half\ntitle: Half\n")
+
+
+async def test_a_runbook_is_tried_on_a_ticket_and_does_nothing(house: House, visitor: Visitor) -> None:
+    made = await house.runbook(house.acme, subject="Try me")
+    ticket = await house.ticket(house.acme, subject="Try it on me")
+    page = await visitor(house.acme.agent, f"/runbooks/{made['name']}")
+    await page.get_by_label("Number of a ticket").fill(f"#{ticket.number}")
+    await page.get_by_role("button", name="Dry run").click()
+    await expect(page.get_by_text("Nothing was done")).to_be_visible()
+    await expect(page.get_by_text("Dry run")).to_be_visible()
+    assert (await house.read(house.acme, ticket.id)).status == ticket.status
+
+
+async def test_a_backtest_goes_on_and_shows_what_it_found(house: House, visitor: Visitor) -> None:
+    made = await house.runbook(house.acme, subject="Rehearse me")
+    page = await visitor(house.acme.admin, f"/runbooks/{made['name']}")
+    await page.get_by_label("Past tickets").fill("5")
+    await page.get_by_role("button", name="Backtest version 1").click()
+    await expect(page.get_by_role("heading", name="It goes on")).to_be_visible()
+    await rehearsal.carry_out(house.app.desk, house.acme.org_id, UUID(page.url.rpartition("/")[2]))
+    await expect(page.get_by_role("heading", name="What it found")).to_be_visible()  # the page asks by itself
+    await expect(page.get_by_text("Agreed with people")).to_be_visible()
+    await expect(page.locator("tbody tr")).to_have_count(5)
+
+    await page.goto(f"{house.url}/runbooks/{made['name']}")
+    await page.get_by_role("button", name="Backtest version 1").click()
+    await page.get_by_role("button", name="Cancel").click()
+    await expect(page.get_by_text("Nothing was kept of it.")).to_be_visible()
+    await rehearsal.carry_out(house.app.desk, house.acme.org_id, UUID(page.url.rpartition("/")[2]))
+    await page.reload()
+    await expect(page.get_by_text("Nothing was kept of it.")).to_be_visible()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from datetime import timedelta
 from typing import Any, Final
 
 from starlette.responses import Response
 
-from asoe.desk import autonomy
-from asoe.desk.runbook import execution, record, shelf
+from asoe.desk import autonomy, journey
+from asoe.desk import ticket as desk_ticket
+from asoe.desk.runbook import execution, record, rehearsal, shelf
+from asoe.desk.runbook.lint import check
 from asoe.domain.autonomy import LEVELS, cases_needed
 from asoe.domain.errors import Invalid
 from asoe.store import directory, overview
@@ -16,6 +20,7 @@ from asoe.web.door import ADMINS, Pages, Visit
 
 pages = Pages()
 _ONE: Final = "/runbooks/{name}"
+_PATIENCE: Final = 10.0
 LADDER: Final = {
     "off": "Does nothing.",
     "shadow": "Checks only, and notes what it would have done.",
@@ -106,7 +111,47 @@ async def show(visit: Visit) -> Response:
         runs=runs,
         names=names,
         tickets=tickets,
+        warnings=check(text.source),
+        backtests=await rehearsal.list_newest(visit.desk, visit.principal, row.id),
+        most=rehearsal.MOST,
     )
+
+
+@pages.post(_ONE + "/try")
+async def try_out(visit: Visit) -> Response:
+    """A dry run for a ticket: it reads and lists what it would do. One that takes longer is ended by a worker."""
+    name, number = visit.request.path_params["name"], visit.text("ticket", most=20).strip().removeprefix("#")
+    if not number.isascii() or not number.isdigit() or len(number) > 9:
+        raise Invalid("ticket: write the number of a ticket.", code="invalid_request")
+    ticket = await desk_ticket.read_by_number(visit.desk, visit.principal, int(number))
+    run_id = await journey.begin_run(visit.desk, visit.principal, ticket.id, name, mode="dry_run")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            await execution.advance_run(visit.desk, await visit.desk.engine_of(visit.principal.org_id), run_id)
+    return visit.back(f"/runs/{run_id}", "Nothing was done: this is what it would have done.")
+
+
+@pages.post(_ONE + "/backtest", roles=ADMINS)
+async def begin_backtest(visit: Visit) -> Response:
+    name = visit.request.path_params["name"]
+    version = visit.number("of_version", 0) or None
+    most = visit.number("most", 200, low=1, high=rehearsal.MOST)
+    made = await rehearsal.begin(visit.desk, visit.principal, name, most=most, version=version)
+    return visit.back(f"/backtests/{made}")
+
+
+@pages.get("/backtests/{backtest_id}")
+async def show_backtest(visit: Visit) -> Response:
+    """While it goes on, the page asks for itself again."""
+    found = await rehearsal.read(visit.desk, visit.principal, visit.id("backtest_id", "backtest"))
+    row, _ = await shelf.read_version(visit.desk, visit.principal, str(found.runbook_id), found.version)
+    return visit.page("backtest.html", found=found, row=row, report=found.report)
+
+
+@pages.post("/backtests/{backtest_id}/cancel", roles=ADMINS)
+async def cancel_backtest(visit: Visit) -> Response:
+    found = await rehearsal.cancel(visit.desk, visit.principal, visit.id("backtest_id", "backtest"))
+    return visit.back(f"/backtests/{found.id}", "Cancelled." if found.status == "cancelled" else "It had ended.")
 
 
 @pages.get(_ONE + "/edit", roles=ADMINS)

@@ -7,7 +7,7 @@ the runbook's resolution type; leaving it alone agrees elsewhere. Harm is acting
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -110,8 +110,12 @@ async def backtest(
     version: int | None = None,
     most: int = 200,
     progress: Callable[[int], None] | None = None,
+    goes_on: Callable[[int], Awaitable[bool]] | None = None,
 ) -> Backtest:
-    """Rehearse over the `most` newest tickets; raises `Missing(runbook_missing | runbook_version_missing)`."""
+    """Rehearse over the `most` newest tickets; raises `Missing(runbook_missing | runbook_version_missing)`.
+
+    goes_on: asked after each ticket with how many are done; False ends it with what there is.
+    """
     engine = await desk.engine_of(principal.org_id)
     async with desk.database.org_reading(principal) as connection:
         row = await runbooks.find(connection, principal.org_id, name)
@@ -132,6 +136,8 @@ async def backtest(
             cases.append(await _case(desk, engine, ticket, mine, others=others, library=library, policy=policy))
             if progress is not None:
                 progress(len(cases))
+            if goes_on is not None and not await goes_on(len(cases)):
+                return Backtest(runbook.name, number, desk.clock(), tuple(cases))
         cursor = page.next_cursor
         if cursor is None:
             break

@@ -130,7 +130,8 @@ class Sign:
 
     @property
     def is_check(self) -> bool:
-        return not self.key.startswith("runbook:")
+        """Whether a runbook itself calls it shared; else it is a suspicion: a call may fail for one client's own reason, too."""
+        return self.key.startswith("check:")
 
 
 def intent_key(intent: str) -> str:

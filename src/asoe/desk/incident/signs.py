@@ -1,6 +1,6 @@
 """What a ticket's failed run says of a cause that others may share; enough clients with one sign make an incident.
 
-A check that the runbook itself calls shared, or a system that does not answer, opens one; runs that only ended alike make a suspicion.
+A check that the runbook itself calls shared opens one; calls of one system that fail, or runs that only ended alike, make a suspicion.
 """
 
 from __future__ import annotations

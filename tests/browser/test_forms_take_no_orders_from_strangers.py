@@ -17,7 +17,7 @@ from browser_cast import COOKIE, House
 
 from asoe.api.permissions import ADMINS
 from asoe.desk import attachment, knowledge, people, saved_view
-from asoe.desk.incident import handling
+from asoe.desk.incident import alerting, handling
 from asoe.desk.incident.handling import Wanted
 from asoe.domain.knowledge import ArticleText
 from asoe.domain.notification import Delivery
@@ -111,6 +111,9 @@ async def things(house: House) -> dict[str, str]:
         "connector": await house.connector(house.globex, "of-globex"),
         "wish_number": str(await make_wish(house.app.database, house.globex.engine, opened.id)),
         "incident_id": str((await handling.open_incident(desk, owner, Wanted("Of Globex", intent="outage"))).id),
+        "source_id": str(
+            (await alerting.add_source(desk, owner, name="Of Globex", kind="grafana", proof="hmac")).source.id
+        ),
         "token": "asoe_invite_" + "x" * 43,
         "link": "x" * 160,  # a forged one
         "org": house.globex.slug,  # its widget and help page are off

@@ -25,6 +25,7 @@ TABS: Final = (
     ("Service levels", "/settings/service-levels"),
     ("Mail", "/settings/mail"),
     ("Webhooks", "/settings/webhooks"),
+    ("Alerts", "/settings/alerts"),
     ("Widget", "/settings/widget"),
     ("Teams", "/settings/teams"),
     ("Replies", "/settings/replies"),

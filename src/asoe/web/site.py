@@ -17,6 +17,7 @@ from asoe.api.http import create_app
 from asoe.api.throttle import Throttle
 from asoe.app import App
 from asoe.web import (
+    alerts,
     approval_link,
     approvals,
     audit,
@@ -69,6 +70,7 @@ PAGES: Final = (
     approvals,
     approval_link,
     incidents,
+    alerts,
     runbooks,
     knowledge,
     wishes,

@@ -92,13 +92,13 @@ async def test_a_runbook_is_tried_on_a_ticket_and_does_nothing(house: House, vis
 async def test_a_backtest_goes_on_and_shows_what_it_found(house: House, visitor: Visitor) -> None:
     made = await house.runbook(house.acme, subject="Rehearse me")
     page = await visitor(house.acme.admin, f"/runbooks/{made['name']}")
-    await page.get_by_label("Past tickets").fill("5")
+    await page.get_by_label("Past tickets").fill("1")
     await page.get_by_role("button", name="Backtest version 1").click()
     await expect(page.get_by_role("heading", name="It goes on")).to_be_visible()
     await rehearsal.carry_out(house.app.desk, house.acme.org_id, UUID(page.url.rpartition("/")[2]))
     await expect(page.get_by_role("heading", name="What it found")).to_be_visible()  # the page asks by itself
     await expect(page.get_by_text("Agreed with people")).to_be_visible()
-    await expect(page.locator("tbody tr")).to_have_count(5)
+    await expect(page.locator("tbody tr")).to_have_count(1)
 
     await page.goto(f"{house.url}/runbooks/{made['name']}")
     await page.get_by_role("button", name="Backtest version 1").click()

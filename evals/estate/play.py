@@ -138,7 +138,7 @@ async def _estate(file: Path) -> AsyncIterator[str]:
     )
     assert process.stdout is not None
     try:
-        line = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
+        line = (await asyncio.wait_for(process.stdout.readline(), 120)).decode()
         yield next(word for word in line.split() if word.startswith("http"))
     finally:
         if process.returncode is None:

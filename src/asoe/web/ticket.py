@@ -275,6 +275,17 @@ async def correct(visit: Visit) -> Response:
     return _here(visit, ticket_id, "Corrected. The engine learns from it.", undone)
 
 
+@pages.post(_ONE + "/answer-judgement")
+async def judge_answer(visit: Visit) -> Response:
+    """Whether the engine's answer was useful: a correction like any other."""
+    ticket_id = visit.id("ticket_id", "ticket")
+    is_useful = visit.text("is_useful", most=10) == "yes"
+    await desk_ticket.judge_answer(visit.desk, visit.principal, ticket_id, is_useful=is_useful)
+    return _here(
+        visit, ticket_id, "Noted: the answer was useful." if is_useful else "Noted: the answer was not useful."
+    )
+
+
 @pages.post(_ONE + "/spam")
 async def mark_spam(visit: Visit) -> Response:
     ticket_id = visit.id("ticket_id", "ticket")

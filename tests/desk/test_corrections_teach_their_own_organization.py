@@ -210,3 +210,17 @@ async def test_a_complaint_is_learned_only_when_it_was(taught):
     ended = (await world.now(made)).resolution
     assert (ended["verdict"], ended["evidence"]["model"]) == ("verified", 1)
     assert await world.one("select learned_in is not null from asoe.complaints")
+
+
+async def test_a_word_on_an_answer_is_kept_with_what_it_was_about(world):
+    made = await world.answered()
+    await ticket.judge_answer(world.desk, world.acme.agent, made.id, is_useful=True)
+    await ticket.judge_answer(world.desk, world.acme.admin, made.id, is_useful=False)
+    found = await learning.list_corrections(world.desk, world.acme.agent, field="answer")
+    assert [(each.judged, each.before, each.corrected) for each in found] == [
+        ("export-data", "answered", "not_useful"),
+        ("export-data", "answered", "useful"),
+    ]
+    assert (await world.facts(made))[-2:] == ["ticket.answer_judged"] * 2
+    with pytest.raises(Denied):
+        await ticket.judge_answer(world.desk, world.acme.client, made.id, is_useful=True)

@@ -31,8 +31,9 @@ async def test_one_sees_the_other_write_and_does_not_talk_over_it(house: House, 
     await cleo.context.set_offline(True)
     await says(house, house.acme.admin, opened.id, "It was faster")
     await cleo.context.set_offline(False)
-    await cleo.evaluate("document.querySelector('[name=seen_seq]').value = '1'")
-    await cleo.get_by_role("button", name="Send", exact=True).click()
+    await cleo.evaluate(
+        "() => { const seen = document.querySelector('[name=seen_seq]'); seen.value = '1'; seen.form.requestSubmit(); }"
+    )
     await expect(cleo.locator("#toasts")).to_contain_text("A colleague wrote meanwhile")
     await expect(cleo.get_by_label("Your words")).to_have_value("I will look")
     await expect(cleo.locator(".conversation")).to_contain_text("It was faster")

@@ -95,6 +95,37 @@ async def test_whoever_acts_while_the_engine_thinks_makes_its_step_stale(world, 
         assert said == []
 
 
+async def test_words_that_are_being_written_down_are_waited_for(world):
+    """A client's message whose transaction is still open is neither overlooked nor answered before it is there."""
+    made = await world.open()
+    world.ai.slow["answer"] = gate = asyncio.Event()
+    thinking = asyncio.create_task(world.advance(made))
+    await world.ai.reached.wait()
+    is_written, may_end = asyncio.Event(), asyncio.Event()
+
+    async def before_it_ends(*_):
+        is_written.set()
+        await may_end.wait()
+
+    client = world.acme.engine
+    writing = asyncio.create_task(
+        session.add_message(world.desk, client, made.session_id, "user", "I want a PERSON", remember=before_it_ends)
+    )
+    await is_written.wait()
+    gate.set()
+    while not await world.rows(
+        "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    ):
+        assert not thinking.done()
+        await asyncio.sleep(0.01)
+    may_end.set()
+    await writing
+    assert await thinking == "stale"
+    await world.drain()
+    assert len(await world.said_by_engine(made)) == 1
+    assert (await world.now(made)).status == "escalated"
+
+
 async def test_no_word_of_the_engine_follows_a_person_in_twenty_interleavings(world):
     for seed in range(20):
         chance = random.Random(seed)

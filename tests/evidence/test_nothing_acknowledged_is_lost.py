@@ -60,8 +60,9 @@ where coalesce(s.messages, '[]'::jsonb) <> coalesce((
   from asoe.session_messages m where m.session_id = s.id and not m.is_internal), '[]'::jsonb)
 """
 ANSWERED_TWICE = """
-select session_id, seq from (
-  select session_id, seq, role, lag(role) over (partition by session_id order by seq) as before
+select session_id, seq, first, second from (
+  select session_id, seq, role, content as second, lag(content) over (partition by session_id order by seq) as first,
+    lag(role) over (partition by session_id order by seq) as before
   from asoe.session_messages where not is_internal
 ) said where role = 'assistant' and before = 'assistant'
 """

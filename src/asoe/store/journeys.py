@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,7 @@ class JourneysSql(NamedQueries):
     find: str
     standing: str
     hold: str
+    hold_sessions: str
     recheck: str
     save: str
     place: str
@@ -82,10 +84,14 @@ async def hold(connection: Connection, org_id: UUID, ticket_id: UUID) -> int | N
 
 
 async def recheck(
-    connection: Connection, org_id: UUID, ticket_id: UUID, read_until: datetime | None
+    connection: Connection, org_id: UUID, ticket_id: UUID, read: Mapping[str, int]
 ) -> tuple[Journey, bool]:
-    """The journey of a held ticket, and whether anything was said on it after `read_until`."""
-    values = dict(await connection.fetchrow(JourneysSql.recheck, org_id, ticket_id, read_until))
+    """The journey of a held ticket, and whether the client or the team said what is behind `read`, the last seq of each session.
+
+    Nobody says anything more until the transaction ends.
+    """
+    await connection.execute(JourneysSql.hold_sessions, ticket_id)
+    values = dict(await connection.fetchrow(JourneysSql.recheck, org_id, ticket_id, dict(read)))
     is_said = bool(values.pop("is_said"))
     return Journey() if values["stage"] is None else Journey(**values), is_said
 

@@ -25,11 +25,16 @@ where t.org_id = $1 and t.id = $2
 select pg_try_advisory_xact_lock(hashtextextended($1::text || ':' || $2::text, 0)) as is_mine, t.version
 from public.support_tickets t where t.org_id = $1::text::uuid and t.id = $2::text::uuid for no key update of t
 
+-- name: hold_sessions
+-- whoever is about to say something here does it before or after; behind the ticket, as everywhere
+select s.id from public.support_sessions s where s.ticket_id = $1 order by s.id for no key update
+
 -- name: recheck
 -- where a held ticket stands now, and whether anything was said on it that its reader has not read
 select j.stage, j.attempts, j.failures, j.seen_seq, j.due_at, j.data, exists (
   select from asoe.session_messages m
-  where m.org_id = $1 and m.ticket_id = $2 and ($3::timestamptz is null or m.created_at > $3)) as is_said
+  where m.org_id = $1 and m.ticket_id = $2 and not m.is_internal
+    and m.seq > coalesce(($3::jsonb ->> m.session_id::text)::int, 0)) as is_said
 from (select $1::uuid as org_id, $2::uuid as ticket_id) held
 left join asoe.journeys j on j.org_id = held.org_id and j.ticket_id = held.ticket_id
 

@@ -90,7 +90,7 @@ async def advance(desk: Desk, org_id: UUID, ticket_id: UUID, *, initiator: str =
         if version is None:
             await desk.queue.advance(connection, org_id, ticket_id, delay=timedelta(seconds=1))
             return "busy"
-        stands, is_said = await journeys.recheck(connection, org_id, ticket_id, standing.read_until)
+        stands, is_said = await journeys.recheck(connection, org_id, ticket_id, standing.positions)
         if version != standing.ticket.version or stands != standing.journey or is_said:
             await desk.queue.advance(connection, org_id, ticket_id)
             return "stale"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -44,10 +43,6 @@ class Standing:
     def positions(self) -> Mapping[str, int]:
         """The last seq of each session."""
         return self.journey.seen | {str(message.session_id): message.seq for message in self.messages}
-
-    @property
-    def read_until(self) -> datetime | None:
-        return self.messages[-1].created_at if self.messages else None
 
     @property
     def session(self) -> Session | None:

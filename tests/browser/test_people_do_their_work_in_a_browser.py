@@ -177,7 +177,7 @@ async def test_tickets_are_found_by_words_number_and_filters(house: House, visit
 async def test_an_invited_person_chooses_a_password_and_is_in(house: House, visitor: Visitor) -> None:
     owner = await visitor(house.acme.owner, "/settings/members")
     await owner.get_by_label("E-mail").fill("dana@acme.example")
-    await owner.get_by_role("button", name="Make a link").click()
+    await owner.get_by_role("button", name="Invite", exact=True).click()
     link = await owner.locator("#link").inner_text()
     dana = await visitor(path=link.replace(house.url, ""))
     await dana.get_by_label("Your name").fill("Dana")

@@ -86,7 +86,7 @@ def build_triage(folder: Path, encoder_folder: Path, training: Path, *, force: b
         return
     started = time.monotonic()
     examples = read_examples(training)
-    _say(f"triage model: training on {len(examples)} tickets …")
+    _say(f"triage model: training on {len(examples)} tickets (half a minute; longer on a busy machine) …")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "build.json").unlink(missing_ok=True)
     model = train(examples, OnnxEncoder(encoder_folder))

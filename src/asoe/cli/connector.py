@@ -257,8 +257,10 @@ def _shown(record: Any) -> dict[str, Any]:
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise _wrong(str(path), "there is no such file") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise _wrong(str(path), f"cannot be read ({type(error).__name__})") from None
+        raise _wrong(str(path), f"cannot be read: {error}") from None
 
 
 def _parsed(text: str, where: str) -> Any:

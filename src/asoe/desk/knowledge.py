@@ -355,8 +355,9 @@ async def _publish(
 def _read_folder(path: Path) -> list[ArticleText]:
     files = sorted(file for file in path.rglob("*.md") if file.is_file()) if path.is_dir() else []
     if not files:
+        lacks = "holds no .md files" if path.is_dir() else "is no folder"
         raise Invalid(
-            f"{path} holds no .md files. Name a folder with articles.",
+            f"{path} {lacks}. Name a folder with articles.",
             code="no_articles",
             fields=(FieldProblem("path", "must be a folder with .md files"),),
         )

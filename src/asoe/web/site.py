@@ -115,6 +115,7 @@ def create_site(app: App) -> FastAPI:
             Route("/assets/{name}", _asset, methods=["GET"]),
             Route("/favicon.ico", _favicon, methods=["GET"]),
             Route(widget.SCRIPT, _widget_script, methods=["GET"]),
+            Route("/api/{path:path}", _no_such_route, methods=["GET"]),
             Route("/{path:path}", endpoint(site, Page("GET", "/{path:path}", ANYBODY, _nothing_here)), methods=["GET"]),
         ]
     )
@@ -144,9 +145,9 @@ async def _favicon(request: Request) -> Response:
     return found or Response(status_code=404)
 
 
+async def _no_such_route(_request: Request) -> Response:
+    raise HTTPException(404)  # programs get a problem document
+
+
 async def _nothing_here(visit: Visit) -> Response:
-    if visit.request.url.path.startswith("/api/"):
-        raise HTTPException(404)
-    if visit.sign_in is None:
-        return visit.page("missing.html", 404)
     return visit.page("missing.html", 404)

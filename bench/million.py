@@ -40,6 +40,9 @@ SMALL: Final = 10_000
 PAGE: Final = 50
 GOAL: Final = 2.0
 _COUNTED_AT_ONCE: Final = 5000
+_TOUCHED: Final = """
+    select coalesce(sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)), 0)::bigint from pg_stat_xact_all_tables
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,21 +202,25 @@ async def filled(folder: Path, *sizes: int, org: int = 0) -> AsyncIterator[list[
 
 
 async def measure(small: Filled, large: Filled, *, samples: int, only: str = "") -> dict[str, Any]:
-    """p50 and p99 in milliseconds of every operation on both, and the ratio of the p99s."""
+    """p50 and p99 in milliseconds of every operation on both, the ratio of the p99s, and the rows it touched (median)."""
     rows: dict[str, Any] = {}
     print(f"{'operation':28} {'p50':>8} {'p99':>8} | {'p50':>8} {'p99':>8}   p99 ratio (ms, small | large)")
     for name, operation in OPERATIONS.items():
         if only not in name:
             continue
         times: tuple[list[float], list[float]] = ([], [])
+        touched: tuple[list[int], list[int]] = ([], [])
         for turn in range(samples + 10):
-            for filled, taken in zip((small, large), times, strict=True):
+            for filled, taken, rows_read in zip((small, large), times, touched, strict=True):
                 principal = filled.client if "client" in name else filled.agent
                 begun = time.perf_counter()
                 async with filled.database.org_reading(principal) as connection:
                     found = await operation(connection, filled)
+                took = 1000 * (time.perf_counter() - begun)
+                if turn % 2:
+                    rows_read.append(await _touched(operation, filled, principal))
                 if turn >= 10:  # the first ones prepare statements and warm the cache
-                    taken.append(1000 * (time.perf_counter() - begun))
+                    taken.append(took)
         figures = [_quantile(taken, share) for taken in times for share in (0.5, 0.99)]
         ratio = figures[3] / figures[1]
         rows[name] = {
@@ -222,6 +229,7 @@ async def measure(small: Filled, large: Filled, *, samples: int, only: str = "")
             "ratio_p50": round(figures[2] / figures[0], 2),
             "ratio_p99": round(ratio, 2),
             "rows": found,
+            "touched": [sorted(each)[len(each) // 2] for each in touched],
         }
         print(
             f"{name:28} {figures[0]:8.2f} {figures[1]:8.2f} | {figures[2]:8.2f} {figures[3]:8.2f}   {ratio:5.2f}"
@@ -229,6 +237,14 @@ async def measure(small: Filled, large: Filled, *, samples: int, only: str = "")
             flush=True,
         )
     return {"operations": rows, "worst_ratio": max(row["ratio_p99"] for row in rows.values())}
+
+
+async def _touched(operation: Operation, filled: Filled, principal: Principal) -> int:
+    """How many rows of tables it reads; the counts of a connection stand still within a transaction but for its own."""
+    async with filled.database.org_reading(principal) as connection:
+        before = await connection.fetchval(_TOUCHED)
+        await operation(connection, filled)
+        return int(await connection.fetchval(_TOUCHED) - before)
 
 
 async def _filled(server: Any, size: int, org: int) -> Filled:

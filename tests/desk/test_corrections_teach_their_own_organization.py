@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from zlib import crc32
 
 import pytest
 
@@ -25,6 +26,7 @@ MONEY = [
     for what in ("fee", "second line", "tax rate", "discount")
     for month in ("May", "June", "July", "August", "March")
 ]
+TO_LEARN = f"{HOOKS[0]}, please help"
 NEW = "The webhook to our calendar does not fire since yesterday"
 
 
@@ -36,8 +38,11 @@ async def local():
 
 
 @pytest.fixture
-async def taught(world, local):
-    """A world with the real models."""
+async def taught(world, local, monkeypatch):
+    """A world with the real models, in which what is held back goes by the words: ids are drawn anew in each run."""
+    monkeypatch.setattr(
+        Lesson, "is_held_back", property(lambda one: TO_LEARN not in one.text and crc32(one.text.encode()) % 10 < 3)
+    )
     world.desk = replace(world.desk, ai=local, thresholds=Thresholds(triage_budget=timedelta(seconds=30)))
     world.passages.clear()
     return world
@@ -188,9 +193,7 @@ async def test_one_worker_trains_at_a_time_and_a_champion_of_meanwhile_stays(tau
 async def test_a_complaint_is_learned_only_when_it_was(taught):
     world, desk, acme = taught, taught.desk, taught.acme
     await lessons(world)
-    wrong = await world.open_by_contact(f"{HOOKS[0]}, please help", email="kim@example.org")
-    while Lesson(wrong.id, "", {}).is_held_back:  # only what is not held back can be learned
-        wrong = await world.open_by_contact(f"{HOOKS[1]} {wrong.number}", email="kim@example.org")
+    wrong = await world.open_by_contact(TO_LEARN, email="kim@example.org")
     await ticket.change_ticket(desk, acme.agent, wrong.id, {"intent": "webhook_missing"})
     made = await world.open_by_contact("Your bot put my webhook ticket into the wrong box", email="kim@example.org")
     await ticket.change_ticket(desk, acme.agent, made.id, {"intent": "engine_complaint", "category": "general"})

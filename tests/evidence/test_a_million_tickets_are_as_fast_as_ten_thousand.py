@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.million import GOAL, filled, measure
+from bench.million import GOAL, PAGE, filled, measure
 
 pytestmark = [pytest.mark.evidence, pytest.mark.timeout(3600)]
 
@@ -24,20 +24,23 @@ def folder() -> Iterator[Path]:
 async def test_a_million_tickets_are_as_fast_as_ten_thousand(
     folder: Path, size: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Full: the p99s, 10,000 beside 1,000,000. Sample: the medians, 5,000 beside 40,000, which also grows with a scan.
+    """Full: the p99s, 10,000 beside 1,000,000. Sample: the rows each reads, 5,000 beside 40,000; a scan reads eight times as many,
+    five times is the limit.
 
-    What is over the limit is measured again, twice at most: another process's moment is not ours.
+    What is over the limit in the full form is measured again, twice at most: another process's moment is not ours.
     """
     small, large = (10_000, 1_000_000) if size.is_full else (5_000, 40_000)
-    figure, limit = ("ratio_p99", GOAL) if size.is_full else ("ratio_p50", 3.0)
     with capsys.disabled():
         print()
         async with filled(folder, small, large) as databases:
-            found = (await measure(*databases, samples=size.of(15, 300)))["operations"]
-            for _ in range(2):
-                for name in [name for name, row in found.items() if row[figure] > limit]:
-                    found |= (await measure(*databases, samples=size.of(30, 600), only=name))["operations"]
-    over = {name: row for name, row in found.items() if row[figure] > limit}
-    slow = {name: row["large"] for name, row in found.items() if name.startswith("report") and row["large"][1] >= 1000}
-    assert not slow, f"reports take a second or more: {slow}"
-    assert not over, f"{figure} over {limit:g}: {over}"
+            found = (await measure(*databases, samples=size.of(5, 300)))["operations"]
+            for _ in range(size.of(0, 2)):
+                for name in [name for name, row in found.items() if row["ratio_p99"] > GOAL]:
+                    found |= (await measure(*databases, samples=600, only=name))["operations"]
+    scans = {name: row["touched"] for name, row in found.items() if row["touched"][1] > 5 * row["touched"][0] + PAGE}
+    assert not scans, f"reads more rows where there are more: {scans}"
+    if size.is_full:
+        over = {name: row for name, row in found.items() if row["ratio_p99"] > GOAL}
+        slow = {name: row["large"] for name, row in found.items() if "report" in name and row["large"][1] >= 1000}
+        assert not slow, f"reports take a second or more: {slow}"
+        assert not over, f"p99 over {GOAL:g} times: {over}"

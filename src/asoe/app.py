@@ -41,6 +41,7 @@ _COUNTED_EVERY: Final = timedelta(seconds=2)
 KINDS: Final[tuple[Kind, ...]] = (
     lazily("http", "any system with a REST API"),
     lazily("mcp", "tools of an MCP server"),
+    lazily("a2a", "outside agents that speak A2A"),
     lazily("stripe", "Stripe: charges, refunds, subscriptions, invoices"),
     lazily("prefect", "Prefect 3: stuck flow runs, reset, cancel, resume"),
 )

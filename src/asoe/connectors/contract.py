@@ -21,6 +21,7 @@ class Action:
 
     `repeats`: `by_key` when the system itself makes a repeated key one effect; `naturally` when doing it twice is as good as once
     (set to a value, unlock); `never` when a second call is a second effect. `amount`: the argument that says how much is moved.
+    `is_hearsay`: what it answers is an outside agent's word, which proves nothing.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Action:
     has_probe: bool = False
     undo: str | None = None
     amount: str | None = None
+    is_hearsay: bool = False
 
 
 @dataclass(frozen=True, slots=True)

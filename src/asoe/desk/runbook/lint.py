@@ -22,7 +22,7 @@ from asoe.desk.runbook.expressions import (
 )
 from asoe.desk.runbook.functions import FUNCTIONS
 from asoe.desk.runbook.language import STEP_KEYS, Written, duration, parse
-from asoe.desk.runbook.lint_calls import CallProblem, act_problems, read_problems
+from asoe.desk.runbook.lint_calls import CallProblem, act_problems, hearsay_of, read_problems
 from asoe.desk.runbook.source import Path, Source
 from asoe.desk.runbook.tokens import tokens_of
 from asoe.domain.autonomy import check_window
@@ -250,6 +250,7 @@ class _Linter:
         verify = step.get("verify") or {}
         if "that" in verify:
             reads = verify.get("reads") or []
+            self._must_not_hear([*reads, verify["that"]], hearsay_of(listed, self.actions), (*path, "verify"))
             known = self._reads(reads, (*path, "verify", "reads"), known)
             bound = {read["into"] for read in reads or step["check"]}
             self._expression(verify["that"][1:], (*path, "verify", "that"), known)
@@ -424,6 +425,17 @@ class _Linter:
             self._error(path, f"{what} does not depend on anything it reads", remedy)
         elif _is_always_true(expression, names):
             self._error(path, f"{what} is true whatever is read", "compare what was read with what it must be")
+
+    def _must_not_hear(self, proof: Sequence[Any], hearsay: frozenset[str], path: Path) -> None:
+        """A verification neither believes an outside agent nor asks where the agent points."""
+        for expression in expressions_in(proof):
+            try:
+                heard = compile_expression(expression).names & hearsay
+            except ExpressionError:
+                continue
+            if heard:
+                problem = f"the verification goes by {min(heard)!r}, which is an outside agent's word"
+                self._error(path, problem, "read a system of yours, by what was known before the agent was asked")
 
     def _named(self, name: str, path: Path) -> Names:
         if name in TAKEN:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
@@ -70,6 +70,16 @@ def act_problems(act: Mapping[str, Any], actions: Mapping[str, Mapping[str, Acti
         found = found + (_arguments(act["undo"], undo) if undo is not None else [])
         problems += [CallProblem(("undo", *one.path), one.problem, one.remedy, is_error=one.is_error) for one in found]
     return problems + _amounts(act, action) + _arguments(act, action)
+
+
+def hearsay_of(acts: Sequence[Mapping[str, Any]], actions: Mapping[str, Mapping[str, Action]] | None) -> frozenset[str]:
+    """Under which names the words of outside agents stand after these acts."""
+    heard = set()
+    for act in acts:
+        action, _ = _found(act, actions)
+        if action is not None and action.is_hearsay and "into" in act:
+            heard.add(act["into"])
+    return frozenset(heard)
 
 
 def _amounts(act: Mapping[str, Any], action: Action) -> list[CallProblem]:

@@ -80,15 +80,14 @@ class Database:
     async def _begin(self, principal: Principal, begin: str) -> AsyncIterator[Connection]:
         claims = json.dumps({"sub": str(principal.user_id), "org_id": str(principal.org_id), "role": "authenticated"})
         async with self.app.acquire() as connection:
-            # one round trip: the claims hold two UUIDs and a constant, nothing that needs quoting
-            await connection.execute(f"{begin}; set local request.jwt.claims = '{claims}'")
             try:
+                # one round trip: the claims hold two UUIDs and a constant, nothing that needs quoting
+                await connection.execute(f"{begin}; set local request.jwt.claims = '{claims}'")
                 yield connection
+                await connection.execute("commit")
             except BaseException:
                 await _roll_back(connection)
                 raise
-            else:
-                await connection.execute("commit")
 
     async def close(self) -> None:
         await self.app.close()
@@ -103,6 +102,9 @@ async def _roll_back(connection: Connection) -> None:
         await connection.execute("rollback")
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         connection.terminate()
+    except BaseException:  # cancelled once more: the server rolls back when the connection is gone
+        connection.terminate()
+        raise
 
 
 async def open_database(app_url: str, system_url: str, *, pool: int = 16, statement_cache: int = 256) -> Database:

@@ -65,7 +65,8 @@ async def phrase(desk: Desk, ticket: Ticket) -> NewWish:
     """The ticket's wish in redacted words, with the vector it is compared by."""
     text = redact(ticket.text).text.strip()
     whole, core = await desk.ai.embed([text, content(text) or text])
-    line = " ".join(redact(ticket.subject or ticket.text).text.split())
+    subject = redact(ticket.subject).text
+    line = " ".join((subject if content(subject) else text.removeprefix(subject)).split()) or subject or text
     return NewWish(
         title=line if len(line) <= MAX_TITLE_CHARS else line[: MAX_TITLE_CHARS - 1].rsplit(" ", 1)[0] + "…",
         words=text[:_MOST_WORDS],

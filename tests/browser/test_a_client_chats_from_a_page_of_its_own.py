@@ -11,6 +11,7 @@ import pytest
 from browser_cast import House, Watch
 from chat_cast import answer_once, set_up, signed
 from playwright.async_api import Browser, Page, Route, expect
+from structlog.testing import capture_logs
 from test_every_page_is_accessible import check
 
 from asoe.desk import journey, people, resolution, session, widget
@@ -311,15 +312,19 @@ async def test_a_page_of_another_origin_gets_no_chat(house: House, shoes: Org, s
         "Failed to load resource",
         "ERR_FAILED",
         "refused",
+        f"does not open on {EVIL}",
     )
-    page = await shop(site=EVIL)
-    await page.wait_for_timeout(0)
-    await expect(page.locator("iframe")).to_have_count(0)
-    refused = await page.evaluate(
-        "(desk) => new Promise((go) => { addEventListener('message', () => go('spoke')); setTimeout(() => go('silent'), 1500); })",
-        house.url,
-    )
-    assert refused == "silent"
+    with capture_logs() as lines:
+        page = await shop(site=EVIL)
+        await expect(page.locator("iframe")).to_have_count(0)
+        refused = page.evaluate(
+            "() => new Promise((go) => { addEventListener('message', () => go('spoke')); setTimeout(() => go('silent'), 1500); })"
+        )
+        async with page.expect_console_message(lambda message: "Settings > Widget" in message.text) as told:
+            assert await refused == "silent"
+    assert "this origin is listed" in (await told.value).text, "whoever built the page learns what to do"
+    noted = [line for line in lines if line["event"] == "widget.origin_not_listed"]
+    assert [(line["org"], line["origin"]) for line in noted] == [("shoes", EVIL)]
     assert await page.locator("asoe-chat:not([hidden])").count() == 0
 
 

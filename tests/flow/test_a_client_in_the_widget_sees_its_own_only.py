@@ -11,6 +11,7 @@ import httpx
 import pytest
 from chat_cast import PAGE, Chat, set_up, signed
 from flow_cast import Clock, Connect, problem
+from structlog.testing import capture_logs
 
 from asoe.api.throttle import Throttle
 from asoe.app import App
@@ -307,3 +308,15 @@ async def test_only_owners_and_admins_set_the_widget_up(
     ):
         problem(await owner.patch("/api/widget", json={"origins": wrong}), 422, "bad_widget")
     problem(await owner.patch("/api/widget", json={"greetings": {"xx": "?"}}), 422, "bad_widget")
+
+
+async def test_an_origin_that_is_not_listed_is_named_in_the_log_once(
+    secret: str, visit: Visit, app: App, acme: Org
+) -> None:
+    await widget.change_widget(app.desk, acme.owner, WidgetChange(origins=[PAGE]))
+    with capture_logs() as lines:
+        for origin in ("https://forgotten.example", "https://forgotten.example", "null", "https://a b.example", PAGE):
+            await visit(Origin=origin).start()
+    noted = [line for line in lines if line["event"] == "widget.origin_not_listed"]
+    assert [(line["org"], line["origin"]) for line in noted] == [("acme", "https://forgotten.example")]
+    assert "Settings > Widget" in noted[0]["what_to_do"]

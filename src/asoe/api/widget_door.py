@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
+import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,15 +21,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from asoe.api.throttle import Allowance, Throttle
 from asoe.desk import client_identity
 from asoe.desk.context import Desk
-from asoe.domain.errors import Denied, Missing, Unavailable
+from asoe.domain.errors import Denied, Invalid, Missing, Unavailable
 from asoe.domain.organization import Principal
-from asoe.domain.widget import Client, Widget
+from asoe.domain.widget import Client, Widget, clean_origins
 from asoe.store import organizations, widgets
 
 OPENS_PER_ADDRESS: Final = "30/10minutes"
 """Conversations that visitors open from one address."""
 _FRESH_SECONDS: Final = 2.0
 _MOST_KEPT: Final = 10_000
+_NOTED_SECONDS: Final = 3600.0
+_LONGEST_ORIGIN: Final = 200
 _PATH: Final = re.compile(r"^/api/widget/([^/]+)/")
 _ALLOWED: Final = {
     "access-control-allow-methods": "GET, POST",
@@ -36,6 +39,7 @@ _ALLOWED: Final = {
     "access-control-max-age": "600",
 }
 _EXPOSED: Final = b"Idempotency-Replayed, Retry-After, X-Request-Id"
+_log = structlog.get_logger("asoe.widget")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class Fronts:
         self._desk = desk
         self._public = urlsplit(public_url or "").netloc.lower()
         self._kept: dict[str, tuple[float, Front]] = {}
+        self._strangers: dict[tuple[UUID, str], float] = {}
         self.clients = Throttle(rate, setting="ASOE_RATE_LIMIT_WIDGET")
         self.addresses = Throttle(rate, setting="ASOE_RATE_LIMIT_WIDGET")
         self.opens = Throttle(OPENS_PER_ADDRESS, setting="OPENS_PER_ADDRESS")
@@ -102,6 +107,26 @@ class Fronts:
 
     def is_ours(self, origin: str, host: str) -> bool:
         return urlsplit(origin).netloc.lower() in {host.lower(), self._public} - {""}
+
+    def note_stranger(self, front: Front, origin: str) -> None:
+        """Say in the log which origin wanted the widget and is not listed, once an hour, and what to do about it."""
+        try:
+            found = clean_origins([origin[:_LONGEST_ORIGIN]])
+        except Invalid:
+            return  # no origin of a page: nothing that one could list
+        now = time.monotonic()
+        key = (front.engine.org_id, "".join(found))
+        if not found or now - self._strangers.get(key, -_NOTED_SECONDS) < _NOTED_SECONDS:
+            return
+        if len(self._strangers) >= _MOST_KEPT:
+            self._strangers.clear()
+        self._strangers[key] = now
+        _log.warning(
+            "widget.origin_not_listed",
+            org=front.slug,
+            origin=found[0],
+            what_to_do="if the page is yours, add its origin to the list under Settings > Widget",
+        )
 
     async def _read(self, org: str) -> Front:
         try:
@@ -156,9 +181,13 @@ class WidgetOrigins:
 
     async def _allows(self, org: str, origin: str) -> bool:
         try:
-            return (await self._fronts.shown(org)).widget.allows(origin.lower())
+            front = await self._fronts.shown(org)
         except Missing:
             return False
+        is_listed = front.widget.allows(origin.lower())
+        if not is_listed:
+            self._fronts.note_stranger(front, origin)
+        return is_listed
 
 
 def too_often(allowance: Allowance) -> Unavailable:

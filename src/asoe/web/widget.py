@@ -31,7 +31,11 @@ _SCRIPT_FRESH: Final = "public, max-age=300"
 @pages.open("/widget/{org}")
 async def show_frame(visit: Visit) -> Response:
     """The chat itself. Only pages of the allowed origins, and our own, may hold it."""
-    front = await visit.site.gate.fronts.shown(visit.request.path_params["org"])
+    fronts, request = visit.site.gate.fronts, visit.request
+    front = await fronts.shown(request.path_params["org"])
+    holder = "/".join(request.headers.get("referer", "").split("/", 3)[:3]).lower()
+    if holder and not fronts.is_ours(holder, request.headers.get("host", "")) and not front.widget.allows(holder):
+        fronts.note_stranger(front, holder)  # the browser refuses to show it there, and tells nobody why
     response = visit.page("widget.html", org=front.slug, name=front.name, language=front.language)
     response.headers["Content-Security-Policy"] = CSP.format(" ".join(("'self'", *front.widget.origins)))
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"

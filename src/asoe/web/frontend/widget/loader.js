@@ -9,6 +9,7 @@
   let identity = script.dataset.identity ?? null;
   let isOpen = false;
   let isReady = false;
+  let isHeard = false;
   let wanted = null;
 
   const host = document.createElement("asoe-chat");
@@ -102,6 +103,7 @@
   addEventListener("message", (event) => {
     const { data } = event;
     if (event.origin !== desk || event.source !== frame.contentWindow || data?.asoe !== 1) return;
+    isHeard = true;
     if (data.kind === "hello") tellIdentity("begin");
     else if (data.kind === "identity") tellIdentity("identity");
     else if (data.kind === "close") close();
@@ -130,8 +132,17 @@
     return svg;
   }
 
+  function complain() {
+    if (isHeard) return;
+    console.warn(
+      `ASOE: the support chat of "${org}" does not open on ${location.origin}. Check that the widget is on, that data-org is the organization's ` +
+        `short name, and that this origin is listed: all three under Settings > Widget at ${desk}`,
+    );
+  }
+
   function begin() {
     host.hidden = true;
+    frame.addEventListener("load", () => setTimeout(complain, 2000), { once: true });
     root.append(frame, button);
     document.body.append(host);
     frame.src = `${desk}/widget/${encodeURIComponent(org)}`;

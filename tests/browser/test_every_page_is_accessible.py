@@ -42,6 +42,8 @@ EXTRA = (
     "/knowledge?q=invoice",
     "/nothing-here",
     "/help/{org}?q=one",
+    "/help/{org}/nothing-here",
+    "/help/nobody",
     "/insights?channel=api",
 )
 

@@ -32,6 +32,9 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "none": "There are no articles yet. Ask in the chat below.",
         "back": "All articles",
         "updated": "Updated",
+        "missing": "Not found",
+        "no_article": "There is no article at this address. It may have been renamed or withdrawn: search, or ask in the chat.",
+        "no_help": "There is no help page at this address. Check the address, or go back to the page that led here.",
     },
     "de": {
         "title": "Hilfe",
@@ -43,6 +46,9 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "none": "Es gibt noch keine Artikel. Fragen Sie unten im Chat.",
         "back": "Alle Artikel",
         "updated": "Stand",
+        "missing": "Nicht gefunden",
+        "no_article": "An dieser Adresse gibt es keinen Artikel. Vielleicht wurde er umbenannt oder zurückgezogen: Suchen Sie, oder fragen Sie im Chat.",
+        "no_help": "An dieser Adresse gibt es keine Hilfeseite. Prüfen Sie die Adresse, oder gehen Sie zurück zur Seite, von der Sie kommen.",
     },
     "es": {
         "title": "Ayuda",
@@ -54,6 +60,9 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "none": "Todavía no hay artículos. Pregunte en el chat.",
         "back": "Todos los artículos",
         "updated": "Actualizado",
+        "missing": "No encontrado",
+        "no_article": "No hay ningún artículo en esta dirección. Quizá se haya renombrado o retirado: busque, o pregunte en el chat.",
+        "no_help": "No hay ninguna página de ayuda en esta dirección. Compruebe la dirección o vuelva a la página de la que viene.",
     },
     "fr": {
         "title": "Aide",
@@ -65,13 +74,19 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "none": "Il n’y a pas encore d’articles. Posez la question dans le chat.",
         "back": "Tous les articles",
         "updated": "Mis à jour",
+        "missing": "Introuvable",
+        "no_article": "Il n’y a pas d’article à cette adresse. Il a peut-être été renommé ou retiré : cherchez, ou posez la question dans le chat.",
+        "no_help": "Il n’y a pas de page d’aide à cette adresse. Vérifiez l’adresse, ou revenez à la page d’où vous venez.",
     },
 }
 
 
 @pages.open("/help/{org}")
 async def show_all(visit: Visit) -> Response:
-    front = await _front(visit)
+    try:
+        front = await _front(visit)
+    except Missing:
+        return _missing(visit, None)
     language = _language(visit, front)
     question = visit.text("q", most=_LONGEST_QUESTION).strip()
     listed = await desk_knowledge.list_articles(
@@ -83,9 +98,13 @@ async def show_all(visit: Visit) -> Response:
 
 @pages.open("/help/{org}/{article}")
 async def show_article(visit: Visit) -> Response:
-    front = await _front(visit)
-    language = _language(visit, front)
-    article = await _article(visit, front, language)
+    front = None
+    try:
+        front = await _front(visit)
+        language = _language(visit, front)
+        article = await _article(visit, front, language)
+    except Missing:
+        return _missing(visit, front)
     return _page(visit, front, article.text.language, "help_article.html", article=article)
 
 
@@ -120,23 +139,31 @@ async def _article(visit: Visit, front: Front, language: str) -> Article:
     raise Missing("There is no article at this address.", code="article_missing")
 
 
-def _language(visit: Visit, front: Front) -> str:
+def _language(visit: Visit, front: Front | None) -> str:
     """Asked for, else the browser's, else the organization's."""
     given = [visit.text("lang", most=10)]
     given += [part.partition(";")[0].strip() for part in visit.request.headers.get("accept-language", "").split(",")]
-    wanted = (each[:2].lower() for each in (*given, front.language))
+    wanted = (each[:2].lower() for each in (*given, front.language if front else ""))
     return next((each for each in wanted if each in SUPPORTED_LANGUAGES), "en")
 
 
-def _page(visit: Visit, front: Front, language: str, template: str, **values: Any) -> Response:
+def _missing(visit: Visit, front: Front | None) -> Response:
+    """Nothing is there: said to a client in the client's words, with a way on where there is one."""
+    return _page(visit, front, _language(visit, front), "help_missing.html", 404)
+
+
+def _page(
+    visit: Visit, front: Front | None, language: str, template: str, status: int = 200, **values: Any
+) -> Response:
     said = WORDS.get(language, WORDS["en"])
     response = visit.page(
         template,
+        status,
         front=front,
         language=language,
         languages=SUPPORTED_LANGUAGES,
         said=said,
-        home=f"/help/{front.slug}",
+        home=f"/help/{front.slug}" if front else "",
         **values,
     )
     response.headers["Content-Security-Policy"] = CSP

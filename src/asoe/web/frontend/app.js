@@ -230,10 +230,11 @@ function step(by) {
   $("a", next).focus();
 }
 function onRow(action) {
-  const row = current();
-  if (!row) return false;
-  for (const input of $$(".tickets :checked")) input.checked = false;
-  $("input[name=id]", row).checked = true;
+  if (!$(".tickets :checked")) {
+    const row = current();
+    if (!row) return false;
+    $("input[name=id]", row).checked = true;
+  }
   $(`.bulk button[value="${action}"]`).click();
   return true;
 }

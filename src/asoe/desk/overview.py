@@ -41,6 +41,7 @@ class Overview:
     dared_not: dict[str, int]
     names: dict[UUID, str]
     tickets: dict[UUID, tuple[int, str]]
+    runbooks: dict[str, str]
     since: datetime
 
 
@@ -63,4 +64,5 @@ async def read_overview(desk: Desk, principal: Principal, *, period: str = "week
         )
         names = await directory.names(connection, org_id, (fact.actor for fact in activity))
         tickets = await overview.ticket_names(connection, org_id, (fact.ticket_id for fact in activity))
-    return Overview(report, waiting, activity, did, dared_not, names, tickets, now - PERIODS[period])
+        runbooks = await directory.runbooks(connection, org_id, activity)
+    return Overview(report, waiting, activity, did, dared_not, names, tickets, runbooks, now - PERIODS[period])

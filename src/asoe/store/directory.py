@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
+from asoe.domain.facts import Fact
 from asoe.store.db import Connection
 from asoe.store.queries import NamedQueries
 
@@ -14,6 +15,7 @@ class DirectorySql(NamedQueries):
     staff: str
     names: str
     contacts: str
+    runbooks: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +51,12 @@ async def contacts(connection: Connection, org_id: UUID, ids: Iterable[UUID | No
     return {
         row["id"]: row["name"] or row["email"] or row["phone"] or row["external_id"] or "Erased client" for row in rows
     }
+
+
+async def runbooks(connection: Connection, org_id: UUID, found: Iterable[Fact]) -> dict[str, str]:
+    """What the runbooks of these facts are called, by the ids that the facts carry: the runbook's, its run's or its backtest's."""
+    ids = {
+        str(fact.data[name]) for fact in found for name in ("runbook_id", "run_id", "backtest_id") if name in fact.data
+    }
+    rows = await connection.fetch(DirectorySql.runbooks, org_id, sorted(ids)) if ids else []
+    return {str(row["id"]): row["name"] for row in rows}

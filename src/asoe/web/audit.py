@@ -46,6 +46,7 @@ async def show(visit: Visit) -> Response:
         )
         names = await directory.names(connection, org_id, (fact.actor for fact in found.facts))
         tickets = await overview.ticket_names(connection, org_id, (fact.ticket_id for fact in found.facts))
+        books = await directory.runbooks(connection, org_id, found.facts)
         colleagues = await directory.staff(connection, org_id)
     asked = {name: value for name, value in {"kind": kind, "actor": actor, "ticket": number}.items() if value}
     engine = await visit.desk.engine_of(org_id)
@@ -64,6 +65,7 @@ async def show(visit: Visit) -> Response:
         number=number,
         names=names,
         tickets=tickets,
+        books=books,
         colleagues=colleagues,
         engine=engine.user_id,
         older=f"/audit?{urlencode({**asked, 'before': found.next_before})}" if found.next_before else "",

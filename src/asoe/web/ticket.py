@@ -97,6 +97,7 @@ async def _page(
         accounts = [ticket.assignee, ticket.user_id, *(each.author for each in said), *(each.actor for each in history)]
         accounts += [*(each.user_id for each in given), *(UUID(who) for each in given for who, _ in each.others if who)]
         names = await directory.names(connection, org_id, accounts)
+        told_of = await directory.runbooks(connection, org_id, history)
         colleagues = await directory.staff(connection, org_id)
         replies = await canned_replies.list_all(connection, org_id, language=ticket.language)
         policy = await policy_of(connection, org_id)
@@ -121,6 +122,7 @@ async def _page(
         sessions=found_sessions,
         is_quiet=any(each.is_ai_quiet for each in found_sessions),
         history=list(reversed(history)),
+        told_of=told_of,
         escalation=escalation,
         clocks=clocks,
         given=list(reversed(given)),

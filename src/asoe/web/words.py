@@ -105,12 +105,55 @@ def because(reasons: Sequence[str]) -> str:
     return said[:1].upper() + said[1:] + "."
 
 
+_DEEDS: Final = {
+    "ticket.opened": "Took in a ticket that came by mail or chat",
+    "ticket.triaged": "Sorted a ticket: category, severity, intent",
+    "ticket.answered": "Answered a client from the knowledge base",
+    "ticket.asked": "Asked a client for what was missing",
+    "ticket.escalated": "Gave a ticket to a person, with its dossier",
+    "ticket.assigned": "Chose the person or team for a ticket",
+    "ticket.raised": "Passed a ticket on that nobody took in time",
+    "ticket.resolved": "Resolved a ticket",
+    "ticket.closed": "Closed a ticket",
+    "ticket.reopened": "Opened a ticket again for its client",
+    "ticket.duplicate": "Recognized a request that came twice",
+    "service_level.warned": "Warned that a promised time is near",
+    "service_level.breached": "Noted that a promised time was missed",
+    "run.started": "Began a runbook",
+    "run.acted": "Did something in another system, or tried to",
+    "run.waiting": "Let a runbook wait for a client or an approval",
+    "run.ended": "Ended a runbook",
+    "approval.requested": "Asked a person to agree to an act",
+    "approval.expired": "Gave up an act that nobody decided on",
+    "autonomy.braked": "Took freedom away from a runbook that went wrong",
+    "wish.recorded": "Wrote down a client's wish",
+    "wish.told": "Told a client that its wish exists now",
+    "incident.opened": "Opened an incident, or suspected one",
+    "incident.linked": "Found a ticket to be part of an incident",
+    "incident.told": "Told a client what is known of an incident",
+    "incident.settled": "Ended a ticket's part in an incident",
+    "mail.received": "Read a mail",
+    "mail.ignored": "Kept a mail out of the conversation",
+}
+_TOLD_ELSEWHERE: Final = frozenset({"ticket.moved", "message.added", "session.started", "session.resolved"})
+
+
+_REFUSALS: Final = {404: "Not found", 403: "Not allowed", 409: "Somebody was faster", 429: "Slow down, please"}
+
+
+def refusal(status: int) -> str:
+    """The heading of a page that says no."""
+    return _REFUSALS.get(status, "Something broke" if status >= 500 else "That did not work")
+
+
 def person_of(user_id: str, names: Mapping[UUID, str]) -> str:
     return names.get(UUID(user_id), "Somebody who left") if user_id else "Somebody"
 
 
-def fact(kind: str, data: Mapping[str, Any]) -> str:
-    """A fact as a short sentence; its data are classes and ids."""
+def fact(kind: str, data: Mapping[str, Any], runbooks: Mapping[str, str] | None = None) -> str:
+    """A fact as a short sentence; its data are classes and ids, and `runbooks` names those among them."""
+    if book := _runbook(data, runbooks or {}):
+        return f"{book}: {_of_runbook(kind, data)}"
     match kind:
         case "ticket.moved":
             return f"Status: {label(data.get('before'))} → {label(data.get('after'))}"
@@ -149,6 +192,35 @@ def sentence(kind: str) -> str:
     """What a kind of fact says, without "the" and the part after the semicolon."""
     said = FACTS.get(kind, kind).partition(";")[0]
     return said[:1].upper() + said[1:]
+
+
+def deed(kind: str) -> str:
+    """What the engine did, as the first page counts it; "" for what another line tells already."""
+    return "" if kind in _TOLD_ELSEWHERE else _DEEDS.get(kind, sentence(kind))
+
+
+def _runbook(data: Mapping[str, Any], runbooks: Mapping[str, str]) -> str:
+    ids = (data.get(name) for name in ("runbook_id", "run_id", "backtest_id"))
+    return next((runbooks[each] for each in ids if isinstance(each, str) and each in runbooks), "")
+
+
+def _of_runbook(kind: str, data: Mapping[str, Any]) -> str:
+    """What happened to a runbook or its run, behind its name."""
+    match kind:
+        case "run.started":
+            return "started" if data.get("mode") in {None, "live"} else f"started as {label(data.get('mode')).lower()}"
+        case "run.ended":
+            reason = f", {label(data['reason']).lower()}" if data.get("reason") else ""
+            return f"ended, {label(data.get('verdict')).lower()}{reason}"
+        case "run.acted":
+            what = f"{data.get('action')} in {data.get('connector')}"
+            return f"{'took back ' if data.get('is_undo') else ''}{what}, {label(data.get('status')).lower()}"
+        case "run.waiting":
+            return f"waits for {label(data.get('waiting_for')).lower()}"
+        case "autonomy.changed":
+            return f"may now go as far as {label(data.get('after')).lower()}"
+    said = sentence(kind)
+    return said[:1].lower() + said[1:]
 
 
 def _changed(name: str, value: Any) -> str:

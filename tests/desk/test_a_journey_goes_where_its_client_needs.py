@@ -72,6 +72,16 @@ async def test_three_answers_that_did_not_help_lead_to_a_person(world):
     assert len(await world.said_by_engine(made)) == 4
 
 
+async def test_the_articles_that_came_near_are_linked_for_whoever_answers(world):
+    world.passages[:] = [passage("print", 0.001), passage("print", 0.001, position=1), passage("fold", 0)]
+    made = await world.open("How do I fold the board?")
+    await world.advance(made)
+    (handed,) = await world.escalations(made)
+    links = [(each["kind"], each["path"].rpartition("/")[0]) for each in handed["dossier"]["links"]]
+    assert links[0] == ("article", "/api/articles")
+    assert [each["name"] for each in handed["dossier"]["links"]] == ["Print", "Fold"]
+
+
 async def test_no_article_is_cited_twice(world):
     world.passages[:] = [passage("one"), passage("one", 0.8, position=1), passage("two", 0.7)]
     made = await world.answered()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from types import SimpleNamespace
 
@@ -13,6 +14,8 @@ from asoe.desk.runbook import execution
 from asoe.domain.errors import Conflict, Denied, Missing
 from asoe.engine import OpsAutoFixer
 from asoe.store import runs
+
+ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-")
 
 
 async def test_it_is_fixed_once_verified_and_said(world, estate):
@@ -40,7 +43,14 @@ async def test_an_act_that_does_not_show_is_not_called_a_fix(world, estate):
     assert (found.status, found.resolution["verdict"]) == ("escalated", "handed_over")
     (handed,) = await world.escalations(made)
     assert handed["reasons"] == ["verification_failed"]
-    assert any("estate.unlock" in line for line in handed["dossier"]["tried"])
+    dossier = handed["dossier"]
+    assert any("estate.unlock" in line for line in dossier["tried"])
+    assert "and the check after it failed." in dossier["tried"][0], "the reason stands there in words"
+    assert not ID.search(" ".join((*dossier["tried"], *dossier["not_done"]))), "people read names, programs the links"
+    (run,) = [each for each in dossier["links"] if each["kind"] == "run"]
+    assert run["id"] == str(await world.one("select id from asoe.runbook_runs where ticket_id = $1", made.id))
+    assert run["path"] == f"/api/support/runs/{run['id']}"
+    assert run["name"] in dossier["tried"][0]
     assert not any("unlocked" in said for said in await world.said_by_engine(made))
 
 

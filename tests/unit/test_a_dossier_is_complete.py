@@ -49,7 +49,14 @@ def test_a_dossier_lacks_nothing(reason: str) -> None:
     assert missing_fields(made) == ()
     assert made["history"] == ["#3 2026-05-02 billing, closed, billing_sync/verified: Charged {twice} <b>"]
     assert made["likely"] == ["the client had the same before (#3), which ended so: The second charge was given back."]
-    assert made["links"] == [f"/api/support/ticket/{BEFORE.id}"]
+    assert made["links"] == [
+        {
+            "kind": "ticket",
+            "id": str(BEFORE.id),
+            "name": "#3 Charged {twice} <b>",
+            "path": f"/api/support/ticket/{BEFORE.id}",
+        }
+    ]
     assert made["next_step"] in NEXT_STEPS.values()
 
 

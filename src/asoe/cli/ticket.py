@@ -92,7 +92,8 @@ def show_ticket(
         out.print(message.content, markup=False)
     if found["dossier"] is not None:
         out.print("\n[bold]dossier[/]")
-        show_one(found["dossier"], as_json=False)
+        links = [f"{each['kind']} {each['name']}" for each in found["dossier"].get("links", ()) if "name" in each]
+        show_one({**found["dossier"], "links": links}, as_json=False)
     out.print("\n[bold]timeline[/]")
     rows = [{"at": fact.at, "fact": fact.kind, "with": fact.data} for fact in found["timeline"]]
     show(rows, ("at", "fact", "with"), as_json=False)

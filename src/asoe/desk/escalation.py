@@ -8,7 +8,7 @@ from typing import Final
 
 from asoe.desk.alarm import alarms_in
 from asoe.desk.suggestion import suggested_reply
-from asoe.domain.escalation import Dossier, Signs, decide, team_by_reasons
+from asoe.domain.escalation import Dossier, Link, Signs, decide, team_by_reasons
 from asoe.domain.policy import Policy
 from asoe.domain.session import Message
 from asoe.domain.ticket import Ticket
@@ -188,11 +188,12 @@ def build_dossier(
     earlier: Sequence[Ticket],
     tried: Sequence[str],
     not_done: Sequence[str],
+    links: Sequence[Link] = (),
     language: str | None = None,
 ) -> Dossier:
     """Everything a person needs without asking the client again; complete without a language model.
 
-    language: that of the suggested reply, by default the ticket's.
+    links: what to open beside the earlier tickets. language: that of the suggested reply, by default the ticket's.
     """
     likely = []
     if triage is not None:
@@ -210,7 +211,7 @@ def build_dossier(
         suggested_reply=suggested_reply(ticket, reasons, language or ticket.language),
         history=tuple(_in_a_line(other) for other in earlier),
         likely=(*likely, *_had_before(ticket, earlier)),
-        links=tuple(f"/api/support/ticket/{other.id}" for other in earlier),
+        links=(*(Link("ticket", str(other.id), _called(other)) for other in earlier), *links),
         extra={"further_requests": list(triage.requests[1:])} if triage and len(triage.requests) > 1 else {},
     )
 
@@ -229,6 +230,10 @@ def _in_a_line(other: Ticket) -> str:
     how = f", {ended}" if ended and other.status in {"resolved", "closed"} else ""
     subject = other.subject or "(no subject)"
     return f"#{other.number} {other.created_at:%Y-%m-%d} {other.category}, {other.status}{how}: {subject}"
+
+
+def _called(other: Ticket) -> str:
+    return f"#{other.number} {other.subject}".strip()
 
 
 def _had_before(ticket: Ticket, earlier: Sequence[Ticket]) -> list[str]:

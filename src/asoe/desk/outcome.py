@@ -372,6 +372,7 @@ def handed_over(
         earlier=earlier,
         tried=plan.tried,
         not_done=plan.not_done,
+        links=plan.links,
         language=language,
     )
     return Step(
@@ -435,13 +436,15 @@ async def write(
         version = ticket.triage.get("model_version")
         await corrections.complain(connection, actor.org_id, ticket.id, step.complaint, model_version=version)
     if step.dossier is not None:
+        looked_at = await escalations.looked_at(connection, actor.org_id, ticket.id)
+        dossier = replace(step.dossier, links=tuple(dict.fromkeys((*step.dossier.links, *looked_at))))
         await escalations.open_escalation(
             connection,
             actor.org_id,
             ticket.id,
-            reasons=step.dossier.reasons,
-            team=step.dossier.team,
-            dossier=step.dossier.to_json(),
+            reasons=dossier.reasons,
+            team=dossier.team,
+            dossier=dossier.to_json(),
         )
     await facts.record_all(connection, actor, _facts(changed, session, step))
     await journeys.save(connection, actor.org_id, ticket.id, step.journey)

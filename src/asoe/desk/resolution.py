@@ -11,6 +11,7 @@ from asoe.desk.context import Desk, policy_of
 from asoe.desk.escalation import NEEDS_ACTION, SURE_INTENT, reasons_to_escalate
 from asoe.desk.settling import settles, share
 from asoe.domain.answer import Answer
+from asoe.domain.escalation import Link
 from asoe.domain.knowledge import Passage, question_windows
 from asoe.domain.organization import Principal
 from asoe.domain.policy import Policy
@@ -19,6 +20,8 @@ from asoe.domain.triage import Triage
 from asoe.store import knowledge
 
 MAX_ATTEMPTS: Final = 3
+MOST_LINKED: Final = 3
+"""Articles that were near and did not answer, of which a person hears."""
 NOT_A_QUESTION: Final = frozenset({"thanks_or_feedback", "not_for_us"})
 SHORTEST_REQUEST: Final = 4
 LEAST_SUPPORT: Final = 0.002
@@ -53,6 +56,7 @@ class HandOver:
     reasons: tuple[str, ...]
     tried: tuple[str, ...] = ()
     not_done: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +123,26 @@ async def _choose(desk: Desk, engine: Principal, case: Case) -> Plan:
     if is_wish(triage, case):
         return RecordWish()
     if case.attempts:
-        return HandOver(("answer_did_not_help",), tried=tuple(case.searched))
+        return HandOver(("answer_did_not_help",), tried=tuple(case.searched), links=_nearest(case))
     if triage.need.value == "action" or (sure and triage.intent.value in NEEDS_ACTION):
         return HandOver(
             ("needs_action",),
             tried=tuple(case.searched),
             not_done=("No act in an outside system: no runbook of this organization covers this.",),
+            links=_nearest(case),
         )
     threshold = policy.confidence_threshold or desk.thresholds.confidence
     named = (
         ("no_grounded_answer",) if triage.category.confidence >= threshold else ("low_confidence", "no_grounded_answer")
     )
-    return HandOver(named, tried=tuple(case.searched), not_done=("No answer was sent: none is supported well enough.",))
+    unsent = ("No answer was sent: none is supported well enough.",)
+    return HandOver(named, tried=tuple(case.searched), not_done=unsent, links=_nearest(case))
+
+
+def _nearest(case: Case) -> tuple[Link, ...]:
+    """The articles nearest to what was asked, for the person who writes the answer."""
+    found = {passage.article_id: passage.title for passage in case.found}
+    return tuple(Link("article", str(key), title) for key, title in list(found.items())[:MOST_LINKED])
 
 
 async def find_answer(desk: Desk, engine: Principal, case: Case) -> Answer | None:

@@ -137,8 +137,32 @@ def team_by_reasons(reasons: Sequence[str], signs: Signs, rules: EscalationRules
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """Something the person may want to open: `kind` is one of `LINK_PATHS`, `name` what it is called."""
+
+    kind: str
+    id: str
+    name: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"kind": self.kind, "id": self.id, "name": self.name, "path": LINK_PATHS[self.kind] + self.id}
+
+
+LINK_PATHS: Final = {
+    "ticket": "/api/support/ticket/",
+    "run": "/api/support/runs/",
+    "incident": "/api/support/incidents/",
+    "article": "/api/articles/",
+}
+"""Where each is read over the API."""
+
+
+@dataclass(frozen=True, slots=True)
 class Dossier:
-    """What a person is handed: plain values only, so that it is stored and shown as it is."""
+    """What a person is handed: plain values only, so that it is stored and shown as it is.
+
+    `links`: the earlier tickets in the order of `history`, then whatever the engine did or read.
+    """
 
     wants: str
     reasons: tuple[str, ...]
@@ -151,7 +175,7 @@ class Dossier:
     suggested_reply: str
     history: tuple[str, ...] = ()
     likely: tuple[str, ...] = ()
-    links: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -170,7 +194,7 @@ class Dossier:
             "suggested_reply": self.suggested_reply,
             "history": list(self.history),
             "likely": list(self.likely),
-            "links": list(self.links),
+            "links": [link.to_json() for link in self.links],
             **self.extra,
         }
 

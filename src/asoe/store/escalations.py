@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from asoe.domain.escalation import Link
 from asoe.store.db import Connection
 from asoe.store.queries import NamedQueries
 
@@ -16,6 +17,7 @@ class EscalationsSql(NamedQueries):
     newest: str
     take: str
     end: str
+    looked_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +61,9 @@ async def take(connection: Connection, org_id: UUID, ticket_id: UUID, *, by: UUI
 
 async def end(connection: Connection, org_id: UUID, ticket_id: UUID) -> None:
     await connection.execute(EscalationsSql.end, org_id, ticket_id)
+
+
+async def looked_at(connection: Connection, org_id: UUID, ticket_id: UUID) -> list[Link]:
+    """What of the house stands behind the ticket: its runs, its incidents, and the articles it was answered from."""
+    rows = await connection.fetch(EscalationsSql.looked_at, org_id, ticket_id)
+    return [Link(row["kind"], str(row["id"]), row["name"]) for row in rows]

@@ -16,3 +16,19 @@ where org_id = $1 and ticket_id = $2 and ended_at is null and taken_at is null
 
 -- name: end
 update asoe.escalations set ended_at = clock_timestamp() where org_id = $1 and ticket_id = $2 and ended_at is null
+
+-- name: looked_at
+-- what a person may open beside the ticket, newest first of each kind
+(select 'run' as kind, r.id, coalesce(nullif(b.title, ''), b.name) as name
+ from asoe.runbook_runs r join asoe.runbooks b on b.org_id = r.org_id and b.id = r.runbook_id
+ where r.org_id = $1 and r.ticket_id = $2 order by r.created_at desc, r.id limit 5)
+union all
+(select 'incident', i.id, '#' || i.number || ' ' || i.title
+ from asoe.incident_tickets l join asoe.incidents i on i.org_id = l.org_id and i.id = l.incident_id
+ where l.org_id = $1 and l.ticket_id = $2 order by l.linked_at desc limit 3)
+union all
+(select 'article', a.id, a.title from asoe.articles a
+ where a.org_id = $1 and a.id::text in (
+   select jsonb_path_query(m.data, '$.citations[*].article_id') #>> '{}' from asoe.session_messages m
+   where m.org_id = $1 and m.ticket_id = $2)
+ order by a.title limit 5)

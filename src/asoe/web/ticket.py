@@ -48,13 +48,20 @@ from asoe.web.queue import close, undo_of
 
 pages = Pages()
 _ONE: Final = "/tickets/{ticket_id}"
+_LONGEST_NUMBER: Final = 18
 _MARKER: Final = re.compile(r" ?\[\d+\]")
 _FIELDS: Final = ("category", "severity", "intent")
+_OPENED_AT: Final = {"ticket": "/tickets/", "run": "/runs/", "incident": "/incidents/", "article": "/knowledge/"}
+"""The page of each thing that a dossier links to."""
 
 
 @pages.get(_ONE)
 async def show(visit: Visit) -> Response:
-    """The ticket; `use` names a canned reply that the composer begins with."""
+    """The ticket; `use` names a canned reply that the composer begins with. Its number leads to it, too."""
+    number = visit.request.path_params["ticket_id"].removeprefix("#")
+    if number.isascii() and number.isdigit() and len(number) <= _LONGEST_NUMBER:
+        found = await desk_ticket.read_by_number(visit.desk, visit.principal, int(number))
+        return visit.back(f"/tickets/{found.id}")
     ticket_id = visit.id("ticket_id", "ticket")
     name = visit.text("use", most=100)
     if not name:
@@ -124,6 +131,7 @@ async def _page(
         history=list(reversed(history)),
         told_of=told_of,
         escalation=escalation,
+        dossier=_readable_dossier(escalation.dossier) if escalation else {},
         clocks=clocks,
         given=list(reversed(given)),
         not_chosen=NOT_CHOSEN,
@@ -400,6 +408,19 @@ def _judged(ticket: Ticket) -> dict[str, Any]:
         "language": stored.get("language"),
         "model": stored["model_version"],
         "given": stored.get("given") or {},
+    }
+
+
+def _readable_dossier(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The earlier tickets and what else there is to open, each with its page; one written before it had links has none."""
+    links = [each for each in stored.get("links", ()) if isinstance(each, Mapping) and each.get("kind") in _OPENED_AT]
+    pages = [{**each, "page": _OPENED_AT[each["kind"]] + str(each["id"])} for each in links]
+    history = list(stored.get("history", ()))
+    before = [each["page"] for each in pages if each["kind"] == "ticket"]
+    before += [""] * (len(history) - len(before))
+    return {
+        "history": list(zip(history, before, strict=False)),
+        "links": [each for each in pages if each["kind"] != "ticket"],
     }
 
 

@@ -99,7 +99,10 @@ async def resolve(
     else:
         if looked is not None:
             plan = HandOver(
-                (*plan.reasons, *looked.reasons), tried=(*plan.tried, *looked.tried), not_done=looked.not_done
+                (*plan.reasons, *looked.reasons),
+                tried=(*plan.tried, *looked.tried),
+                not_done=looked.not_done,
+                links=plan.links,
             )
         step = hand_over(standing, plan, trail)
     return replace(step, triage=changed, treatment=found).seen(standing.positions)

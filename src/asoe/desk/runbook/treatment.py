@@ -18,6 +18,7 @@ from asoe.desk.runbook import matching, shelf
 from asoe.desk.runbook.shelf import Shelved
 from asoe.desk.trail import Trail
 from asoe.desk.wording import say
+from asoe.domain.escalation import REASONS
 from asoe.domain.mail import is_unproven
 from asoe.domain.organization import Principal
 from asoe.domain.policy import Policy
@@ -172,7 +173,7 @@ async def report(connection: Connection, org_id: UUID, run_id: UUID) -> Report:
     done = [action for action in actions if action.status == "done" and not action.is_undo]
     undone = [action for action in actions if action.status == "undone"]
     others = [action for action in actions if action.status not in {"done", "undone"} and not action.is_undo]
-    tried = [f"Runbook run {run.id} ended {run.status}: {run.reason or 'no reason'}{_at(run)}."]
+    tried = [f"The runbook “{runbook.title or runbook.name}” ended {run.status}{_at(run)}{_because(run)}"]
     if run.note:
         tried.append(run.note)
     tried += [f"Did {_named(action)}." for action in done]
@@ -253,4 +254,11 @@ def _why(action: ActionRow) -> str:
 
 
 def _at(run: Run) -> str:
-    return f", at {run.ended_at_step}" if run.ended_at_step else ""
+    return f" at the step {run.ended_at_step}" if run.ended_at_step else ""
+
+
+def _because(run: Run) -> str:
+    """In words, as a person reads it; the word of a runbook's author stands as it is."""
+    if not run.reason:
+        return "."
+    return f": {REASONS[run.reason]}" if run.reason in REASONS else f": {run.reason.replace('_', ' ')}."

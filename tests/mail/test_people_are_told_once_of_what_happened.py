@@ -388,5 +388,30 @@ async def add_hook(desk: Desk, org: Org, receiver: Receiver, **more: Any) -> web
     return await webhook.add_webhook(desk, org.owner, **{**wanted, **more})
 
 
+async def test_what_somebody_is_told_is_changed_by_itself_or_by_who_looks_after_it(
+    desk: Desk, acme: Org, globex: Org
+) -> None:
+    wanted = Preferences(choices={"acts.stopped": ()}, digests=(time(9),))
+    await notification.change_preferences(desk, acme.owner, wanted, of=acme.agent.user_id)
+    assert list((await notification.read_preferences(desk, acme.agent)).digests) == [time(9)]
+    await notification.change_preferences(desk, acme.agent, replace(wanted, quiet_from=time(22), quiet_until=time(7)))
+    async with desk.database.org_reading(acme.engine) as connection:
+        told = await connection.fetch(
+            "select actor, data from asoe.facts where kind = 'preferences.changed' order by id"
+        )
+    first, second = told
+    assert (first["actor"], first["data"]["user_id"]) == (acme.owner.user_id, str(acme.agent.user_id))
+    assert first["data"]["values"] == {"digests": [[], ["09:00:00"]], "acts.stopped": [["in_app", "email"], []]}
+    assert second["actor"] == acme.agent.user_id
+    assert second["data"]["values"] == {"quiet_from": [None, "22:00:00"], "quiet_until": [None, "07:00:00"]}
+    with pytest.raises(Denied):
+        await notification.change_preferences(desk, acme.agent, wanted, of=acme.owner.user_id)
+    with pytest.raises(Denied):
+        await notification.read_preferences(desk, acme.agent, of=acme.owner.user_id)
+    for nobody in (globex.agent.user_id, acme.client.user_id, acme.engine.user_id):
+        with pytest.raises(Missing):
+            await notification.change_preferences(desk, acme.owner, wanted, of=nobody)
+
+
 def test_every_notice_is_a_fact() -> None:
     assert set(NOTICES) <= set(FACTS)

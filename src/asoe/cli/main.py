@@ -13,6 +13,7 @@ from asoe.cli import (
     approval,
     audit,
     backup,
+    canned_reply,
     connector,
     demo,
     doctor,
@@ -26,6 +27,7 @@ from asoe.cli import (
     migrate,
     notification,
     org,
+    preference,
     replay,
     report,
     routing,
@@ -63,6 +65,8 @@ app.add_typer(ticket.app, name="ticket")
 app.add_typer(connector.app, name="connector")
 app.add_typer(service_level.app, name="service-level")
 app.add_typer(routing.app, name="routing")
+app.add_typer(canned_reply.app, name="canned-reply")
+app.add_typer(preference.app, name="preference")
 app.add_typer(incident.app, name="incident")
 app.add_typer(alert.app, name="alert")
 app.add_typer(knowledge.app, name="knowledge")

@@ -63,7 +63,7 @@ def role(
     async def work(desk: Any, owner: Any) -> Any:
         from asoe.desk import people
 
-        return await people.change_role(desk, owner, (await _find(desk, owner, email)).user_id, new_role)
+        return await people.change_role(desk, owner, (await find_member(desk, owner, email)).user_id, new_role)
 
     show_one(run(acting(work, org, data_dir)), as_json=as_json)
 
@@ -130,12 +130,13 @@ def _set_disabled(email: str, *, disabled: bool) -> Any:
         from asoe.desk import people
 
         change = people.disable_member if disabled else people.enable_member
-        return await change(desk, owner, (await _find(desk, owner, email)).user_id)
+        return await change(desk, owner, (await find_member(desk, owner, email)).user_id)
 
     return work
 
 
-async def _find(desk: Any, owner: Any, email: str) -> Any:
+async def find_member(desk: Any, owner: Any, email: str) -> Any:
+    """The member under this sign-in address; raises `Missing(no_member)`."""
     from asoe.store import organizations
 
     async with desk.database.org_reading(owner) as connection:

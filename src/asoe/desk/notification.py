@@ -7,9 +7,9 @@ and the inbox of the dashboard, in which a line is there once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -31,12 +31,13 @@ from asoe.domain.notification import (
 )
 from asoe.domain.organization import Principal
 from asoe.queue.failures import kind_of, place_of
-from asoe.store import deliveries, facts, mailboxes, mails, notifications, webhooks
+from asoe.store import deliveries, facts, mailboxes, mails, notifications, organizations, webhooks
 from asoe.store.db import Connection
 from asoe.store.notifications import Told
 from asoe.store.webhooks import Webhook
 
 _BATCH: Final = 500
+_HOURS: Final = ("quiet_from", "quiet_until", "zone", "is_urgent_always", "digests")
 MOST_DIGESTS: Final = 6
 """Times of a day at which one person's mails may be collected."""
 _log = structlog.get_logger(__name__)
@@ -149,14 +150,17 @@ def _delivery(org_id: UUID, fact: Fact, recipient: Recipient) -> Delivery:
 # --- what a person chose ---
 
 
-async def read_preferences(desk: Desk, principal: Principal) -> Preferences:
+async def read_preferences(desk: Desk, principal: Principal, *, of: UUID | None = None) -> Preferences:
+    """What this person chose, or for owners and admins somebody else did."""
     _require_person(principal)
     async with desk.database.org_reading(principal) as connection:
-        return await notifications.preferences(connection, principal.org_id, principal.user_id)
+        return await notifications.preferences(connection, principal.org_id, await _whose(connection, principal, of))
 
 
-async def change_preferences(desk: Desk, principal: Principal, wanted: Preferences) -> Preferences:
-    """Replace what this person chose; raises `Invalid(bad_preferences)` naming each wrong field."""
+async def change_preferences(
+    desk: Desk, principal: Principal, wanted: Preferences, *, of: UUID | None = None
+) -> Preferences:
+    """Replace what this person chose, or for owners and admins somebody else did; raises `Invalid(bad_preferences)` by field."""
     _require_person(principal)
     problems = _problems(wanted)
     if problems:
@@ -165,9 +169,34 @@ async def change_preferences(desk: Desk, principal: Principal, wanted: Preferenc
     if wanted.quiet_from == wanted.quiet_until:
         wanted = replace(wanted, quiet_from=None, quiet_until=None)
     async with desk.database.org_transaction(principal) as connection:
-        await notifications.set_preferences(connection, principal.org_id, principal.user_id, wanted)
-        await facts.record(connection, principal, "preferences.changed", names=sorted(wanted.choices))
+        whose = await _whose(connection, principal, of)
+        before = await notifications.preferences(connection, principal.org_id, whose)
+        await notifications.set_preferences(connection, principal.org_id, whose, wanted)
+        names = sorted(kind for kind in NOTICES if before.channels(kind) != wanted.channels(kind))
+        values = {name: [_as_said(before, name), _as_said(wanted, name)] for name in (*_HOURS, *names)}
+        values = {name: both for name, both in values.items() if both[0] != both[1]}
+        await facts.record(connection, principal, "preferences.changed", user_id=whose, names=names, values=values)
     return wanted
+
+
+def _as_said(chosen: Preferences, name: str) -> Any:
+    """One of the preferences as plain values, for the fact."""
+    value = getattr(chosen, name) if name in _HOURS else chosen.channels(name)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [str(each) for each in value]
+    return value if isinstance(value, bool | None) else str(value)
+
+
+async def _whose(connection: Connection, principal: Principal, of: UUID | None) -> UUID:
+    """Whose preferences are meant; raises `Denied(admin_only)`, `Missing(no_member)`."""
+    if of is None or of == principal.user_id:
+        return principal.user_id
+    if principal.role not in {"owner", "admin"}:
+        raise Denied("Only an owner or admin looks after what others are told.", code="admin_only")
+    member = await organizations.find_member(connection, principal.org_id, of)
+    if member is None or member.kind != "person" or member.role == "client":
+        raise Missing("There is no such person in the support team.", code="no_member")
+    return of
 
 
 def _problems(wanted: Preferences) -> list[FieldProblem]:
@@ -203,6 +232,34 @@ async def read_inbox(
     async with desk.database.org_reading(principal) as connection:
         told = await notifications.inbox(connection, principal.org_id, principal.user_id, before=before, limit=limit)
         return told, await notifications.unread(connection, principal.org_id, principal.user_id)
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Equal news as one: `about` has the newest line of each ticket or act, with how often it was told; `unread` are ids."""
+
+    kind: str
+    count: int
+    newest: datetime
+    unread: tuple[UUID, ...]
+    about: tuple[tuple[Told, int], ...]
+
+
+def grouped(told: Sequence[Told]) -> list[News]:
+    """What was told (newest first) by kind: how often, when last, and of which tickets; the newest kind first."""
+    kinds: dict[str, list[Told]] = {}
+    for line in told:
+        kinds.setdefault(line.delivery.kind, []).append(line)
+    found = []
+    for kind, lines in kinds.items():
+        about: dict[object, tuple[Told, int]] = {}
+        for line in lines:
+            key = line.delivery.data.get("approval_id") or line.delivery.ticket_id or line.delivery.id
+            first, times = about.get(key, (line, 0))
+            about[key] = (first, times + 1)
+        unread = tuple(line.delivery.id for line in lines if line.delivery.read_at is None)
+        found.append(News(kind, len(lines), lines[0].delivery.happened_at, unread, tuple(about.values())))
+    return found
 
 
 async def count_unread(desk: Desk, principal: Principal) -> int:

@@ -57,7 +57,7 @@ FACTS: Final[dict[str, str]] = {
     "member.uninvited": "an invitation was withdrawn",
     "invitation.mailed": "an invitation was handed to the mail",
     "password.changed": "a person changed the own password, and the other sign-ins ended",
-    "preferences.changed": "a person chose what to be told of, and where; data names the facts",
+    "preferences.changed": "it was chosen what a person is told of, where and when; data has whose it is, and each value before and after",
     "key.created": "an API key was created",
     "key.revoked": "an API key was revoked",
     "sender.blocked": "a sender was blocked or let in again",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from datetime import time
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from starlette.responses import Response
 
-from asoe.desk import delivery, mailbox, notification, webhook
+from asoe.desk import approval, delivery, mailbox, notification, webhook
 from asoe.domain.errors import AsoeError, Invalid, Missing
 from asoe.domain.notification import CHANNELS_OF_PEOPLE, NOTICES, Preferences
 from asoe.web.door import ADMINS, Pages, Visit
@@ -17,6 +17,9 @@ from asoe.web.settings import TABS
 
 pages = Pages()
 _SERVERS = ("smtp", "imap")
+MOST_TOLD: Final = 300
+"""Of the newest; each unread one of a kind is a field of its form."""
+FIRST_SHOWN: Final = 3
 
 
 # --- the inbox ---
@@ -24,8 +27,20 @@ _SERVERS = ("smtp", "imap")
 
 @pages.get("/notifications")
 async def show(visit: Visit) -> Response:
-    told, unread = await notification.read_inbox(visit.desk, visit.principal, limit=100)
-    return visit.page("notifications.html", told=told, unread=unread, notices=NOTICES)
+    """Equal news stands as one line, with its tickets; the newest of each are shown, the others on request."""
+    told, unread = await notification.read_inbox(visit.desk, visit.principal, limit=MOST_TOLD)
+    waiting = set()
+    if any("approval_id" in line.delivery.data for line in told):
+        waiting = {str(each.id) for each in await approval.list_approvals(visit.desk, visit.principal, limit=MOST_TOLD)}
+    return visit.page(
+        "notifications.html",
+        news=notification.grouped(told),
+        is_all=len(told) < MOST_TOLD,
+        unread=unread,
+        notices=NOTICES,
+        waiting=waiting,
+        first=FIRST_SHOWN,
+    )
 
 
 @pages.get("/notifications/count")

@@ -14,7 +14,7 @@ from playwright.async_api import Browser, Page, Route, expect
 from structlog.testing import capture_logs
 from test_every_page_is_accessible import check
 
-from asoe.desk import journey, people, resolution, session, widget
+from asoe.desk import journey, people, presence, resolution, session, widget
 from asoe.desk.widget import WidgetChange
 from asoe.domain.ticket import Ticket
 from asoe.store import tickets
@@ -166,6 +166,15 @@ async def test_talk_to_a_person_and_read_what_the_person_writes(house: House, sh
     assert (await carry(house, shoes, made.id)).status == "escalated"
     await expect(chat.locator("#state")).to_contain_text("This is with the team")
     await expect(chat.get_by_role("button", name="Talk to a person")).to_be_hidden()
+    await presence.be_present(house.app.desk, shoes.agent, made.id, "writing")
+    await expect(chat.locator("#typing")).to_have_text("The Shoes team is writing…")
+    async with page.expect_response("**/writing"):
+        await chat.get_by_label("Your message").fill("One more")
+    assert (await presence.be_present(house.app.desk, shoes.agent, made.id, "noting")).client_writes
+    await expect(chat.locator("#typing")).to_be_hidden()
+    async with page.expect_response("**/writing"):
+        await chat.get_by_label("Your message").fill("")
+    assert not (await presence.be_present(house.app.desk, shoes.agent, made.id, "viewing")).client_writes
     await page.evaluate("asoeChat.close()")
     assert made.session_id is not None
     await session.add_message(house.app.desk, shoes.agent, made.session_id, "agent", f"Ben here. {HOSTILE}")

@@ -44,6 +44,22 @@ async def test_who_writes_is_seen_by_the_other_and_forgotten_by_itself(world, gl
         await presence.be_present(world.desk, ben, made.id, "sleeping")
 
 
+async def test_a_note_is_seen_by_colleagues_and_collides_with_nothing(world):
+    made = await world.open()
+    ben, cleo = world.acme.agent, world.acme.owner
+    await presence.be_present(world.desk, cleo, made.id, "noting")
+    found = await presence.be_present(world.desk, ben, made.id, "writing")
+    assert [(each.name, each.state) for each in found.others] == [("Cleo", "noting")]
+    assert not found.collides
+    async with world.desk.database.org_reading(world.acme.engine) as connection:
+        assert (await presences.writers(connection, world.acme.org_id, made.id)).team
+    await presence.be_present(world.desk, ben, made.id, "left")
+    async with world.desk.database.org_reading(world.acme.engine) as connection:
+        assert not (await presences.writers(connection, world.acme.org_id, made.id)).team, (
+            "a note is not for the client"
+        )
+
+
 async def test_of_two_replies_to_the_same_words_one_is_sent(world):
     made = await world.open()
     seen = (await session.read_session(world.desk, world.acme.agent, made.session_id))[1][-1].seq

@@ -13,7 +13,7 @@ from flow_cast import problem
 
 from asoe.app import App
 from asoe.desk import chat as desk_chat
-from asoe.desk import journey, people, resolution, session
+from asoe.desk import journey, people, presence, resolution, session
 from asoe.desk.wording import say
 from asoe.domain.policy import SUPPORTED_LANGUAGES
 from asoe.store import facts, tickets
@@ -152,6 +152,31 @@ async def test_the_stream_tells_that_something_changed_and_resumes(served: str, 
         await ana.post(f"/{made['id']}/messages", {"text": "two"})
         async with http.stream("GET", address, headers={**headers, "Last-Event-ID": last}) as stream:
             assert await _next(stream.aiter_lines(), "message.added") != last
+
+
+async def test_the_stream_tells_a_client_only_that_the_team_writes(served: str, app: App, acme: Org) -> None:
+    secret = await set_up(app, acme.owner)
+    async with httpx.AsyncClient(base_url=served) as http:
+        ana = Chat(http, acme.slug)
+        await ana.start(identity=signed(secret, sub="u-1"))
+        made = await ana.open()
+        address = f"/api/widget/acme/conversations/{made['id']}/events"
+        async with http.stream("GET", address, headers={"Authorization": f"Bearer {ana.token}"}) as stream:
+            lines = stream.aiter_lines()
+            seen = ""
+            for state, expected in (("viewing", None), ("noting", None), ("writing", True), ("viewing", False)):
+                await presence.be_present(app.desk, acme.agent, UUID(made["id"]), state)
+                if expected is not None:
+                    again = await _next(lines, "presence.changed")
+                    assert (await ana.get(f"/{made['id']}")).json()["team_writes"] is expected
+                    seen += again
+            assert seen
+            await ana.post(f"/{made['id']}/messages", {"text": "one"})
+            async with asyncio.timeout(10):
+                async for line in lines:
+                    assert "presence" not in line, "who only looks, or writes a note, is nobody's to know"
+                    if "message.added" in line:
+                        break
 
 
 async def _next(lines: Any, kind: str) -> str:

@@ -89,6 +89,7 @@ async def test_another_clients_conversation_does_not_exist(secret: str, visit: V
         problem(await other.post(f"{one}/messages", {"text": "x"}), 404, "conversation_missing")
         problem(await other.post(f"{one}/rating", {"helped": True}), 404, "conversation_missing")
         problem(await other.post(f"{one}/person"), 404, "conversation_missing")
+        problem(await other.post(f"{one}/writing", {"is_writing": True}), 404, "conversation_missing")
         stolen = {"file": ("b.txt", b"x", "text/plain")}
         problem(await other.post(f"{one}/files", files=stolen), 404, "conversation_missing")
     problem(await eve.get(f"/{own['id']}/files/{sent.json()['id']}"), 404, "attachment_missing")
@@ -257,8 +258,37 @@ async def test_what_staff_keeps_to_itself_is_not_in_a_conversation(
     assert seen.json()["files"] == []
     problem(await ana.get(f"/{made['id']}/files/{kept['id']}"), 404, "attachment_missing")
     assert set(seen.json()) == {
-        "id", "number", "state", "language", "may_rate", "created_at", "updated_at", "messages", "files"
+        "id", "number", "state", "language", "may_rate", "team_writes", "created_at", "updated_at", "messages", "files"
     }  # fmt: skip
+
+
+async def test_each_side_sees_that_the_other_writes_and_never_what(
+    secret: str, visit: Visit, app: App, acme: Org, globex: Org, agent: httpx.AsyncClient
+) -> None:
+    ana = visit()
+    await ana.start(identity=signed(secret, sub="u-1"))
+    made = await ana.open()
+    one, here = f"/{made['id']}", f"/api/support/ticket/{made['id']}/presence"
+    assert made["team_writes"] is False
+    assert (await ana.post(f"{one}/writing", {"is_writing": True})).status_code == 204
+    seen = (await agent.post(here, json={"state": "viewing"})).json()
+    assert (seen["client_writes"], seen["others"], seen["collides"]) == (True, [], False)
+    assert (await ana.get(one)).json()["team_writes"] is False, "looking is not writing"
+    await agent.post(here, json={"state": "noting"})
+    assert (await ana.get(one)).json()["team_writes"] is False, "a note is not for the client"
+    await agent.post(here, json={"state": "writing"})
+    told = await ana.get(one)
+    assert told.json()["team_writes"] is True
+    assert "Ben" not in told.text, "to the client it is the team"
+    assert (await ana.post(f"{one}/writing", {"is_writing": False})).status_code == 204
+    assert (await agent.post(here, json={"state": "left"})).json()["client_writes"] is False
+    assert (await ana.get(one)).json()["team_writes"] is False
+    problem(await ana.post(f"{one}/writing", {"is_writing": True, "text": "my password is"}), 422, "invalid_request")
+    problem(await ana.post(f"{one}/writing", {}), 422, "invalid_request")
+    problem(await visit().post(f"{one}/writing", {"is_writing": True}), 401, "no_credentials")
+    async with app.desk.database.org_reading(acme.engine) as connection:
+        kinds = await connection.fetch("select distinct kind from asoe.facts where org_id = $1", acme.org_id)
+    assert not any("writing" in row["kind"] or "presence" in row["kind"] for row in kinds)
 
 
 async def test_a_client_that_calls_too_often_is_slowed_alone(

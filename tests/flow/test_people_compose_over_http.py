@@ -45,7 +45,11 @@ async def test_two_people_hear_of_each_other_and_do_not_cross(
 ) -> None:
     ticket = await open_ticket(agent)
     here = f"/api/support/ticket/{ticket['id']}/presence"
-    assert (await agent.post(here, json={"state": "writing"})).json() == {"others": [], "collides": False}
+    assert (await agent.post(here, json={"state": "writing"})).json() == {
+        "others": [],
+        "collides": False,
+        "client_writes": False,
+    }
     both = TypeAdapter(shapes.CompanyOut).validate_json((await owner.post(here, json={"state": "writing"})).content)
     assert [each.state for each in both.others] == ["writing"]
     assert both.collides

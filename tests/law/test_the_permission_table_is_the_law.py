@@ -146,7 +146,7 @@ def test_clients_change_nothing_but_their_own_words() -> None:
     assert {p for (m, p), rule in RULES.items() if m != "GET" and rule.is_for_contacts} == {
         "/api/widget/{org}/renew",
         chats,
-        *(f"{chats}/{{conversation_id}}/{act}" for act in ("messages", "rating", "person", "files")),
+        *(f"{chats}/{{conversation_id}}/{act}" for act in ("messages", "writing", "rating", "person", "files")),
     }
     assert writes == {
         ("POST", "/api/support/ticket"),

@@ -481,6 +481,7 @@ class ConversationOut(Answer):
     state: Literal["thinking", "yours", "with_person", "waiting", "ended"]
     language: str
     may_rate: bool
+    team_writes: bool
     created_at: datetime
     updated_at: datetime
     messages: list[ChatMessageOut]

@@ -16,7 +16,7 @@ from asoe.api.attachments import as_download, file_request
 from asoe.api.door import Call, Door, call_of, gate_of
 from asoe.api.encoding import page, reply
 from asoe.api.live import read_cursor
-from asoe.api.schemas import MessageOfClient, OpenIn, PersonIn, RatingIn, StartIn
+from asoe.api.schemas import MessageOfClient, OpenIn, PersonIn, RatingIn, StartIn, WritingIn
 from asoe.api.stream import event_stream
 from asoe.api.widget_door import Front, too_often
 from asoe.desk import chat, client_identity
@@ -110,6 +110,15 @@ async def write_message(request: Request, conversation_id: UUID, body: MessageOf
         remember=call.remember(lambda made: _message(made, front)),
     )
     return reply(_message(added, front), 201)
+
+
+@router.post(_ONE + "/writing", status_code=204, response_class=Response)
+async def tell_writing(request: Request, conversation_id: UUID, body: WritingIn) -> Response:
+    """Say that the client writes, again every ten seconds, or has stopped; the words stay in the browser until they are sent."""
+    call = call_of(request)
+    _, client = call.visitor
+    await chat.tell_writing(call.desk, call.principal, client, conversation_id, is_writing=body.is_writing)
+    return Response(status_code=204)
 
 
 @router.post(_ONE + "/rating", status_code=201, response_model=answers.ChatMessageOut)
@@ -207,7 +216,10 @@ async def follow_conversation(
     conversation_id: UUID,
     last_event_id: Annotated[str | None, Header(max_length=64)] = None,
 ) -> Response:
-    """Events `changed` with `{kind}`: read the conversation again. `Last-Event-ID` resumes; a comment every 15 s."""
+    """Events `changed`, and `presence` when the team begins or ends writing, with `{kind}`: read the conversation again.
+
+    `Last-Event-ID` resumes; a comment every 15 s.
+    """
     call = call_of(request)
     _, client = call.visitor
     found = await chat.read_conversation(call.desk, call.principal, client, conversation_id)
@@ -215,7 +227,7 @@ async def follow_conversation(
     viewing = Principal(client.id, client.org_id, "client")
     following = Session(found.session_id, found.id, "ai", resolved=False, created_at=found.created_at)
     return await event_stream(
-        call.gate.hub.viewing(viewing, following, after=read_cursor(last_event_id)),
+        call.gate.hub.viewing(viewing, following, after=read_cursor(last_event_id), team_writes=found.team_writes),
         gauge=call.gate.metrics.viewers,
         data=lambda change: {"kind": change.kind},
         may_still=partial(_may_still, request, call, found.id),
@@ -276,6 +288,7 @@ def _conversation(value: Conversation, front: Front) -> dict[str, Any]:
         "state": value.state,
         "language": value.language,
         "may_rate": value.may_rate,
+        "team_writes": value.team_writes,
         "created_at": value.created_at,
         "updated_at": value.updated_at,
         "messages": [_message(each, front) for each in value.messages],

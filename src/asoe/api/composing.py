@@ -69,21 +69,22 @@ class DraftOut(Answer):
 
 
 class PresenceIn(Body):
-    state: Literal["viewing", "writing", "left"]
+    state: Literal["viewing", "noting", "writing", "left"] = Field(description="Clients learn of `writing` only.")
 
 
 class PresentOut(Answer):
     user_id: UUID
     name: str
-    state: Literal["viewing", "writing"]
+    state: Literal["viewing", "noting", "writing"]
     since: datetime
 
 
 class CompanyOut(Answer):
-    """`collides`: somebody else writes while you do."""
+    """`collides`: somebody else writes to the client while you do. `client_writes`: the client is writing in the chat."""
 
     others: list[PresentOut]
     collides: bool
+    client_writes: bool
 
 
 @router.get(_REPLIES, response_model=CannedReplyPage)

@@ -49,7 +49,7 @@ CLIENT_KINDS: Final = frozenset(
 """What a client may know the happening of; staff learn of every fact of the session and its ticket."""
 
 PRESENCE: Final = "presence.changed"
-"""No fact: somebody of the team came to a ticket, went, or began to write."""
+"""No fact: somebody of the team came to a ticket, went, or began to write; or its client did."""
 
 Cursor = tuple[int, int]
 
@@ -70,13 +70,26 @@ class Change:
 
 @dataclass(eq=False, slots=True)
 class Viewer:
-    """One open stream: on a session, on a ticket, or with neither on the whole organization (staff only)."""
+    """One open stream: on a session, on a ticket, or with neither on the whole organization (staff only).
+
+    `team_writes`: what a client in the chat was last told of it; None for whoever is told nothing.
+    """
 
     principal: Principal
     session: Session | None
     ticket_id: UUID | None = None
     waiting: asyncio.Queue[Change | None] = field(default_factory=lambda: asyncio.Queue(_MAX_WAITING))
     last: Cursor = (0, 0)
+    team_writes: bool | None = None
+
+    def notices(self, *, team_writes: bool) -> bool:
+        """Whether a change in who is there is one for this viewer: for a client only that the team began or ended writing."""
+        if self.principal.is_staff:
+            return True
+        if self.team_writes in {None, team_writes}:
+            return False
+        self.team_writes = team_writes
+        return True
 
     def sees(self, fact: Fact) -> bool:
         if (fact.xid, fact.id) <= self.last:
@@ -120,8 +133,12 @@ class Hub:
         *,
         ticket_id: UUID | None = None,
         after: Cursor | None = None,
+        team_writes: bool | None = None,
     ) -> AsyncIterator[Viewer]:
-        """Follow a session, a ticket or the organization; with `after`, first what happened since. Raises `Unavailable(too_many_viewers)`."""
+        """Follow a session, a ticket or the organization; with `after`, first what happened since. Raises `Unavailable(too_many_viewers)`.
+
+        team_writes: what a client has read of it, who wants to hear when that changes.
+        """
         org_id = principal.org_id
         others = self._viewers.get(org_id, set())
         of_one = sum(1 for other in others if other.principal.user_id == principal.user_id)
@@ -131,7 +148,7 @@ class Hub:
                 code="too_many_viewers",
                 retry_after=30,
             )
-        viewer = Viewer(principal, session, session.ticket_id if session else ticket_id)
+        viewer = Viewer(principal, session, session.ticket_id if session else ticket_id, team_writes=team_writes)
         others = self._viewers.setdefault(org_id, others)
         others.add(viewer)
         try:
@@ -173,7 +190,7 @@ class Hub:
                         if viewer.sees(fact):
                             viewer.tell(_change(fact))
                 for viewer in self._viewers.get(engine.org_id, ()):
-                    if viewer.principal.is_staff and viewer.ticket_id in moved:
+                    if viewer.ticket_id in moved and viewer.notices(team_writes=moved[viewer.ticket_id]):
                         viewer.tell(Change(max(at, viewer.last), PRESENCE, ticket_id=viewer.ticket_id))
                 if len(found) == _BATCH:
                     continue

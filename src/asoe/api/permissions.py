@@ -163,6 +163,7 @@ TABLE: Final[tuple[tuple[str, str, str, frozenset[str], str | None], ...]] = (
     ("POST",   "/api/widget/{org}/conversations",      "chat.open",            CONTACTS, None),
     ("GET",    _CHAT,                                  "chat.read",            CONTACTS, None),
     ("POST",   _CHAT + "/messages",                    "chat.write",           CONTACTS, None),
+    ("POST",   _CHAT + "/writing",                     "chat.tell_writing",    CONTACTS, None),
     ("POST",   _CHAT + "/rating",                      "chat.rate",            CONTACTS, None),
     ("POST",   _CHAT + "/person",                      "chat.ask_for_person",  CONTACTS, None),
     ("POST",   _CHAT + "/files",                       "chat.add_file",        CONTACTS, None),

@@ -334,5 +334,9 @@ class RatingIn(Body):
     language: Language | None = None
 
 
+class WritingIn(Body):
+    is_writing: bool
+
+
 class PersonIn(Body):
     language: Language | None = None

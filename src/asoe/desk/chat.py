@@ -23,7 +23,7 @@ from asoe.domain.people import Contact
 from asoe.domain.session import Message
 from asoe.domain.ticket import Ticket
 from asoe.domain.widget import Client
-from asoe.store import attachments, sessions, tickets, widgets
+from asoe.store import attachments, presences, sessions, tickets, widgets
 from asoe.store.attachments import Attachment
 from asoe.store.db import Connection
 from asoe.store.widgets import Glance
@@ -37,7 +37,10 @@ RememberFile = Callable[[Connection, Attachment], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A ticket as its client sees it. `may_rate`: the last that was said is an answer nobody has judged yet."""
+    """A ticket as its client sees it. `may_rate`: the last that was said is an answer nobody has judged yet.
+
+    `team_writes`: somebody of the team is writing to the client just now.
+    """
 
     id: UUID
     number: int
@@ -50,6 +53,7 @@ class Conversation:
     messages: tuple[Message, ...]
     files: tuple[Attachment, ...]
     engine_id: UUID
+    team_writes: bool
 
 
 def state_of(ticket: Ticket | Glance, *, is_persons: bool = False) -> State:
@@ -99,6 +103,7 @@ async def read_conversation(desk: Desk, engine: Principal, client: Client, ticke
         parts = await sessions.of_ticket(connection, client.org_id, ticket_id)
         said = await sessions.messages_of_ticket(connection, client.org_id, ticket_id, limit=MAX_MESSAGES)
         files = await attachments.of_ticket(connection, client.org_id, ticket_id)
+        writers = await presences.writers(connection, client.org_id, ticket_id)
     seen = tuple(message for message in said if not message.is_internal)
     is_persons = any(part.is_ai_quiet for part in parts)
     return Conversation(
@@ -113,7 +118,18 @@ async def read_conversation(desk: Desk, engine: Principal, client: Client, ticke
         messages=seen,
         files=tuple(file for file in files if not file.is_internal),
         engine_id=engine.user_id,
+        team_writes=writers.team,
     )
+
+
+async def tell_writing(desk: Desk, engine: Principal, client: Client, ticket_id: UUID, *, is_writing: bool) -> None:
+    """The client begins, goes on (said again every ten seconds) or stops writing; never what."""
+    async with desk.database.org_transaction(engine) as connection:
+        await _own(connection, client, ticket_id)
+        if is_writing:
+            await presences.tell(connection, client.org_id, ticket_id, engine.user_id, "writing")
+        else:
+            await presences.leave(connection, client.org_id, ticket_id, engine.user_id)
 
 
 async def add_message(

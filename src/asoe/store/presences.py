@@ -18,14 +18,23 @@ class PresencesSql(NamedQueries):
     tell: str
     leave: str
     others: str
+    writers: str
     changed: str
     now: str
     forget: str
 
 
 @dataclass(frozen=True, slots=True)
+class Writers:
+    """Which side writes to the other just now; notes among colleagues are none of it."""
+
+    client: bool = False
+    team: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Present:
-    """Somebody on a ticket; `since` is when the present state began."""
+    """Somebody of the team on a ticket; `since` is when the present state began."""
 
     user_id: UUID
     name: str
@@ -41,16 +50,21 @@ async def leave(connection: Connection, org_id: UUID, ticket_id: UUID, user_id: 
     await connection.execute(PresencesSql.leave, org_id, ticket_id, user_id)
 
 
+async def writers(connection: Connection, org_id: UUID, ticket_id: UUID) -> Writers:
+    row = await connection.fetchrow(PresencesSql.writers, org_id, ticket_id, SECONDS)
+    return Writers(row["client"], row["team"])
+
+
 async def others(connection: Connection, org_id: UUID, ticket_id: UUID, user_id: UUID) -> list[Present]:
     """Who else is there, writers first."""
     rows = await connection.fetch(PresencesSql.others, org_id, ticket_id, user_id, SECONDS)
     return [Present(**dict(row)) for row in rows]
 
 
-async def changed(connection: Connection, org_id: UUID, since: datetime) -> tuple[datetime, list[UUID]]:
-    """The moment up to which was looked, and the tickets on which somebody came or changed since the one before."""
-    rows = await connection.fetch(PresencesSql.changed, org_id, since)
-    return max([since, *(row["changed_at"] for row in rows)]), list(dict.fromkeys(row["ticket_id"] for row in rows))
+async def changed(connection: Connection, org_id: UUID, since: datetime) -> tuple[datetime, dict[UUID, bool]]:
+    """The moment up to which was looked; the tickets on which somebody came or changed since the one before, and whether the team writes."""
+    rows = await connection.fetch(PresencesSql.changed, org_id, since, SECONDS)
+    return max([since, *(row["changed_at"] for row in rows)]), {row["ticket_id"]: row["team_writes"] for row in rows}
 
 
 async def now(connection: Connection) -> datetime:

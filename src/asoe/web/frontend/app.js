@@ -93,11 +93,14 @@ if (here) {
   const state = here.elements.state;
   let rest;
   const tell = (now) => { if (state.value !== now) { state.value = now; htmx.trigger(here, "told"); } };
-  $("#composer-text").addEventListener("input", (event) => {
-    tell(event.target.value.trim() ? "writing" : "viewing");
+  const busy = () => {
+    const isNote = $('#composer input[name="kind"]:checked').value === "note";
+    tell($("#composer-text").value.trim() ? (isNote ? "noting" : "writing") : "viewing");
     clearTimeout(rest);
     rest = setTimeout(() => tell("viewing"), 15000);
-  });
+  };
+  $("#composer-text").addEventListener("input", busy);
+  for (const kind of $$('#composer input[name="kind"]')) kind.addEventListener("change", busy);
   addEventListener("pagehide", () => navigator.sendBeacon(here.action, new URLSearchParams({ _csrf: csrf(), state: "left" })));
 }
 

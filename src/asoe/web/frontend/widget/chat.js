@@ -159,6 +159,7 @@ function say(said) {
 
 /** Show a conversation by id, by the key that will open it, a "new" one, or with null the list. */
 function go(id) {
+  tellWriting(false);
   chat.id = id;
   chat.now = null;
   chat.wire.keep(`now:${chat.wire.who}`, id ?? "list");
@@ -199,6 +200,7 @@ async function load() {
     if (chat.id !== id) return;
     chat.now = found;
     chat.isLinked = true;
+    watchWriting();
     draw();
     read();
   })();
@@ -214,6 +216,13 @@ async function load() {
       load();
     }
   }
+}
+
+let ending;
+/** Nobody who went away writes for ever: what is not said again is looked up. */
+function watchWriting() {
+  clearTimeout(ending);
+  if (chat.now.team_writes) ending = setTimeout(load, 22_000);
 }
 
 function trouble(error) {
@@ -337,6 +346,16 @@ function noted() {
   chat.wire?.keep(`drafts:${chat.wire.who}`, Object.keys(chat.drafts).length ? chat.drafts : null);
 }
 
+const telling = { to: null, at: 0 };
+/** The team learns that the client writes, never what; only while a person has it. */
+function tellWriting(isWriting) {
+  if (isWriting && (chat.now?.state !== "with_person" || (telling.to === chat.id && Date.now() - telling.at < 10_000))) return;
+  if (!isWriting && telling.to === null) return;
+  const to = isWriting ? chat.id : telling.to;
+  Object.assign(telling, { to: isWriting ? to : null, at: Date.now() });
+  chat.wire.call(`/conversations/${to}/writing`, { body: { is_writing: isWriting }, raw: true }).catch(() => {}); // nobody is worse off
+}
+
 function grow() {
   const field = $("words");
   field.rows = Math.min(6, Math.max(1, field.value.split("\n").length, Math.ceil(field.value.length / 42)));
@@ -354,8 +373,9 @@ function draw() {
   $("log").hidden = isList;
   const state = chat.now?.state;
   $("state").textContent = state && state !== "thinking" ? words[state] : "";
-  $("typing").hidden = state !== "thinking" || isList || !chat.isLinked;
-  $("typing-words").textContent = $("typing").hidden ? "" : words.thinking;
+  const isWritten = chat.now?.team_writes && state !== "ended";
+  $("typing").hidden = !(isWritten || state === "thinking") || isList || !chat.isLinked;
+  $("typing-words").textContent = $("typing").hidden ? "" : isWritten ? fill(words.writes, { org: chat.look.organization }) : words.thinking;
   $("person").hidden = !isList && state === "with_person";
   const line = !chat.isLinked || chat.outbox.state === "offline" ? words.offline : chat.outbox.state === "busy" ? words.busy : "";
   if ($("line").textContent !== line) $("line").textContent = line;
@@ -533,7 +553,7 @@ $("close").addEventListener("click", () => toPage({ kind: "close" }));
 $("person").addEventListener("click", () => { askPerson(); $("words").focus(); });
 $("attach").addEventListener("click", () => $("files").click());
 $("files").addEventListener("change", (event) => { attach([...event.target.files]); event.target.value = ""; $("words").focus(); });
-$("words").addEventListener("input", () => { noted(); grow(); });
+$("words").addEventListener("input", () => { noted(); grow(); tellWriting(Boolean($("words").value.trim())); });
 $("words").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
     event.preventDefault();
@@ -551,6 +571,7 @@ $("composer").addEventListener("submit", (event) => {
   const said = $("words").value.trim();
   if (!said || !chat.outbox) return;
   write("");
+  tellWriting(false);
   send(said);
   scroll();
 });

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from asoe.domain.organization import Principal
+from asoe.domain.recommendation import Seen
 from asoe.domain.wish import NewWish
-from asoe.store import wishes
+from asoe.store import recommendations, wishes
 from asoe.store.db import Database
 
 TEMPLATE = "asoe"
@@ -48,6 +50,16 @@ async def make_wish(database: Database, engine: Principal, ticket_id: UUID, word
         found = await wishes.of_ticket(connection, engine.org_id, ticket_id)
         assert found is not None
         return found.number
+
+
+async def make_advice(database: Database, engine: Principal, **more: Any) -> int:
+    """A recommendation; its number."""
+    now = datetime.now(UTC)
+    seen = Seen(**{"kind": "connector", "key": "shop", "times": (now, now, now), "clients": 1, **more})
+    async with database.org_transaction(engine) as connection:
+        await recommendations.add(connection, engine.org_id, seen, tickets=seen.tickets, at=now)
+        known = await recommendations.all_known(connection, engine.org_id)
+    return known[-1].number
 
 
 async def make_org(owner_dsn: str, slug: str) -> Org:

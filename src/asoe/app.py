@@ -17,7 +17,7 @@ import structlog
 from asoe.ai.local import LocalAI
 from asoe.config import Settings
 from asoe.connectors.kinds import Kind, lazily
-from asoe.desk import delivery, housekeeping, journey, learning, mail_intake, notification, wish
+from asoe.desk import delivery, housekeeping, journey, learning, mail_intake, notification, recommendation, wish
 from asoe.desk import knowledge as knowledge_desk
 from asoe.desk.connector import PURPOSE, Connectors, EngineOf
 from asoe.desk.context import Desk, Judgement, ModelAccess, Thresholds
@@ -38,6 +38,7 @@ Progress = Callable[[str], None]
 _MINUTE: Final = timedelta(minutes=1)
 _SEALED_EVERY: Final = timedelta(seconds=20)
 _COUNTED_EVERY: Final = timedelta(seconds=2)
+_ADVISED_EVERY: Final = timedelta(minutes=15)
 KINDS: Final[tuple[Kind, ...]] = (
     lazily("http", "any system with a REST API"),
     lazily("mcp", "tools of an MCP server"),
@@ -73,6 +74,7 @@ class App:
                 wish.JOB: self._tell_wishes,
                 rehearsal.JOB: self._backtest,
                 learning.JOB: self._retrain,
+                recommendation.JOB: self._recommend,
             },
             self._crons(),
             concurrency=self.settings.worker_concurrency,
@@ -96,6 +98,9 @@ class App:
     async def _retrain(self, ids: dict[str, UUID]) -> None:
         await learning.train(self.desk, ids["org_id"])
 
+    async def _recommend(self, ids: dict[str, UUID]) -> None:
+        await recommendation.look(self.desk, await self.desk.engine_of(ids["org_id"]))
+
     async def _tell_wishes(self, ids: dict[str, UUID]) -> None:
         await wish.tell(self.desk, ids["org_id"])
 
@@ -111,6 +116,7 @@ class App:
             Cron("insights.count", max(every, _COUNTED_EVERY), lambda: housekeeping.keep_counters(self.desk)),
             Cron("incidents.keep", every, lambda: housekeeping.keep_incidents(self.desk)),
             Cron("spikes.watch", _MINUTE, lambda: housekeeping.watch_spikes(self.desk)),
+            Cron("recommendations.look", _ADVISED_EVERY, lambda: housekeeping.keep_advice(self.desk)),
             Cron("notifications.spread", every, lambda: notification.spread(self.desk)),
             Cron("deliveries.due", timedelta(seconds=5), lambda: delivery.wake_due(self.desk)),
             Cron("mailboxes.fetch", timedelta(seconds=30), lambda: mail_intake.fetch_all(self.desk)),

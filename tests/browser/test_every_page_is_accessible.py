@@ -16,7 +16,7 @@ from asoe.desk.widget import WidgetChange
 from asoe.domain.knowledge import ArticleText
 from asoe.web.build import MODULES
 from asoe.web.site import routes
-from cast import make_wish
+from cast import make_advice, make_wish
 
 AXE = MODULES / "node_modules" / "axe-core" / "axe.min.js"
 SIGNED_OUT = (
@@ -85,6 +85,8 @@ async def fill(house: House, path: str) -> str:
         text = ArticleText("Open to all", "open-to-all", "en", "# Title\n\n1. one\n2. two\n\n`code`")
         await knowledge.save_article(desk, owner, text, publish_now=True)
         path = path.replace("{org}", house.acme.slug).replace("{article}", "open-to-all")
+    if path.startswith("/recommendations"):
+        await make_advice(house.app.database, house.acme.engine)
     if "{wish_number}" in path:
         seen = await house.ticket(house.acme, subject="A wish seen by axe")
         path = path.replace("{wish_number}", str(await make_wish(house.app.database, house.acme.engine, seen.id)))

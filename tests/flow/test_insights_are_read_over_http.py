@@ -10,9 +10,11 @@ from flow_cast import Connect, problem
 from pydantic import TypeAdapter
 
 from asoe.api import insights as shapes
+from asoe.api import recommendations as advice
 from asoe.app import App
 from asoe.desk import housekeeping
 from asoe.domain.report import DEFINITIONS, RATES
+from cast import Org, make_advice
 
 INSIGHTS = "/api/support/insights"
 
@@ -56,3 +58,30 @@ async def test_a_report_is_read_whole_sliced_and_as_csv(
     problem(await client.get(INSIGHTS), 403, "role_not_permitted")
     stranger = await connect(globex.owner)  # type: ignore[attr-defined]
     assert (await stranger.get(INSIGHTS, params={"client": kim["value"]})).json()["total"]["tickets"] == 0
+
+
+async def test_recommendations_are_listed_decided_and_looked_for_over_http(
+    app: App, agent: httpx.AsyncClient, owner: httpx.AsyncClient, client: httpx.AsyncClient, acme: Org
+) -> None:
+    where = "/api/support/recommendations"
+    assert (await agent.get(where)).json() == {"items": [], "looked_at": None}
+    number = await make_advice(app.database, acme.engine, detail={"connector": "shop"})
+    page = await agent.get(where)
+    TypeAdapter(advice.AdvicePage).validate_json(page.content)
+    (found,) = page.json()["items"]
+    assert (found["number"], found["about"], found["gain"]["expected"]) == (number, "shop", 3.0)
+    assert found["gain"]["method"]
+    problem(await agent.post(f"{where}/{number}/decide", json={"decision": "accept"}), 403, "role_not_permitted")
+    problem(await owner.post(f"{where}/{number}/decide", json={"decision": "dismiss"}), 422, "bad_decision")
+    problem(await owner.post(f"{where}/99/decide", json={"decision": "accept"}), 404, "no_recommendation")
+    said = {"decision": "dismiss", "reason": "It is gone next week"}
+    decided = (await owner.post(f"{where}/{number}/decide", json=said)).json()
+    assert (decided["status"], decided["decided_by"], decided["reason"]) == (
+        "dismissed",
+        "owner test",
+        said["reason"],
+    )
+    assert (await agent.get(where)).json()["items"] == []
+    assert len((await agent.get(where, params={"status": "dismissed"})).json()["items"]) == 1
+    assert (await agent.post(f"{where}/look")).json() == {"status": "asked"}
+    problem(await client.get(where), 403, "role_not_permitted")

@@ -16,7 +16,7 @@ from asoe.desk import journey, learning
 from asoe.desk.runbook import execution
 from asoe.domain.notification import Delivery
 from asoe.store import deliveries, webhooks
-from cast import make_wish
+from cast import make_advice, make_wish
 
 if TYPE_CHECKING:
     from tests.conftest import Org
@@ -49,6 +49,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/ship"): {},
     ("POST", "/answer-judgement"): {"is_useful": True},
     ("POST", "/judge"): {"is_right": False},
+    ("POST", "/api/support/recommendations/{recommendation_number}/decide"): {"decision": "dismiss", "reason": "x"},
     ("POST", "/decide"): {"vote": "approve"},
     ("POST", "/plan"): {"plan": "gold"},
     ("POST", "/incidents/{incident_id}/tickets"): {"ticket_ids": [str(uuid4())]},
@@ -115,6 +116,7 @@ async def theirs(connect: Connect, globex: Org, app: App, estate: Estate) -> dic
         "webhook_id": str(hook),
         "delivery_id": str(sent),
         "model_version": str(await begin_model(app, globex)),
+        "recommendation_number": str(await make_advice(app.database, globex.engine)),
         "wish_number": str(await make_wish(app.database, globex.engine, UUID(made["id"]))),
         "incident_id": incident.json()["id"],
     }
@@ -169,6 +171,7 @@ async def test_lists_hold_nothing_of_another_organization(owner: httpx.AsyncClie
         "/api/support/runs",
         "/api/support/approvals",
         "/api/wishes",
+        "/api/support/recommendations",
     ):
         assert (await owner.get(path)).json()["items"] == [], path
     assert (await owner.get("/api/support/stats")).json()["total_tickets"] == 0
@@ -191,6 +194,7 @@ async def test_who_is_unknown_gets_nothing(nobody: httpx.AsyncClient) -> None:
             named = (
                 path.replace("{number}", "1")
                 .replace("{wish_number}", "1")
+                .replace("{recommendation_number}", "1")
                 .replace("{model_version}", "1")
                 .replace("{name}", "x")
             )

@@ -17,6 +17,7 @@ BY_STATEMENT = {("runs", "start")}
 # Functions that open a transaction of a caller's and leave no fact: what they do is no change that anybody could ask about.
 NO_CHANGE = {
     "notification.mark_read": "what somebody has read is nobody else's business",
+    "recommendation.ask": "the worker looks sooner than it would; nothing anybody decided changes",
     "presence.be_present": "being there changes nothing, and is forgotten within the hour",
 }
 

@@ -23,6 +23,7 @@ from asoe.api import (
     operations,
     people,
     permissions,
+    recommendations,
     routing,
     runbooks,
     runs,
@@ -65,6 +66,7 @@ ROUTERS = (
     incidents,
     alerts,
     insights,
+    recommendations,
     wishes,
     learning,
 )

@@ -29,6 +29,7 @@ from asoe.api import (
     operations,
     people,
     permissions,
+    recommendations,
     routing,
     runbooks,
     runs,
@@ -76,6 +77,7 @@ _ROUTERS = (
     webhooks.router,
     mailbox.router,
     insights.router,
+    recommendations.router,
     wishes.router,
     learning.router,
 )

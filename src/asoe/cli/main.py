@@ -28,6 +28,7 @@ from asoe.cli import (
     notification,
     org,
     preference,
+    recommend,
     replay,
     report,
     routing,
@@ -79,6 +80,7 @@ runbook_runs.add_to(runbook.app)
 app.add_typer(runbook.app, name="runbook")
 app.add_typer(widget.app, name="widget")
 app.add_typer(wish.app, name="wish")
+app.add_typer(recommend.app, name="recommend")
 app.add_typer(report.app, name="report")
 app.add_typer(audit.app, name="audit")
 

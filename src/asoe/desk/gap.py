@@ -5,6 +5,7 @@ Nothing is published here: a draft is an article nobody finds until a person has
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -55,20 +56,27 @@ async def find_gaps(desk: Desk, principal: Principal, *, days: int = 30) -> list
     since = desk.clock() - timedelta(days=days)
     async with desk.database.org_reading(principal) as connection:
         found = await gaps.unanswered(connection, principal.org_id, since=since, limit=MOST_TICKETS)
-    texts = [_words(each) for each in found]
-    asked = [(each, text) for each, text in zip(found, texts, strict=True) if text]
-    parts = [part for _, text in asked for part in (text, content(text) or text)]
+    asked = [(each, text) for each in found if (text := words_of_ticket(each))]
+    alike = await group_alike(desk, [text for _, text in asked])
+    groups = [[asked[place][0] for place in places] for _, places in alike]
+    made = [_gap(members) for members in groups]
+    return sorted(made, key=lambda gap: (-gap.clients, -gap.tickets, -gap.newest_at.timestamp()))
+
+
+async def group_alike(desk: Desk, texts: Sequence[str]) -> list[tuple[bytes, list[int]]]:
+    """Texts that say the same, as wishes are compared: for each group the vector of its first text, and the places of all."""
+    parts = [part for text in texts for part in (text, content(text) or text)]
     vectors = await desk.ai.embed(parts) if parts else np.zeros((0, 384), np.float32)
-    groups: dict[UUID, list[Unanswered]] = {}
+    groups: dict[UUID, list[int]] = {}
     leaders: list[tuple[UUID, bytes]] = []
-    for place, (each, _) in enumerate(asked):
+    for place in range(len(texts)):
         vector = packed(vectors[2 * place] + vectors[2 * place + 1])
         like, _ = nearest(vector, leaders)
         if like is None:
-            leaders.append((each.id, vector))
-        groups.setdefault(like or each.id, []).append(each)
-    made = [_gap(members) for members in groups.values()]
-    return sorted(made, key=lambda gap: (-gap.clients, -gap.tickets, -gap.newest_at.timestamp()))
+            like = UUID(int=place)
+            leaders.append((like, vector))
+        groups.setdefault(like, []).append(place)
+    return [(vector, groups[leader]) for leader, vector in leaders]
 
 
 async def draft_article(desk: Desk, principal: Principal, ticket_id: UUID) -> Article:
@@ -99,7 +107,7 @@ async def draft_article(desk: Desk, principal: Principal, ticket_id: UUID) -> Ar
 
 def _gap(members: list[Unanswered]) -> Gap:
     shown = tuple(
-        GapTicket(each.id, each.number, _line(each.subject or _words(each))[:160], each.at, each.is_answered)
+        GapTicket(each.id, each.number, _line(each.subject or words_of_ticket(each))[:160], each.at, each.is_answered)
         for each in members[:_SHOWN]
     )
     return Gap(
@@ -111,7 +119,7 @@ def _gap(members: list[Unanswered]) -> Gap:
     )
 
 
-def _words(each: Unanswered) -> str:
+def words_of_ticket(each: Unanswered) -> str:
     """Subject and body, else what a caller put into the metadata, redacted."""
     said = (
         [each.subject, each.body]

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from asoe.desk import approval, audit, counting, knowledge, service_level
+from asoe.desk import approval, audit, counting, knowledge, recommendation, service_level
 from asoe.desk.context import Desk
 from asoe.desk.incident import keeping, spiking
 from asoe.desk.runbook import execution
@@ -112,6 +112,13 @@ async def keep_counters(desk: Desk) -> None:
             for _ in range(MOST_ROUNDS):
                 if not await counting.catch_up(desk, engine):
                     break
+
+
+async def keep_advice(desk: Desk) -> None:
+    """Look for recommendations where nobody has looked for a day, and follow the accepted ones."""
+    for engine in await _engines(desk):
+        with _apart("keep_advice", engine.org_id):
+            await recommendation.look_at_all(desk, engine)
 
 
 async def seal_facts(desk: Desk) -> None:

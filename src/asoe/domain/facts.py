@@ -138,6 +138,8 @@ FACTS: Final[dict[str, str]] = {
     "incident.mended": "the cause of an incident is mended; its tickets are checked one by one",
     "incident.settled": "a ticket's part in an incident ended; data holds how",
     "incident.closed": "every ticket of an incident is settled; data counts them",
+    "recommendation.accepted": "a recommendation was accepted; data holds its kind and how many cases it rested on",
+    "recommendation.dismissed": "a recommendation was dismissed; data holds its kind and how many cases it rested on",
     "journey.failed": "a stage failed and will be tried again, or was given to a person",
 }
 

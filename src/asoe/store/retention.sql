@@ -35,6 +35,10 @@ delete from asoe.attachments where org_id = $1 and ticket_id = any($2::uuid[])
 -- name: erase_escalations
 update asoe.escalations set dossier = '{"wants": "[erased]"}' where org_id = $1 and ticket_id = any($2::uuid[])
 
+-- name: erase_advice
+-- what was made of the client's words goes with them; ids and counts stay
+update asoe.recommendations set vector = null where org_id = $1 and tickets && $2::uuid[]
+
 -- name: erase_contact
 -- the row stays, so that counts by contact stay true; nothing in it says who it was
 update asoe.contacts set email = null, phone = null, external_id = null, name = '[erased]', language = null,

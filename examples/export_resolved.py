@@ -26,7 +26,16 @@ def export(asoe: Asoe, out: TextIO, *, since: datetime) -> int:
     return count
 
 
+def given(name: str) -> str:
+    return os.environ.get(name) or sys.exit(
+        f"{name} is not set. ASOE_URL is where `asoe serve` or `asoe demo` says it listens, ASOE_KEY a key that "
+        "`asoe key create` prints."
+    )
+
+
 if __name__ == "__main__":
-    with Asoe(os.environ["ASOE_URL"], os.environ["ASOE_KEY"]) as asoe:
+    if len(sys.argv) != 2 or not sys.argv[1].isdecimal():
+        sys.exit("Say for how many days: python examples/export_resolved.py 7 > resolved.csv")
+    with Asoe(given("ASOE_URL"), given("ASOE_KEY")) as asoe:
         written = export(asoe, sys.stdout, since=datetime.now(UTC) - timedelta(days=int(sys.argv[1])))
     print(f"{written} tickets", file=sys.stderr)

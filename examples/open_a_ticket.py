@@ -26,9 +26,18 @@ async def ask(asoe: AsyncAsoe, question: str, *, timeout: float = 60.0) -> list[
 
 
 async def main() -> None:
-    async with AsyncAsoe(os.environ["ASOE_URL"], os.environ["ASOE_KEY"]) as asoe:
+    if len(sys.argv) != 2:
+        sys.exit('Say what the client asks: python examples/open_a_ticket.py "Where does our VAT number go?"')
+    async with AsyncAsoe(given("ASOE_URL"), given("ASOE_KEY")) as asoe:
         for line in await ask(asoe, sys.argv[1]):
             print(line)
+
+
+def given(name: str) -> str:
+    return os.environ.get(name) or sys.exit(
+        f"{name} is not set. ASOE_URL is where `asoe serve` or `asoe demo` says it listens, ASOE_KEY a key that "
+        "`asoe key create` prints."
+    )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 import export_resolved
 import open_a_ticket
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 AT_ONCE = Patience(attempts=4, first_wait=0, longest_wait=0)
 
 
@@ -174,6 +176,20 @@ def test_a_delete_that_was_never_taken_up_is_sent_again(monkeypatch: pytest.Monk
         assert asoe.request("DELETE", "/api/support/fields/plan") is None
     assert len(seen) == 3
     assert waited == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("example", ["open_a_ticket.py", "export_resolved.py"])
+def test_an_example_says_what_it_lacks(example: str) -> None:
+    def tried(*arguments: str, **environment: str) -> tuple[int, str]:
+        command = [sys.executable, str(EXAMPLES / example), *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, done.stderr
+
+    assert tried("7")[1].startswith("ASOE_URL is not set.")
+    assert tried("7", ASOE_URL="http://127.0.0.1:9")[1].startswith("ASOE_KEY is not set.")
+    code, said = tried()
+    assert (code, f"python examples/{example}" in said) == (1, True)
 
 
 async def test_the_twin_and_the_examples_run_over_a_real_socket(served: str, key: str, app: App, acme: Any):

@@ -28,7 +28,7 @@ from asoe.desk.runbook import diagnosis, execution, record
 from asoe.desk.runbook.diagnosis import Diagnosis, Verification
 from asoe.desk.runbook.record import Record
 from asoe.domain.answer import Answer
-from asoe.domain.errors import Denied, Invalid, Unavailable
+from asoe.domain.errors import Denied, Invalid, Missing, Unavailable
 from asoe.domain.organization import Principal
 from asoe.domain.policy import Policy
 from asoe.domain.resolution import select_resolution_type
@@ -65,7 +65,7 @@ class Connection:
 
     async def principal(self, org_id: UUID | str, email: str) -> Principal:
         """A member of the organization by e-mail address, to act as; raises `Denied(not_a_member)`."""
-        engine = await self.app.desk.engine_of(_named(org_id))
+        engine = await _engine_of(self.app, _named(org_id))
         async with self.app.database.org_reading(engine) as reading:
             member = await organizations.find_member_by_email(reading, engine.org_id, email)
         if member is None or member.disabled_at is not None:
@@ -201,7 +201,7 @@ class SupportOpsEngine:
         return _app(self._app).desk
 
     async def _engine(self) -> Principal:
-        return await _app(self._app).desk.engine_of(self.org)
+        return await _engine_of(_app(self._app), self.org)
 
     async def _principal(self) -> Principal:
         if self._acting_as is None:
@@ -248,8 +248,8 @@ class OpsAutoFixer:
         return await diagnosis.verify(desk, principal, _uuid(run_id))
 
     async def _who(self) -> tuple[Desk, Principal]:
-        desk = _app(self._app).desk
-        engine = await desk.engine_of(self.org)
+        app = _app(self._app)
+        desk, engine = app.desk, await _engine_of(app, self.org)
         if self._acting_as is not None and self._acting_as.org_id != engine.org_id:
             raise Denied("acting_as belongs to another organization.", code="not_a_member")
         return desk, self._acting_as or engine
@@ -263,13 +263,13 @@ class AIResolutionEngine:
         self._app = app
 
     async def triage(self, subject: str, body: str = "") -> Triage:
-        desk = _app(self._app).desk
-        return await judge_text(desk, (await desk.engine_of(self.org)).org_id, subject, body)
+        app = _app(self._app)
+        return await judge_text(app.desk, (await _engine_of(app, self.org)).org_id, subject, body)
 
     async def answer(self, question: str, *, language: str = "en") -> Answer | None:
         """A cited answer from the organization's published articles, or None: not in the knowledge base."""
         app = _app(self._app)
-        engine = await app.desk.engine_of(self.org)
+        engine = await _engine_of(app, self.org)
         return await resolution.answer_question(app.desk, engine, question, language=language)
 
     async def select(self, subject: str, body: str = "") -> str:
@@ -282,7 +282,7 @@ class AIResolutionEngine:
         app = _app(self._app)
         judged = await self.triage(subject, body)
         now: datetime = app.desk.clock()
-        engine = await app.desk.engine_of(self.org)
+        engine = await _engine_of(app, self.org)
         draft = Ticket(
             id=UUID(int=0),
             org_id=engine.org_id,
@@ -316,6 +316,17 @@ def _app(given: App | None) -> App:
             permanent=True,
         )
     return found
+
+
+async def _engine_of(app: App, org: UUID | str) -> Principal:
+    """The organization's own account; who names one that is not there is told which there are, where it may know that."""
+    try:
+        return await app.desk.engine_of(org)
+    except Missing as error:
+        if app.owner_url is None:
+            raise Missing(f"{error.message} `asoe org list` lists those there are.", code=error.code) from None
+        told = await organizations.unknown_organization(app.owner_url, str(org))
+        raise Missing(told.message, code=error.code) from None
 
 
 def _named(org: UUID | str) -> UUID | str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from uuid import UUID
+from dataclasses import replace
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -55,6 +56,20 @@ async def test_an_organization_is_named_by_its_slug_as_well_as_by_its_id(world, 
     assert (await connection.engine("acme", acting_as=world.acme.agent).get_ticket(made.id)).id == made.id
     with pytest.raises(Denied):
         await connection.engine("acme", acting_as=globex.agent).get_stats()
+
+
+async def test_who_mistypes_an_organization_is_told_which_there_are(world, connection, globex, owner_dsn):
+    with pytest.raises(Missing, match="asoe org list") as stranger:
+        await connection.engine("acmee").get_stats()
+    assert "globex" not in str(stranger.value), "only the operator may know the others"
+    operator = Connection(replace(connection.app, owner_url=owner_dsn))
+    for ask in (
+        operator.engine("acmee").get_stats,
+        lambda: operator.fixer("acmee").verify(uuid4()),
+        lambda: operator.resolution_engine("acmee").triage("x"),
+    ):
+        with pytest.raises(Missing, match=r"'acmee'. Here are: acme, globex \(asoe org list\)"):
+            await ask()
 
 
 async def test_the_resolution_engine_judges_answers_chooses_and_explains_without_effects(world, connection):

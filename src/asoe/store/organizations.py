@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -23,12 +23,15 @@ from asoe.store.db import Connection, Database
 from asoe.store.queries import NamedQueries
 from asoe.store.roles import owner_of_schema
 
+_LISTED: Final = 20
+
 
 class OrganizationsSql(NamedQueries):
     create: str
     remove: str
     set_suspended: str
     find_accounts: str
+    list_slugs: str
     list_all: str
     read: str
     settings: str
@@ -106,14 +109,20 @@ async def find_organization(owner_url: str, slug_or_id: str) -> OrganizationAcco
     """The organization's oldest active owner and its engine; raises `Missing(no_organization)`."""
     async with as_owner(owner_url) as connection:
         row = await connection.fetchrow(OrganizationsSql.find_accounts, slug_or_id)
-    if row is None:
-        raise _no_organization(slug_or_id)
+        if row is None:
+            raise await _unknown(connection, slug_or_id)
     return OrganizationAccounts(
         org_id=row["org_id"],
         slug=row["slug"],
         owner=Principal(row["owner_id"], row["org_id"], "owner", row["owner_name"]),
         engine=Principal(row["engine_id"], row["org_id"], "engine", "ASOE"),
     )
+
+
+async def unknown_organization(owner_url: str, named: str) -> Missing:
+    """What to tell the installation's operator who named an organization that is not there: which there are."""
+    async with as_owner(owner_url) as connection:
+        return await _unknown(connection, named)
 
 
 async def delete_organization(owner_url: str, org_id: UUID) -> None:
@@ -294,6 +303,20 @@ async def as_owner(owner_url: str) -> AsyncIterator[Connection]:
 
 def _to_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
+
+
+async def _unknown(connection: Connection, named: str) -> Missing:
+    rows = await connection.fetch(OrganizationsSql.list_slugs)
+    known = next((row for row in rows if row["slug"] == named), None)
+    if known is not None:
+        why = f"is suspended: asoe org resume {named}" if known["is_suspended"] else "has no active owner to act as"
+        return Missing(f"Organization {named!r} {why}.", code="no_organization")
+    if not rows:
+        here = "none yet: asoe org create SLUG --name NAME --owner-email ADDRESS makes one"
+    else:
+        listed = [f"{row['slug']} (suspended)" if row["is_suspended"] else row["slug"] for row in rows[:_LISTED]]
+        here = ", ".join(listed) + (" and more" if len(rows) > _LISTED else "") + " (asoe org list)"
+    return Missing(f"There is no organization {named!r}. Here are: {here}.", code="no_organization")
 
 
 def _no_organization(named: str) -> Missing:

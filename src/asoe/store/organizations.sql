@@ -24,6 +24,10 @@ join lateral (
 ) o on true
 where p.slug = $1 or p.org_id::text = $1
 
+-- name: list_slugs
+-- owner connection only: for whoever named one that is not there
+select slug, suspended_at is not null as is_suspended from asoe.organization_profiles order by slug limit 21
+
 -- name: list_all
 -- asoe_system
 select org_id, slug, engine_id from asoe.system_organizations()

@@ -78,7 +78,10 @@ def export(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Write everything of one organization into a folder, a file of JSON lines per noun; hashes of keys stay out."""
+    """Write everything of one organization into a folder, a file of JSON lines per noun; secrets stay out.
+
+    Left out is what is made anew from the rest, and the trail (asoe audit export); docs/operations/backup.md names both.
+    """
 
     async def work(desk: Any, owner: Any) -> Any:
         from asoe.desk import exchange

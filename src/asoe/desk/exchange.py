@@ -78,7 +78,7 @@ async def export_organization(
 ) -> dict[str, int]:
     """Write everything of the organization into `folder`, one file of JSON lines per noun, while the service goes on.
 
-    Secrets (hashes of keys and invitations) stay out. Raises `Conflict(folder_not_empty)`.
+    Secrets stay out (`exports.LEFT_OUT` names what else does, and why). Raises `Conflict(folder_not_empty)`.
     """
     _admin_only(principal)
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,10 @@ import typer
 from asoe.cli.door import DataDir, Json, OrgOption, acting, identifier, run, say, show, show_one
 
 app = typer.Typer(help="Import, list, publish, retire and search articles.", no_args_is_help=True)
-_Article = Annotated[str, typer.Argument(help="Id of the article (asoe knowledge list).")]
+_Article = Annotated[str, typer.Argument(help="Slug, title or id of the article (asoe knowledge list).")]
+_InLanguage = Annotated[
+    str | None, typer.Option("--language", help="en, de, es or fr: which one, when it is there in several.")
+]
 
 
 @app.command("import")
@@ -89,25 +92,29 @@ def list_articles(
 
 
 @app.command()
-def publish(article: _Article, org: OrgOption = None, data_dir: DataDir = None) -> None:
+def publish(
+    *, article: _Article, language: _InLanguage = None, org: OrgOption = None, data_dir: DataDir = None
+) -> None:
     """Show the newest version of an article to its readers."""
 
     async def work(desk: Any, owner: Any) -> Any:
         from asoe.desk import knowledge as desk_knowledge
 
-        return await desk_knowledge.publish_article(desk, owner, identifier(article, of="article"))
+        article_id = await desk_knowledge.find_article(desk, owner, article, language=language)
+        return await desk_knowledge.publish_article(desk, owner, article_id)
 
     say(f"Published: {run(acting(work, org, data_dir)).text.slug}.")
 
 
 @app.command()
-def retire(article: _Article, org: OrgOption = None, data_dir: DataDir = None) -> None:
+def retire(*, article: _Article, language: _InLanguage = None, org: OrgOption = None, data_dir: DataDir = None) -> None:
     """Take an article from readers and search at once; its versions stay."""
 
     async def work(desk: Any, owner: Any) -> Any:
         from asoe.desk import knowledge as desk_knowledge
 
-        return await desk_knowledge.retire_article(desk, owner, identifier(article, of="article"))
+        article_id = await desk_knowledge.find_article(desk, owner, article, language=language)
+        return await desk_knowledge.retire_article(desk, owner, article_id)
 
     say(f"Retired: {run(acting(work, org, data_dir)).text.slug}.")
 

@@ -232,6 +232,15 @@ async def read_article(
         )
 
 
+async def find_article(desk: KnowledgeDesk, principal: Principal, named: str, *, language: str | None = None) -> UUID:
+    """The id of the article with this id, slug or title; raises `Missing`, or `Invalid(which_article)` for several."""
+    try:
+        return UUID(named)
+    except ValueError:
+        async with desk.database.org_reading(principal) as connection:
+            return await knowledge.find_named(connection, principal.org_id, named, language)
+
+
 async def list_articles(
     desk: KnowledgeDesk,
     principal: Principal,

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from asoe.domain.errors import Conflict, Missing
+from asoe.domain.errors import Conflict, Invalid, Missing
 from asoe.domain.knowledge import (
     Article,
     ArticleText,
@@ -37,6 +37,7 @@ class KnowledgeSql(NamedQueries):
     index_article: str
     find: str
     find_by_slug: str
+    find_named: str
     lock: str
     page: str
     versions: str
@@ -169,6 +170,24 @@ async def find_by_slug(
         KnowledgeSql.find_by_slug.format(columns=_COLUMNS), org_id, slug, language, published
     )
     return None if row is None else _article(row)
+
+
+async def find_named(connection: Connection, org_id: UUID, name: str, language: str | None = None) -> UUID:
+    """The article with this slug or, failing that, this title; raises `Missing`, or `Invalid(which_article)` for several."""
+    rows = await connection.fetch(KnowledgeSql.find_named, org_id, name, language)
+    found = [row for row in rows if row["slug"] == name] or rows
+    if not found:
+        where = f" in {language}" if language else ""
+        raise Missing(
+            f"There is no article {name!r}{where}; asoe knowledge list shows which there are.", code="article_missing"
+        )
+    if len(found) > 1:
+        which = ", ".join(f"{row['slug']} ({row['language']})" for row in found)
+        raise Invalid(
+            f"Several articles are called {name!r}: {which}. Add --language, or name one by its slug or id.",
+            code="which_article",
+        )
+    return UUID(str(found[0]["id"]))
 
 
 async def lock(connection: Connection, org_id: UUID, article_id: UUID) -> Standing:

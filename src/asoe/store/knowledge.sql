@@ -48,6 +48,12 @@ join asoe.article_versions v on v.org_id = a.org_id and v.article_id = a.id
   and v.version = coalesce(case when $4 then a.published_version end, a.version)
 where a.org_id = $1 and a.slug = $2 and a.language = $3
 
+-- name: find_named
+-- as people name them; a slug outweighs a title
+select a.id, a.slug, a.language, a.title from asoe.articles a
+where a.org_id = $1 and (a.slug = $2 or lower(a.title) = lower($2)) and ($3::text is null or a.language = $3)
+order by a.slug <> $2, a.slug, a.language
+
 -- name: lock
 select version, published_version, audience, status from asoe.articles where org_id = $1 and id = $2 for update
 

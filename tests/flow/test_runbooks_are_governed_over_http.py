@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import pytest
 from flow_cast import UNLOCK, Connect, Estate, open_ticket, problem
 from pydantic import TypeAdapter
 
@@ -35,6 +36,7 @@ async def carried(app: App, run: dict[str, Any], acme: Any) -> None:
     await execution.advance_run(app.desk, acme.engine, UUID(run["id"]))
 
 
+@pytest.mark.usefixtures("estate")
 async def test_a_runbook_is_written_published_and_retired(owner: httpx.AsyncClient, agent: httpx.AsyncClient) -> None:
     row = await published(owner)
     assert (row["published_version"], row["level"]) == (1, "approve")
@@ -57,6 +59,14 @@ async def test_a_wrong_runbook_is_refused_with_its_line(owner: httpx.AsyncClient
     assert (await owner.post(BOOKS, json={"source": runbook_text("a-beginning")})).status_code == 201
 
 
+async def test_a_runbook_without_its_connector_is_stored_and_not_published(owner: httpx.AsyncClient) -> None:
+    read(shapes.RunbookTextOut, await owner.post(BOOKS, json={"source": UNLOCK}), 201)
+    refused = problem(await owner.post(f"{BOOKS}/unlock-account/publish", json={}), 409, "connectors_missing")
+    assert "asoe connector add estate" in refused["detail"]
+    assert read(shapes.RunbookTextOut, await owner.get(f"{BOOKS}/unlock-account"))["published_version"] is None
+
+
+@pytest.mark.usefixtures("estate")
 async def test_only_who_may_changes_what_runs(
     owner: httpx.AsyncClient, agent: httpx.AsyncClient, client: httpx.AsyncClient, app: App
 ) -> None:
@@ -164,6 +174,7 @@ async def test_a_key_votes_only_where_it_was_said(owner: httpx.AsyncClient, nobo
         problem(response, 403 if code == "scope_missing" else 404, code)
 
 
+@pytest.mark.usefixtures("estate")
 async def test_another_organization_finds_none_of_it(
     owner: httpx.AsyncClient, agent: httpx.AsyncClient, connect: Connect, globex: Any
 ) -> None:

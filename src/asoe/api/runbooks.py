@@ -54,9 +54,10 @@ async def list_versions(request: Request, name: str) -> Response:
 
 @router.post(_ONE + "/publish", response_model=shapes.RunbookOut)
 async def publish_runbook(request: Request, name: str, body: shapes.PublishIn) -> Response:
-    """Put a version into use; a changed text begins without evidence."""
+    """Put a version into use, when its connectors are there; a changed text begins without evidence."""
     call = call_of(request)
-    return reply(shapes.runbook(await shelf.publish(call.acting, call.principal, name, body.version)))
+    row = await shelf.publish(call.acting, call.principal, name, body.version, needs_connectors=True)
+    return reply(shapes.runbook(row))
 
 
 @router.post(_ONE + "/retire", response_model=shapes.RunbookOut)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from asoe.cli.door import Json, err, out, print_json, say, show
+from asoe.cli.door import DataDir, Json, acting, err, out, print_json, run, say, show
 from asoe.domain.errors import AsoeError, Conflict, Invalid, Missing
 from asoe.domain.runbook import Runbook
 
@@ -65,16 +65,24 @@ def templates(*, as_json: Json = False) -> None:
 
 
 @app.command()
-def check(*, files: Files, as_json: Json = False) -> None:
-    """Say what is wrong or doubtful, with lines and remedies; ends with 1 when something is wrong."""
-    from asoe.desk.runbook.lint import check as findings_of
+def check(
+    *,
+    files: Files,
+    org: Annotated[
+        str | None,
+        typer.Option("--org", help="Check also against the connectors and runbooks of this organization (slug or id)."),
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Say what is wrong or doubtful, with lines and remedies; ends with 1 when something is wrong.
 
-    found = []
-    for path in files:
-        library = _library(path)
-        found += [
-            {"file": str(path), **finding.to_json()} for finding in findings_of(_read(path), library=library or None)
-        ]
+    By itself it reads the files alone; with --org it names calls that a connector does not offer, and connectors that the
+    organization lacks.
+    """
+    texts = {path: _read(path) for path in files}
+    judged = _judged_alone(texts) if org is None else run(acting(_judged_for(texts), org, data_dir))
+    found = [{"file": str(path), **finding.to_json()} for path, findings in judged.items() for finding in findings]
     errors = sum(finding["severity"] == "error" for finding in found)
     if as_json:
         print_json(found)
@@ -123,6 +131,21 @@ def schema() -> None:
 
     print_json(found())
     sys.stdout.flush()
+
+
+def _judged_alone(texts: Mapping[Path, str]) -> dict[Path, Sequence[Any]]:
+    from asoe.desk.runbook.lint import check as findings_of
+
+    return {path: findings_of(text, library=_library(path) or None) for path, text in texts.items()}
+
+
+def _judged_for(texts: Mapping[Path, str]) -> Callable[[Any, Any], Awaitable[dict[Path, Sequence[Any]]]]:
+    async def work(desk: Any, owner: Any) -> dict[Path, Sequence[Any]]:
+        from asoe.desk.runbook import shelf
+
+        return {path: await shelf.check(desk, owner, text, nearby=_library(path)) for path, text in texts.items()}
+
+    return work
 
 
 def _read(path: Path) -> str:

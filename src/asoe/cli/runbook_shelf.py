@@ -35,7 +35,10 @@ def publish(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Check a runbook and put it into use. New ones ask for approval before every act."""
+    """Check a runbook and put it into use. New ones ask for approval before every act.
+
+    Every connector it names must be there (`asoe connector list`); without one it could only ever fail.
+    """
     path = Path(what)
     source = path.read_text(encoding="utf-8") if path.suffix in {".yaml", ".yml"} and path.is_file() else None
     if source is None and path.suffix in {".yaml", ".yml"}:
@@ -45,9 +48,9 @@ def publish(
         from asoe.desk.runbook import shelf
 
         if source is None:
-            return await shelf.publish(desk, owner, what, version)
-        row, stored = await shelf.save(desk, owner, source)
-        return await shelf.publish(desk, owner, row.name, stored.version)
+            return await shelf.publish(desk, owner, what, version, needs_connectors=True)
+        row, stored = await shelf.save(desk, owner, source, needs_connectors=True)
+        return await shelf.publish(desk, owner, row.name, stored.version, needs_connectors=True)
 
     show_one(run(acting(work, org, data_dir)), as_json=as_json)
 

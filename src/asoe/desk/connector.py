@@ -13,7 +13,7 @@ import hmac
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -274,6 +274,15 @@ class Connectors:
             connector = self._open(org_id, record, secret)
             entry = await self._keep(org_id, name, connector, stamp=stamp, most=most_at_once(record.config))
         return self._hand(entry)
+
+    async def missing(self, org_id: UUID, names: Iterable[str]) -> list[str]:
+        """Those of `names` that the organization has no connector for; a disabled one is there."""
+        if self._database is None or self._engine_of is None:
+            known = set(self._fixed)
+        else:
+            async with self._database.org_reading(await self._engine_of(org_id)) as connection:
+                known = {record.name for record in await connectors.list_all(connection, org_id)}
+        return sorted(set(names) - known)
 
     def opening(self, org_id: UUID, record: ConnectorRecord, secret: bytes | None) -> Opening:
         """A stored connector with its secrets opened; raises `Unavailable(secrets_sealed)`."""

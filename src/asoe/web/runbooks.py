@@ -111,7 +111,7 @@ async def show(visit: Visit) -> Response:
         runs=runs,
         names=names,
         tickets=tickets,
-        warnings=check(text.source),
+        warnings=[*check(text.source), *await shelf.lacking(visit.desk, visit.principal, text.source)],
         backtests=await rehearsal.list_newest(visit.desk, visit.principal, row.id),
         most=rehearsal.MOST,
     )
@@ -163,7 +163,8 @@ async def edit(visit: Visit) -> Response:
 @pages.post(_ONE + "/publish", roles=ADMINS)
 async def publish(visit: Visit) -> Response:
     version = visit.number("version", 0) or None
-    row = await shelf.publish(visit.desk, visit.principal, visit.request.path_params["name"], version)
+    name = visit.request.path_params["name"]
+    row = await shelf.publish(visit.desk, visit.principal, name, version, needs_connectors=True)
     return visit.back(f"/runbooks/{row.name}", f"Version {row.published_version} is in use.")
 
 

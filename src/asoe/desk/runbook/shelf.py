@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
 from asoe.connectors.contract import Action, ConnectorError
 from asoe.desk.context import Desk
-from asoe.desk.runbook.language import parse, read_runbook
-from asoe.desk.runbook.lint import lint
+from asoe.desk.runbook.language import Written, parse, read_runbook
+from asoe.desk.runbook.lint import Finding, lint
+from asoe.desk.runbook.lint import check as check_text
 from asoe.desk.runbook.source import refused
-from asoe.domain.errors import Denied, Invalid, Missing
+from asoe.domain.errors import Conflict, Denied, Invalid, Missing
 from asoe.domain.organization import ROLE_RANK, Principal
 from asoe.domain.runbook import Each, Procedure, Runbook, Step, When
 from asoe.store import autonomy, facts, runbooks
@@ -34,13 +36,18 @@ class Shelved:
     level: str
 
 
-async def save(desk: Desk, principal: Principal, source: str) -> tuple[RunbookRow, VersionRow]:
+async def save(
+    desk: Desk, principal: Principal, source: str, *, needs_connectors: bool = False
+) -> tuple[RunbookRow, VersionRow]:
     """Check and store a version; the same text again is the same version. Raises `Invalid(bad_runbook)`.
 
-    Calls are checked against the connectors that are there; one that is not there yet is no mistake of the runbook.
+    Calls are checked against the connectors that are there; one that is not there yet is no mistake of the runbook, but
+    with `needs_connectors`, for who wants it in use at once, a `Conflict(connectors_missing)`.
     """
     _require_admin(principal)
     runbook = await _checked(desk, principal, source)
+    if needs_connectors:
+        await _require_connectors(desk, principal, runbook)
     async with desk.database.org_transaction(principal) as connection:
         runbook_id, number, is_new = await runbooks.put(
             connection,
@@ -58,11 +65,20 @@ async def save(desk: Desk, principal: Principal, source: str) -> tuple[RunbookRo
         return row, await runbooks.version(connection, principal.org_id, runbook_id, number)
 
 
-async def publish(desk: Desk, principal: Principal, name: str, version: int | None = None) -> RunbookRow:
+async def publish(
+    desk: Desk, principal: Principal, name: str, version: int | None = None, *, needs_connectors: bool = False
+) -> RunbookRow:
     """Put a version (the newest by default) into use. A changed text begins without evidence and without lent trust: it
     is another runbook. So does every runbook that calls it.
+
+    With `needs_connectors`, as every door wants it, raises `Conflict(connectors_missing)`: it could only ever fail.
     """
     _require_admin(principal)
+    if needs_connectors:
+        async with desk.database.org_reading(principal) as connection:
+            row = await runbooks.find(connection, principal.org_id, name)
+            text = await runbooks.version(connection, principal.org_id, row.id, version or row.newest_version or 0)
+        await _require_connectors(desk, principal, _read(text.source))
     async with desk.database.org_transaction(principal) as connection:
         row = await runbooks.find(connection, principal.org_id, name)
         number = version or row.newest_version or 0
@@ -200,15 +216,71 @@ def _called(steps: list[Step]) -> set[str]:
     return found
 
 
-async def _checked(desk: Desk, principal: Principal, source: str) -> Runbook:
-    written = parse(source)
+async def check(
+    desk: Desk, principal: Principal, source: str, *, nearby: Mapping[str, Runbook] = MappingProxyType({})
+) -> tuple[Finding, ...]:
+    """What is wrong or doubtful in a text for this organization: calls against its connectors, and those it lacks.
+
+    nearby: runbooks by name that are to be published with it.
+    """
+    try:
+        written = parse(source)
+    except Invalid:
+        return check_text(source)
+    found = [*await _findings(desk, principal, written, nearby), *await _lacking(desk, principal, written)]
+    return tuple(sorted(found, key=lambda finding: finding.line))
+
+
+async def lacking(desk: Desk, principal: Principal, source: str) -> tuple[Finding, ...]:
+    """A warning for each connector that a text names and the organization does not have; asks no outside system."""
+    try:
+        return await _lacking(desk, principal, parse(source))
+    except Invalid:  # what is wrong with it is said where it is read
+        return ()
+
+
+async def _lacking(desk: Desk, principal: Principal, written: Written) -> tuple[Finding, ...]:
+    named = written.runbook.connectors
+    missing = await desk.connectors.missing(principal.org_id, named.values())
+    return tuple(
+        Finding(
+            "warning",
+            written.source.line(("connectors", alias)),
+            ("connectors", alias),
+            f"the organization has no connector {name!r}",
+            f"add it before you publish: asoe connector add {name}",
+        )
+        for alias, name in named.items()
+        if name in missing
+    )
+
+
+async def _require_connectors(desk: Desk, principal: Principal, runbook: Runbook) -> None:
+    missing = await desk.connectors.missing(principal.org_id, runbook.connectors.values())
+    if missing:
+        raise Conflict(
+            f"Runbook {runbook.name} needs what this organization has no connector for: {', '.join(missing)}. Add each "
+            f"(asoe connector add {missing[0]} --kind KIND …, or the dashboard's Connectors), or name others under "
+            "`connectors:`; then publish again.",
+            code="connectors_missing",
+        )
+
+
+async def _findings(
+    desk: Desk, principal: Principal, written: Written, nearby: Mapping[str, Runbook] = MappingProxyType({})
+) -> tuple[Finding, ...]:
     actions: dict[str, Mapping[str, Action]] = {}
     for alias, name in written.runbook.connectors.items():
         with suppress(ConnectorError):
             actions[alias] = await (await desk.connectors.use(principal.org_id, name)).actions()
     async with desk.database.org_reading(principal) as connection:
         others = await library(connection, principal.org_id)
-    found = lint(written, actions=actions, library=others)
+    return lint(written, actions=actions, library={**nearby, **others})
+
+
+async def _checked(desk: Desk, principal: Principal, source: str) -> Runbook:
+    written = parse(source)
+    found = await _findings(desk, principal, written)
     errors = [(finding.path, f"{finding.problem}; {finding.remedy}") for finding in found if finding.is_error]
     if errors:
         raise refused(written.source, errors)

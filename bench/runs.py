@@ -302,8 +302,9 @@ def main() -> int:
     parser.add_argument("--contestant", nargs=6, help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.contestant:
-        *where, runs = wanted.contestant
-        print(json.dumps(run_async(measure_asoe(*where, int(runs)))))
+        app_dsn, system_dsn, org_id, engine_id, owner_id, runs = wanted.contestant
+        told = run_async(measure_asoe(app_dsn, system_dsn, org_id, engine_id, owner_id, int(runs)))
+        print(json.dumps(told))
         return 0
     figures = asyncio.run(compare(wanted.runs, with_dbos=not wanted.without_dbos))
     print(json.dumps(figures, indent=2))

@@ -93,11 +93,60 @@ def test_incidents_are_opened_and_shown(asoe: CommandLine) -> None:
     assert [each["what"] for each in shown["timeline"]] == ["incident.opened"]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("ticket", "list"), ("export", "out"), ("backup", "all.tar"), ("migrate", "--plan"), ("work",), ("org", "list")],
+)
+def test_no_command_that_reads_makes_an_installation(tmp_path: Path, command: tuple[str, ...]) -> None:
+    mistyped = CommandLine(tmp_path / "nowhere")
+    done = mistyped(*command)
+    assert (done.code, "no_installation" in done.err, str(mistyped.data_dir) in done.err) == (4, True, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_an_installation_is_not_well(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for folder in ("nowhere", "empty"):
+        looked = CommandLine(tmp_path / folder)("doctor", "--json")
+        assert (looked.code, looked.json["ok"]) == (1, False)
+        assert any(each["detail"].startswith("There is no installation") for each in looked.json["checks"])
+    assert [*tmp_path.iterdir(), *(tmp_path / "empty").iterdir()] == [tmp_path / "empty"]
+
+
+def test_a_file_that_is_not_there_is_restored_into_nothing(tmp_path: Path) -> None:
+    done = CommandLine(tmp_path / "new")("restore", tmp_path / "nowhere.tar")
+    assert (done.code, list(tmp_path.iterdir())) == (4, [])
+
+
+def test_a_runbook_waits_for_its_connector(asoe: CommandLine, tmp_path: Path) -> None:
+    assert asoe("runbook", "new", "unlock-account", "--folder", tmp_path).code == 0
+    file = tmp_path / "unlock-account.yaml"
+    alone, here = asoe("runbook", "check", file), asoe("runbook", "check", file, "--org", "acme")
+    assert (alone.code, "no connector" in alone.out) == (0, False)
+    assert (here.code, re.findall(r"warning: .* no connector '(\w+)'; add it", here.out)) == (0, ["crm"])
+    refused = asoe("runbook", "publish", file)
+    assert (refused.code, "asoe connector add crm" in refused.err) == (5, True)
+    assert asoe("runbook", "list", "--json").json == []
+    added = asoe("connector", "add", "crm", "--set", "base_url=http://127.0.0.1:9", "--set", "allow_http=true")
+    assert added.code == 0, added.err
+    assert "no connector" not in asoe("runbook", "check", file, "--org", "acme").out
+    assert asoe("connector", "remove", "crm", "--yes").code == 0
+
+
 def test_articles_are_found_at_once_when_waited_for(asoe: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "invoices.md").write_text(ARTICLE, encoding="utf-8")
     assert asoe("knowledge", "import", tmp_path, "--wait").code == 0
     found = asoe("knowledge", "search", "How do I download an invoice?", "--json").json
     assert found[0]["slug"] == "invoices-as-pdf"
+    for name in ("invoices-as-pdf", "invoices as PDF"):
+        assert asoe("knowledge", "retire", name).err.strip() == "Retired: invoices-as-pdf."
+        assert asoe("knowledge", "publish", name).err.strip() == "Published: invoices-as-pdf."
+    german = ARTICLE.replace("language: en", "language: de")
+    (tmp_path / "rechnungen.md").write_text(german, encoding="utf-8")
+    assert asoe("knowledge", "import", tmp_path).code == 0
+    several = asoe("knowledge", "publish", "invoices-as-pdf")
+    assert (several.code, "invoices-as-pdf (de), invoices-as-pdf (en)" in several.err) == (2, True)
+    assert asoe("knowledge", "retire", "invoices-as-pdf", "--language", "de").code == 0
     (tmp_path / "broken.md").write_text("---\ntitle: [\n---\n", encoding="utf-8")
     refused = asoe("knowledge", "import", tmp_path)
     assert (refused.code, "broken.md" in refused.err) == (2, True)
@@ -234,6 +283,9 @@ def test_connectors_are_kept_and_their_secrets_never_shown(asoe: CommandLine, tm
         (("org", "create", "acme", "--name", "A", "--owner-email", "a@b.example"), 5, "slug_taken"),
         (("org", "create", "Not A Slug", "--name", "A", "--owner-email", "a@b.example"), 2, "bad_slug"),
         (("member", "role", "nobody@acme.example", "admin"), 4, "no_member"),
+        (("member", "list", "--org", "acmee"), 4, "Here are: acme (asoe org list)"),
+        (("knowledge", "publish", "invoices"), 4, "asoe knowledge list shows which there are"),
+        (("approval", "show", "this"), 2, "'this' is no id of an approval"),
         (("ticket", "show", "4711"), 4, "ticket_missing"),
         (("ticket", "list", "--status", "opne"), 2, "choose from open, triaging"),
         (("ticket", "list", "--category", "billing", "--category", "money"), 2, "'money'"),

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from asoe.cli.door import DataDir, Json, as_mapping, err, load, print_json, run, say
+from asoe.cli.door import DataDir, Json, as_mapping, err, expect_installation, load, print_json, run, say
 from asoe.config import Settings
 from asoe.domain.errors import Missing, Unavailable
 
@@ -76,6 +76,7 @@ async def _owner_url(settings: Settings) -> AsyncIterator[str]:
 async def _backup(settings: Settings, file: Path, *, with_key: bool) -> Any:
     from asoe.store.backup import back_up
 
+    expect_installation(settings)
     key = settings.data_dir / "secret.key" if with_key else None
     if key is not None and not key.is_file():
         raise Missing(f"There is no secret key at {key}.", code="no_secret_key")
@@ -86,6 +87,8 @@ async def _backup(settings: Settings, file: Path, *, with_key: bool) -> Any:
 async def _restore(settings: Settings, file: Path) -> Any:
     from asoe.store import backup as store
 
+    if not file.is_file():
+        raise Missing(f"There is no file {file}.", code="no_file")
     async with _owner_url(settings) as url:
         if not settings.is_embedded:
             from asoe.cli.migrate import make_roles

@@ -14,7 +14,7 @@ import asyncpg
 import typer
 from rich.table import Table
 
-from asoe.cli.door import DataDir, Json, err, load, out, print_json, run
+from asoe.cli.door import DataDir, Json, err, has_database, load, out, print_json, run
 from asoe.config import Settings
 from asoe.domain.errors import AsoeError
 
@@ -100,7 +100,7 @@ async def _reached(patient: Patient) -> AsyncIterator[None]:
     try:
         try:
             if patient.settings.is_embedded:
-                if (patient.settings.data_dir / "cluster").exists():
+                if has_database(patient.settings.data_dir):
                     server = await open_embedded(patient.settings.data_dir)
                     patient.urls = {"app": server.app_dsn, "owner": server.owner_dsn, "system": server.system_dsn}
             else:
@@ -130,12 +130,12 @@ async def _reached(patient: Patient) -> AsyncIterator[None]:
 
 async def _data_folder(patient: Patient) -> list[Finding]:
     """Its rights and the free space."""
-    folder = patient.settings.data_dir.absolute()
+    folder = patient.settings.data_dir.expanduser().absolute()
+    if patient.settings.is_embedded and not has_database(folder):
+        remedy = "Name its folder with --data-dir or ASOE_DATA_DIR, or make one: asoe org create --help"
+        return [Finding("data folder", "fail", f"There is no installation at {folder}.", remedy)]
     if not folder.exists():
-        verdict: Verdict = "warn" if patient.settings.is_embedded else "ok"
-        return [
-            Finding("data folder", verdict, f"{folder} does not exist yet.", "asoe serve makes it at its first start.")
-        ]
+        return [Finding("data folder", "ok", f"{folder} does not exist yet; the first start makes it.")]
     free = shutil.disk_usage(folder).free
     if free < _LOW_SPACE:
         return [
@@ -153,7 +153,7 @@ async def _embedded_server(patient: Patient) -> list[Finding]:
         return []
     found = await asyncio.to_thread(embedded_status, patient.settings.data_dir)
     if not found.exists:
-        return [Finding("embedded PostgreSQL", "warn", "No database is there yet.", "asoe serve makes it.")]
+        return []
     state = "running" if found.is_running else "at rest"
     findings = [
         Finding(

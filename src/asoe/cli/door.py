@@ -72,13 +72,36 @@ def say(sentence: str) -> None:
 
 
 @asynccontextmanager
-async def opened(data_dir: Path | None = None, **given: Any) -> AsyncIterator[Any]:
-    """The installation (`asoe.app.App`), with models that are loaded when first needed."""
+async def opened(data_dir: Path | None = None, *, may_make: bool = False, **given: Any) -> AsyncIterator[Any]:
+    """The installation (`asoe.app.App`), with models that are loaded when first needed.
+
+    Raises `Missing(no_installation)` where there is none, unless `may_make`: a mistyped folder becomes no database.
+    """
     from asoe.app import open_app
     from asoe.cli.models import ModelsOnDemand
 
-    async with open_app(load(data_dir=data_dir, **given), ai=ModelsOnDemand()) as app:
+    wanted = load(data_dir=data_dir, **given)
+    if not may_make:
+        expect_installation(wanted)
+    async with open_app(wanted, ai=ModelsOnDemand()) as app:
         yield app
+
+
+def expect_installation(wanted: Settings) -> None:
+    """Raises `Missing(no_installation)` when the data folder holds no embedded database; other databases say it themselves."""
+    if wanted.is_embedded and not has_database(wanted.data_dir):
+        raise Missing(
+            f"There is no installation at {wanted.data_dir.expanduser().absolute()}, and this command makes none. Name its "
+            "folder with --data-dir or ASOE_DATA_DIR, or make one: asoe org create SLUG --name NAME --owner-email ADDRESS",
+            code="no_installation",
+        )
+
+
+def has_database(data_dir: Path) -> bool:
+    try:
+        return (data_dir.expanduser() / "cluster").exists()
+    except PermissionError:  # it is somebody's: opening it says whose
+        return True
 
 
 def owner_url(app: Any) -> str:
@@ -129,7 +152,13 @@ def identifier(text: str, *, of: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise Invalid(f"{text!r} is no id of a {of}; copy it from the list command.", code="bad_id") from None
+        raise Invalid(
+            f"{text!r} is no id of {with_article(of)}; copy it from the list command.", code="bad_id"
+        ) from None
+
+
+def with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def show(rows: Iterable[Any], columns: Sequence[str], *, as_json: bool, empty: str = "None.") -> None:

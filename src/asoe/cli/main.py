@@ -51,7 +51,8 @@ HELP = """ASOE resolves what it can prove, and hands the rest to a person with t
 Start with `asoe demo`. An own installation: `asoe org create`, `asoe key create`, `asoe knowledge import`, `asoe serve`.
 Every command has --help. Settings are environment variables (docs/operations/settings.md).
 
-Exit codes: 0 done · 2 wrong input · 3 not allowed · 4 no such thing · 5 conflict · 6 not available now · 1 anything else.
+Exit codes: 0 done · 1 the check it makes did not pass, or anything else · 2 wrong input · 3 not allowed · 4 no such thing ·
+5 conflict: read again, then decide · 6 not available now.
 """
 
 app = typer.Typer(

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 import typer
 
-from asoe.cli.door import DataDir, Json, load, print_json, run, say
+from asoe.cli.door import DataDir, Json, expect_installation, load, print_json, run, say
 from asoe.config import Settings
 from asoe.domain.errors import Unavailable
 
@@ -42,6 +42,8 @@ async def _migrate(settings: Settings, *, plan: bool) -> list[tuple[int, str]]:
     from asoe.store.embedded import close_embedded, open_embedded
 
     if settings.is_embedded:
+        if plan:
+            expect_installation(settings)
         server = await open_embedded(settings.data_dir, progress=say)
         try:
             return await _apply(server.owner_dsn, plan=plan)

@@ -64,7 +64,7 @@ async def _create(slug: str, name: str, email: str, owner_name: str, *, adopt: U
     from asoe.desk import people
     from asoe.store import organizations
 
-    async with opened(data_dir) as opened_app:
+    async with opened(data_dir, may_make=True) as opened_app:
         made = await organizations.create_organization(
             owner_url(opened_app), name, slug, email, owner_name, wanted_id=adopt
         )

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from asoe.cli import logs, processes
-from asoe.cli.door import DataDir, err, load, opened, run, say
+from asoe.cli.door import DataDir, err, expect_installation, has_database, load, opened, run, say
 from asoe.cli.processes import Child, Family
 from asoe.config import Settings
 from asoe.domain.errors import Invalid
@@ -62,6 +62,7 @@ def serve(
 def work(*, data_dir: DataDir = None, child: _Child = False) -> None:
     """Run a worker: journeys, indexing, timers, housekeeping. Any number may run, on any number of machines."""
     settings = load(data_dir=data_dir)
+    expect_installation(settings)
     logs.configure(settings)
     run(_work(settings, child=child))
 
@@ -102,7 +103,7 @@ async def served(
 async def opened_by(settings: Settings) -> AsyncIterator[Any]:
     """The installation of these settings, in a process that needs few connections and no models."""
     few = {name: getattr(settings, name) for name in type(settings).model_fields} | {"database_pool": 4}
-    async with opened(**few) as app:
+    async with opened(may_make=True, **few) as app:
         yield app
 
 
@@ -114,7 +115,7 @@ def address(settings: Settings) -> str:
 
 
 async def _family(settings: Settings, *, with_worker: bool) -> None:
-    is_first = settings.is_embedded and not (settings.data_dir / "cluster").exists()
+    is_first = settings.is_embedded and not has_database(settings.data_dir)
     say("Starting. This first start makes the database, which takes some seconds." if is_first else "Starting.")
     async with processes.stop_on_signals() as stop, served(settings, with_worker=with_worker, stop=stop) as up:
         url, family, app = up

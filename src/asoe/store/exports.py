@@ -71,6 +71,7 @@ class ExportsSql(NamedQueries):
     notification_preferences: str
     deliveries: str
     model_spend: str
+    recommendations: str
     facts: str
 
 
@@ -90,6 +91,7 @@ LEFT_OUT: Final[Mapping[str, str]] = MappingProxyType(
         "asoe.insight_cursors": "up to where the facts are counted",
         "asoe.notification_cursors": "up to where the facts are told",
         "asoe.service_watches": "up to where the facts are watched",
+        "asoe.recommendation_looks": "when recommendations were looked for last",
         "asoe.spike_watches": "learned anew from the tickets",
         "asoe.idempotency_keys": "answers kept for a day, for requests that are sent twice",
         "asoe.presences": "who looks at a ticket at this moment",

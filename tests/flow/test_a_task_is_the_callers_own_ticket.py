@@ -17,8 +17,8 @@ from a2a.utils import errors
 from flow_cast import open_ticket, problem
 from google.protobuf.json_format import MessageToDict
 
-from asoe.api.a2a import tasks
 from asoe.app import App
+from asoe.desk import a2a_task as tasks
 from asoe.desk import delegation, journey, people, session
 from asoe.domain.ticket import Ticket
 from asoe.store import facts
@@ -208,7 +208,7 @@ async def test_what_cannot_be_read_is_refused_in_the_protocols_words(served: str
 
         assert await code("NoSuchMethod") == -32601
         assert await code("GetTask", {"id": str(uuid4())}, **{"A2A-Version": "0.3"}) == -32009
-        assert await code("GetTaskPushNotificationConfig", {"taskId": "x", "id": "y"}) == -32003
+        assert await code("GetTaskPushNotificationConfig", {"taskId": "x", "id": "y"}) == -32001
         problem(await raw.post("/a2a", json={}, headers={"Origin": "https://evil.example"}), 403, "foreign_origin")
         shown = await raw.get("/.well-known/agent-card.json", headers={"Authorization": ""})
         assert shown.json()["supportedInterfaces"][0]["url"] == f"{served}/a2a"

@@ -17,7 +17,7 @@ import structlog
 from asoe.connectors import mail, webhook
 from asoe.connectors.contract import ConnectorError
 from asoe.connectors.mail import MailServer
-from asoe.desk import approval_link, invitation_mail, letter, notification, reply_address
+from asoe.desk import approval_link, invitation_mail, letter, notification, reply_address, task_push
 from asoe.desk.context import Desk, HouseMail
 from asoe.domain.errors import Denied, Missing
 from asoe.domain.notification import EMAIL, WEBHOOK, Delivery, digest_id, pause_before
@@ -70,6 +70,9 @@ async def deliver(desk: Desk, org_id: UUID, delivery_id: UUID) -> bool:
     except webhook.GoneError:
         async with desk.database.org_transaction(engine) as connection:
             await _bury(desk, connection, engine, claimed, "The receiver wants nothing more (410).")
+            if claimed.recipient.startswith(task_push.PREFIX):
+                await task_push.gone(connection, engine, claimed)
+                return False
             await webhooks.set_disabled(connection, org_id, claimed.recipient_id, why="it answered 410 Gone")
             await facts.record(connection, engine, "webhook.disabled", webhook_id=claimed.recipient_id)
         return False
@@ -252,6 +255,8 @@ async def _pack_invitation(desk: Desk, connection: Connection, engine: Principal
 
 
 async def _pack_webhook(desk: Desk, connection: Connection, engine: Principal, delivery: Delivery) -> _Parcel:
+    if delivery.recipient.startswith(task_push.PREFIX):
+        return await _pack_push(desk, connection, engine, delivery)
     org_id, hook_id = engine.org_id, delivery.recipient_id
     hook = await webhooks.find(connection, org_id, hook_id)
     if hook is None or hook.disabled_at is not None:
@@ -276,6 +281,22 @@ async def _pack_webhook(desk: Desk, connection: Connection, engine: Principal, d
             name=f"The webhook {hook.name}",
             allow_private=hook.allow_private,
             secrets_in_it=list(secret.values()),
+        )
+    )
+
+
+async def _pack_push(desk: Desk, connection: Connection, engine: Principal, delivery: Delivery) -> _Parcel:
+    made = await task_push.pack(desk, connection, engine.org_id, delivery)
+    if made is None:
+        raise _DeadError("The push notification is removed, or its owner may not act any more.")
+    return _Parcel(
+        lambda: webhook.post(
+            made.url,
+            made.body,
+            made.headers,
+            name=f"The push notification to {made.place}",
+            allow_private=made.allow_private,
+            secrets_in_it=made.secrets,
         )
     )
 
@@ -334,6 +355,8 @@ async def _again(desk: Desk, engine: Principal, claimed: Delivery, error: Connec
 
 async def _bury(desk: Desk, connection: Connection, engine: Principal, claimed: Delivery, why: str) -> None:
     if await deliveries.settle(connection, engine.org_id, claimed, status="dead", at=desk.clock(), trouble=why):
+        if claimed.recipient.startswith(task_push.PREFIX):
+            return  # an outside agent's own affair: nobody of ours is called for it
         about: dict[str, Any] = {"delivery_id": str(claimed.id), "channel": claimed.channel, "of": claimed.kind}
         await facts.record(connection, engine, "delivery.failed", ticket_id=claimed.ticket_id, **about)
         _log.error(

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
 
+from asoe.desk import task_push
 from asoe.desk.context import Desk
 from asoe.domain import notification as rules
 from asoe.domain.errors import Denied, FieldProblem, Invalid, Missing
@@ -69,6 +70,8 @@ async def _spread_batch(desk: Desk, org_id: UUID) -> int:
             return 0
         now = desk.clock()
         wanted = await _wanted(connection, org_id, found, now=now) + await _owed(connection, org_id, found, now=now)
+        pushes = await task_push.recipients(connection, org_id, found, now=now)
+        wanted += [_delivery(org_id, fact, each) for fact, each in pushes]
         for delivery_id, due_at in await deliveries.add(connection, org_id, wanted, at=now):
             if due_at <= now:
                 await enqueue(desk, connection, org_id, delivery_id)

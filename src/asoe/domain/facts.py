@@ -86,6 +86,8 @@ FACTS: Final[dict[str, str]] = {
     "approval.requested": "a person is asked to agree to one act",
     "approval.decided": "a person voted on an act",
     "approval.expired": "nobody decided on an act in time",
+    "task_push.added": "an outside agent wants to be told how its task goes",
+    "task_push.removed": "an outside agent is told no more how its task goes",
     "agent.called": "an outside agent used a tool; data holds the tool and how it ended",
     "connector.added": "a connector to an outside system was added",
     "connector.changed": "a connector was changed; data names the settings",

@@ -28,12 +28,13 @@ from pydantic_core import to_json
 from starlette.requests import Request
 
 from asoe.api import outside, problems
-from asoe.api.a2a import tasks
 from asoe.api.door import Call, call_of
 from asoe.api.outside import Trace
 from asoe.api.permissions import rule_of
-from asoe.desk import delegation, intake, session, ticket
+from asoe.desk import a2a_task as tasks
+from asoe.desk import delegation, intake, session, task_push, ticket
 from asoe.desk.intake import NewTicket
+from asoe.desk.task_push import NewPush, Push
 from asoe.domain.errors import AsoeError, Conflict, Denied, FieldProblem, Invalid, Missing, Unavailable
 from asoe.domain.session import Message, Session
 from asoe.domain.ticket import MAX_SUBJECT_CHARS, Ticket
@@ -67,10 +68,6 @@ def dispatcher() -> JsonRpcDispatcher:
     return JsonRpcDispatcher(Agent(), _CallContext())
 
 
-async def _no_push(self: Any, params: Any, context: ServerCallContext) -> Any:  # noqa: ARG001  # the protocol's form
-    raise errors.PushNotificationNotSupportedError
-
-
 async def _no_other_card(self: Any, params: Any, context: ServerCallContext) -> Any:  # noqa: ARG001
     raise errors.ExtendedAgentCardNotConfiguredError
 
@@ -82,8 +79,8 @@ class Agent(RequestHandler):
         """Open a ticket or write into one, then wait a while for what comes of it unless told to return at once."""
         call = _call(context)
         with _as_protocol():
-            ticket_id = await _say(call, params.message)
             wanted = params.configuration
+            ticket_id = await _say(call, params.message, wanted)
             seen = await _look(call, ticket_id)
             ends = time.monotonic() + (0 if wanted.return_immediately else PATIENCE_SECONDS)
             async with _woken(call, seen) as wake:
@@ -97,7 +94,7 @@ class Agent(RequestHandler):
     ) -> AsyncGenerator[Event]:
         call = _call(context)
         with _as_protocol():
-            ticket_id = await _say(call, params.message)
+            ticket_id = await _say(call, params.message, params.configuration)
             async for event in _follow(call, ticket_id, _history(params.configuration)):
                 yield event
 
@@ -141,18 +138,60 @@ class Agent(RequestHandler):
                 trace.ticket_id = seen.ticket.id
             return _task(await _look(call, seen.ticket.id), 0)
 
-    on_create_task_push_notification_config = _no_push
-    on_get_task_push_notification_config = _no_push
-    on_list_task_push_notification_configs = _no_push
-    on_delete_task_push_notification_config = _no_push
+    async def on_create_task_push_notification_config(
+        self, params: pb.TaskPushNotificationConfig, context: ServerCallContext
+    ) -> pb.TaskPushNotificationConfig:
+        """Have the task told to an address of the caller's; the same id again replaces it."""
+        call = _call(context)
+        with _as_protocol():
+            async with _recorded(call, "answer_ticket") as trace:
+                trace.ticket_id = _id(params.task_id)
+                return await _keep_push(call, trace.ticket_id, params)
+
+    async def on_get_task_push_notification_config(
+        self, params: pb.GetTaskPushNotificationConfigRequest, context: ServerCallContext
+    ) -> pb.TaskPushNotificationConfig:
+        call = _call(context)
+        with _as_protocol():
+            async with _recorded(call, "read_ticket") as trace:
+                trace.ticket_id = _id(params.task_id)
+                return _push(
+                    params.task_id, await task_push.read(call.desk, call.principal, trace.ticket_id, params.id)
+                )
+
+    async def on_list_task_push_notification_configs(
+        self, params: pb.ListTaskPushNotificationConfigsRequest, context: ServerCallContext
+    ) -> pb.ListTaskPushNotificationConfigsResponse:
+        """All of them: there are never many."""
+        call = _call(context)
+        with _as_protocol():
+            async with _recorded(call, "read_ticket") as trace:
+                trace.ticket_id = _id(params.task_id)
+                found = await task_push.list_own(call.desk, call.principal, trace.ticket_id)
+                configs = [_push(params.task_id, each) for each in found]
+                return pb.ListTaskPushNotificationConfigsResponse(configs=configs)
+
+    async def on_delete_task_push_notification_config(
+        self, params: pb.DeleteTaskPushNotificationConfigRequest, context: ServerCallContext
+    ) -> None:
+        call = _call(context)
+        with _as_protocol():
+            async with _recorded(call, "answer_ticket") as trace:
+                trace.ticket_id = _id(params.task_id)
+                await task_push.remove(call.desk, call.principal, trace.ticket_id, params.id)
+
     on_get_extended_agent_card = _no_other_card
 
 
 # --- saying something ---
 
 
-async def _say(call: Call, message: pb.Message) -> UUID:
+async def _say(call: Call, message: pb.Message, wanted: pb.SendMessageConfiguration) -> UUID:
     """Open a ticket with the message, or write it into the one it names; the same message sent again has one effect."""
+    has_push = wanted.HasField("task_push_notification_config")
+    if has_push:  # refused before there is a ticket
+        new = _asked(wanted.task_push_notification_config)
+        task_push.check(call.principal, new, may_be_private=call.gate.settings.connector_private)
     goes_on = bool(message.task_id or message.context_id)
     async with _recorded(call, "answer_ticket" if goes_on else "open_ticket", changes=True) as trace:
         text = _text_of(message)
@@ -174,7 +213,29 @@ async def _say(call: Call, message: pb.Message) -> UUID:
         key = hashlib.sha256(to_json([message.message_id, asked])).hexdigest()
         done = await outside.do_once(call, trace, key, asked, do)
         trace.ticket_id = UUID(done["id"])
+        if has_push:
+            await _keep_push(call, trace.ticket_id, wanted.task_push_notification_config)
     return trace.ticket_id
+
+
+async def _keep_push(
+    call: Call, ticket_id: UUID, asked: pb.TaskPushNotificationConfig
+) -> pb.TaskPushNotificationConfig:
+    may_be_private = call.gate.settings.connector_private
+    kept = await task_push.keep(call.desk, call.principal, ticket_id, _asked(asked), may_be_private=may_be_private)
+    return _push(str(ticket_id), kept)
+
+
+def _asked(config: pb.TaskPushNotificationConfig) -> NewPush:
+    proof = config.authentication
+    return NewPush(config.url, config.id, config.token, proof.scheme, proof.credentials)
+
+
+def _push(task_id: str, kept: Push) -> pb.TaskPushNotificationConfig:
+    made = pb.TaskPushNotificationConfig(id=kept.name, task_id=task_id, url=kept.url)
+    if kept.scheme:
+        made.authentication.scheme = kept.scheme
+    return made
 
 
 async def _open(call: Call, text: str) -> UUID:

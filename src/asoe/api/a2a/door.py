@@ -51,7 +51,7 @@ def card(base: str) -> dict[str, Any]:
         "version": version("asoe"),
         "supportedInterfaces": [{"url": base + PATH, "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}],
         "documentationUrl": f"{base}/docs",
-        "capabilities": {"streaming": True, "pushNotifications": False, "extendedAgentCard": False},
+        "capabilities": {"streaming": True, "pushNotifications": True, "extendedAgentCard": False},
         "securitySchemes": {
             "bearer": {"httpAuthSecurityScheme": {"scheme": "Bearer", "description": "An API key (asoe_…) or a JWT."}}
         },

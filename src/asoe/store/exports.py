@@ -68,6 +68,7 @@ class ExportsSql(NamedQueries):
     mailboxes: str
     mails: str
     webhooks: str
+    task_pushes: str
     notification_preferences: str
     deliveries: str
     model_spend: str

@@ -166,6 +166,9 @@ select to_jsonb(t) - 'sender_hash' as line from asoe.mails t where t.org_id = $1
 -- name: webhooks
 select to_jsonb(t) - 'sealed' as line from asoe.webhooks t where t.org_id = $1 order by t.name
 
+-- name: task_pushes
+select to_jsonb(t) - 'sealed' as line from asoe.task_pushes t where t.org_id = $1 order by t.created_at, t.id
+
 -- name: notification_preferences
 select to_jsonb(t) as line from asoe.notification_preferences t where t.org_id = $1 order by t.user_id
 

@@ -155,11 +155,7 @@ class _Counting:
         self._settle(at)
         if moment.severity is not None or moment.team is not None:
             self.severity, self.team = moment.severity or self.severity, moment.team or self.team
-            for key, clock in self._open():
-                owed = getattr(self.target, clock.kind)
-                owed = _NEVER if owed is None else owed
-                if owed != clock.target:
-                    self.clocks[key] = replace(clock, target=owed, warn_at=None)
+            self._owe_anew()
         if moment.what == "client":
             self.said_at = self.said_at or at
             if not self.has_ended:
@@ -181,6 +177,7 @@ class _Counting:
             for key, clock in list(self.clocks.items()):
                 if clock.kind == "resolution":
                     self.clocks[key] = replace(clock, met_at=None, since=at)
+            self._owe_anew()  # what changed while it was ended
             if self.said_at is not None:
                 self._hear(self.said_at)
 
@@ -201,6 +198,13 @@ class _Counting:
 
     def _open(self) -> list[tuple[tuple[str, datetime], Clock]]:
         return [(key, clock) for key, clock in self.clocks.items() if clock.met_at is None]
+
+    def _owe_anew(self) -> None:
+        for key, clock in self._open():
+            owed = getattr(self.target, clock.kind)
+            owed = _NEVER if owed is None else owed
+            if owed != clock.target:
+                self.clocks[key] = replace(clock, target=owed, warn_at=None)
 
     def _settle(self, at: datetime) -> None:
         """Count the open time since the last moment, by the hours that held then."""

@@ -65,8 +65,11 @@ async def test_alertmanager_opens_feeds_and_ends_one_incident(
     assert (await owner.patch("/api/organization", json={"settings": {"incidents": rules}})).status_code == 200
     source = await add(owner, "alertmanager", "bearer")
     assert (await send(nobody, source, message(alert()))).json() == {"fired": 1, "over": 0, "old": 0, "ignored": 0}
-    for _ in range(3):
-        assert (await send(nobody, source, message(alert()))).json()["old"] == 1, "told again"
+    with capture_logs() as logs:
+        for _ in range(3):
+            assert (await send(nobody, source, message(alert()))).json()["old"] == 1, "told again"
+    ignored = [line for line in logs if line["event"] == "alert.ignored"]
+    assert [line["reason"] for line in ignored] == ["what it tells was told before"] * 3
     assert (await send(nobody, source, message(alert(), alert(pod="two")))).json()["fired"] == 1
     (incident,) = await going(owner)
     assert (incident["source"], incident["status"], incident["check"]) == ("alert", "open", "estate.pool")

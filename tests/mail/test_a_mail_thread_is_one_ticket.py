@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from mail_cast import Post, tell, use_post
+from structlog.testing import capture_logs
 
 from asoe.desk import attachment, journey, mail_intake, session, ticket
 from asoe.desk.context import Desk
@@ -106,7 +107,12 @@ async def test_a_whole_thread_in_two_languages(desk: Desk, acme: Org, box: Post)
 
 async def test_the_same_mail_again_changes_nothing(desk: Desk, acme: Org, box: Post) -> None:
     mail = written("Where is it?")
-    outcomes = await asyncio.gather(*(receive(desk, acme, mail) for _ in range(5)))
+    with capture_logs() as logs:
+        outcomes = await asyncio.gather(*(receive(desk, acme, mail) for _ in range(5)))
+    ignored = [line for line in logs if line["event"] == "mail.ignored"]
+    assert [line["kind"] for line in ignored] == ["duplicate"] * 4
+    assert {line["reason"] for line in ignored} == {"a mail with this Message-ID was taken in before"}
+    assert ANA not in str(logs)
     assert sorted(each.outcome for each in outcomes).count("opened") == 1
     assert {each.outcome for each in outcomes} == {"opened", "duplicate"}
     assert len(await ticket.list_open(desk, acme.agent)) == 1
@@ -157,7 +163,16 @@ async def test_two_machines_that_answer_each_other_are_stopped(desk: Desk, acme:
     assert outcomes.count("loop") == 5
 
 
-@pytest.mark.parametrize("trick", ["guessed id", "another sender", "their own result line", "known id without proof"])
+WHY = {
+    "guessed id": "forged_signature",
+    "guessed address": "forged_signature",
+    "another sender": "another_sender",
+    "their own result line": "unproven_reply",
+    "known id without proof": "unproven_reply",
+}
+
+
+@pytest.mark.parametrize("trick", WHY)
 async def test_who_proves_nothing_only_opens_a_ticket(desk: Desk, acme: Org, box: Post, trick: str) -> None:
     first = written("Where is the invoice?")
     opened = await opened_by(desk, acme, first)
@@ -167,8 +182,13 @@ async def test_who_proves_nothing_only_opens_a_ticket(desk: Desk, acme: Org, box
     forged = written("Refund me 900 to this account.", In_Reply_To=asked["Message-ID"])
     match trick:
         case "guessed id":
-            local, _, rest = asked["Message-ID"].rpartition(".acme")[0].rpartition("@")
-            forged.replace_header("In-Reply-To", f"{local[:-16]}{'a' * 16}@{rest}acme.example>")
+            local, _, domain = asked["Message-ID"].rpartition("@")
+            assert len(local.rpartition(".")[2]) == 16, "the signature"
+            forged.replace_header("In-Reply-To", f"{local[:-16]}{'a' * 16}@{domain}")
+        case "guessed address":
+            del forged["In-Reply-To"]
+            signature = asked["Reply-To"].rpartition("@")[0].rpartition("-")[2]
+            forged.replace_header("To", asked["Reply-To"].replace(signature, "a" * 16))
         case "another sender":
             forged.replace_header("From", "mallory@evil.example")
         case "their own result line":
@@ -177,7 +197,12 @@ async def test_who_proves_nothing_only_opens_a_ticket(desk: Desk, acme: Org, box
         case "known id without proof":
             forged.replace_header("In-Reply-To", first["Message-ID"])
     before = await said(desk, acme, opened)
-    other = await opened_by(desk, acme, forged)
+    with capture_logs() as logs:
+        other = await opened_by(desk, acme, forged)
+    (told,) = [line for line in logs if line["event"] == "mail.not_joined"]
+    assert (told["ticket_id"], other.metadata["mail"]["reason"]) == (str(other.id), WHY[trick])
+    assert len(told["reason"]) > 30, "in words"
+    assert "example" not in str(logs), "no address of anybody"
     assert other.id != opened.id
     assert await said(desk, acme, opened) == before
     assert other.metadata["mail"]["is_verified"] is False

@@ -21,7 +21,7 @@ from asoe.desk import attachment, intake, session, ticket
 from asoe.desk.context import Desk
 from asoe.desk.delivery import imap_of
 from asoe.desk.intake import NewContact, NewTicket
-from asoe.desk.reply_address import signed_ticket
+from asoe.desk.reply_address import claims_to_be_ours, signed_ticket
 from asoe.domain.errors import AsoeError, Conflict, Invalid, Missing
 from asoe.domain.mail import MAX_BYTES, Mail, is_unproven, read_mail
 from asoe.domain.mail_text import new_words
@@ -60,6 +60,14 @@ class _Place:
     reason: str | None = None
 
 
+_NOT_JOINED: Final = {
+    "forged_signature": "it answers an id or address as we sign them, and the signature is not ours",
+    "another_sender": "it answers a mail about somebody else's ticket: its sender is neither the contact nor in its copy",
+    "unproven_reply": "it names a mail of the ticket, and nothing proves its sender",
+}
+"""Why a mail that points to a ticket opened one of its own instead."""
+
+
 class _TwiceError(Exception):
     """Another process has just taken the same mail."""
 
@@ -76,26 +84,33 @@ async def receive(desk: Desk, org_id: UUID, raw: bytes) -> Received:
     mail = await asyncio.to_thread(read_mail, raw, authority=str(box.config.get("authority", "")))
     async with desk.database.org_reading(engine) as connection:
         known = await mails.find(connection, org_id, mail.message_id)
-        place = await _place(desk, connection, org_id, mail)
+        place = await _place(desk, connection, org_id, mail, box)
         aside = await _kept_out(desk, connection, engine, mail, box)
     if known is not None:
         if known.ticket_id is not None and not known.files_kept:
             await _keep_files(desk, engine, known.ticket_id, mail)
-        return Received("duplicate", known.ticket_id)
+        return _twice(engine, known.ticket_id)
     try:
         if aside is not None:
             return await _set_aside(desk, engine, mail, place, aside)
         return await _take(desk, engine, mail, place)
     except _TwiceError:
-        return Received("duplicate")
+        return _twice(engine, None)
 
 
-async def _place(desk: Desk, connection: Connection, org_id: UUID, mail: Mail) -> _Place:
+def _twice(engine: Principal, ticket_id: UUID | None) -> Received:
+    reason = "a mail with this Message-ID was taken in before"
+    _log.info("mail.ignored", org_id=str(engine.org_id), kind="duplicate", reason=reason)
+    return Received("duplicate", ticket_id, reason)
+
+
+async def _place(desk: Desk, connection: Connection, org_id: UUID, mail: Mail, box: Mailbox) -> _Place:
     """The sender must be the ticket's contact or in its copy, and either prove it or be vouched for."""
     signed = await signed_ticket(desk, connection, org_id, ids=mail.references, addresses=mail.recipients)
     found_id = signed or await mails.ticket_of(connection, org_id, mail.references)
     if found_id is None:
-        return _Place()
+        claims = claims_to_be_ours(mail.references, mail.recipients, box.address)
+        return _Place(reason="forged_signature" if claims else None)
     try:
         found = await tickets.find(connection, org_id, found_id)
     except Missing:
@@ -157,6 +172,10 @@ async def _take(desk: Desk, engine: Principal, mail: Mail, place: _Place) -> Rec
         if ended is not None:
             await ticket.link_ticket(desk, engine, ticket_id, other_id=ended.id, kind="follow_up_of")
     await _keep_files(desk, engine, ticket_id, mail)
+    if place.reason is not None:
+        _log.warning(
+            "mail.not_joined", org_id=str(engine.org_id), ticket_id=str(ticket_id), reason=_NOT_JOINED[place.reason]
+        )
     return Received(outcome, ticket_id, place.reason)
 
 

@@ -52,3 +52,15 @@ async def signed_ticket(
             if desk.connectors.is_signed(org_id, ticket.id.hex, found[2]):
                 return ticket.id
     return None
+
+
+def claims_to_be_ours(ids: Iterable[str], addresses: Iterable[str], own: str) -> bool:
+    """Whether one of these has the form of what we sign for the mailbox `own`, signed or not."""
+    local, _, domain = own.casefold().rpartition("@")
+    if any(_SIGNED_ID.match(each) and each.rstrip(">").casefold().endswith(f"@{domain}") for each in ids):
+        return True
+    parts = [each.casefold().rpartition("@") for each in addresses]
+    return any(
+        at == domain and name.partition("+")[0] == local and _PLUS.fullmatch(name.partition("+")[2]) is not None
+        for name, _, at in parts
+    )

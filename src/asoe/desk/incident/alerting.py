@@ -190,6 +190,15 @@ async def _take_in(desk: Desk, engine: Principal, source: Source, told: Sequence
             if news != "old" and not rule.is_ignored:
                 await alerts.keep(connection, engine.org_id, source.id, alert, incident_id=incident_id, at=now)
                 known[alert.fingerprint] = (Known(alert.is_firing, alert.starts_at, alert.ends_at), incident_id)
+    if found.old:
+        _log.info("alert.ignored", source_id=str(source.id), count=found.old, reason="what it tells was told before")
+    if found.ignored:
+        _log.info(
+            "alert.ignored",
+            source_id=str(source.id),
+            count=found.ignored,
+            reason="a rule of the organization ignores it",
+        )
     return found
 
 

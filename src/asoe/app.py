@@ -115,6 +115,7 @@ class App:
             Cron("service_levels.keep", every, lambda: housekeeping.keep_service_levels(self.desk)),
             Cron("insights.count", max(every, _COUNTED_EVERY), lambda: housekeeping.keep_counters(self.desk)),
             Cron("incidents.keep", every, lambda: housekeeping.keep_incidents(self.desk)),
+            Cron("topics.find", timedelta(minutes=10), lambda: housekeeping.find_topics(self.desk)),
             Cron("spikes.watch", _MINUTE, lambda: housekeeping.watch_spikes(self.desk)),
             Cron("recommendations.look", _ADVISED_EVERY, lambda: housekeeping.keep_advice(self.desk)),
             Cron("notifications.spread", every, lambda: notification.spread(self.desk)),

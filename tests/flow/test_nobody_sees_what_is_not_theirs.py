@@ -172,6 +172,7 @@ async def test_lists_hold_nothing_of_another_organization(owner: httpx.AsyncClie
         "/api/support/approvals",
         "/api/wishes",
         "/api/support/recommendations",
+        "/api/support/topics",
     ):
         assert (await owner.get(path)).json()["items"] == [], path
     assert (await owner.get("/api/support/stats")).json()["total_tickets"] == 0

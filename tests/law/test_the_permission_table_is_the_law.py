@@ -30,6 +30,7 @@ from asoe.api import (
     service_levels,
     sessions,
     tickets,
+    topics,
     webhooks,
     widget,
     wishes,
@@ -67,6 +68,7 @@ ROUTERS = (
     alerts,
     insights,
     recommendations,
+    topics,
     wishes,
     learning,
 )

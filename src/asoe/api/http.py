@@ -36,6 +36,7 @@ from asoe.api import (
     service_levels,
     sessions,
     tickets,
+    topics,
     webhooks,
     widget,
     wishes,
@@ -78,6 +79,7 @@ _ROUTERS = (
     mailbox.router,
     insights.router,
     recommendations.router,
+    topics.router,
     wishes.router,
     learning.router,
 )

@@ -45,6 +45,7 @@ TABLE: Final[tuple[tuple[str, str, str, frozenset[str], str | None], ...]] = (
     ("GET",    "/api/support/recommendations",         "recommendation.list",  STAFF,  _READ),
     ("POST",   "/api/support/recommendations/look",    "recommendation.look",  STAFF,  _WRITE),
     ("POST",   "/api/support/recommendations/{recommendation_number}/decide", "recommendation.decide", ADMINS, "admin"),
+    ("GET",    "/api/support/topics",                  "topic.list",           STAFF,  _READ),
     ("GET",    _TICKET,                                "ticket.read",          ALL,    _READ),
     ("GET",    "/api/support/ticket/number/{number}",  "ticket.read",          ALL,    _READ),
     ("PATCH",  _TICKET,                                "ticket.change",        STAFF,  _WRITE),

@@ -38,6 +38,7 @@ from asoe.cli import (
     serve,
     service_level,
     ticket,
+    topic,
     triage,
     version,
     widget,
@@ -83,6 +84,7 @@ app.add_typer(widget.app, name="widget")
 app.add_typer(wish.app, name="wish")
 app.add_typer(recommend.app, name="recommend")
 app.add_typer(report.app, name="report")
+app.add_typer(topic.app, name="topics")
 app.add_typer(audit.app, name="audit")
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from asoe.desk import approval, audit, counting, knowledge, recommendation, service_level
+from asoe.desk import approval, audit, counting, knowledge, recommendation, service_level, topic
 from asoe.desk.context import Desk
 from asoe.desk.incident import keeping, spiking
 from asoe.desk.runbook import execution
@@ -147,6 +147,13 @@ async def watch_spikes(desk: Desk) -> None:
     for engine in await _engines(desk):
         with _apart("watch_spikes", engine.org_id):
             await spiking.watch(desk, engine)
+
+
+async def find_topics(desk: Desk) -> None:
+    """Find what tickets are about, where that was done a day ago."""
+    for engine in await _engines(desk):
+        with _apart("find_topics", engine.org_id):
+            await topic.keep(desk, engine)
 
 
 async def fold_tallies(desk: Desk) -> None:

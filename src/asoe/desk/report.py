@@ -115,12 +115,12 @@ def to_json(report: Report) -> dict[str, Any]:
         "made_at": report.made_at,
         "source": report.source,
         "uncounted_facts": report.uncounted,
-        "total": _figures(report.total),
+        "total": figures(report.total),
         "spared_replies": _round(report.spared_replies),
         "moved": {unit: str(amount) for unit, amount in sorted(report.moved.items())},
         "groups": {
             name: [
-                {"value": each.value, "name": report.names.get(each.value), **_figures(each.counts)} for each in groups
+                {"value": each.value, "name": report.names.get(each.value), **figures(each.counts)} for each in groups
             ]
             for name, groups in report.groups.items()
         },
@@ -150,6 +150,30 @@ def to_rows(report: Report) -> list[list[str]]:
         cells = zip(columns, _cells(counts), strict=True)
         rows.append(["day", day.day.isoformat(), "", *(cell if name in known else "" for name, cell in cells)])
     return [[_harmless(cell) for cell in row] for row in rows]
+
+
+def figures(counts: Counts) -> dict[str, Any]:
+    """The figures of some tickets as plain values."""
+    rates = {}
+    for name, rate in counts.rates.items():
+        low, high = rate.interval or (None, None)
+        rates[name] = {
+            "hits": rate.hits,
+            "of": rate.total,
+            "share": _round(rate.share),
+            "low": _round(low),
+            "high": _round(high),
+        }
+    return {
+        "tickets": counts.tickets,
+        "resting": counts.resting,
+        "rates": rates,
+        "first_response": _spread(times(counts.answered_times)),
+        "resolution_time": _spread(times(counts.resolved_times)),
+        "replies": counts.replies,
+        "tokens": counts.tokens,
+        "model_cost_usd": str(counts.model_cost),
+    }
 
 
 def _time(given: Mapping[str, str | None], today: date, problems: list[FieldProblem]) -> tuple[date, date]:
@@ -196,29 +220,6 @@ def _by_dimension(found: Sequence[Group], *, with_clients: bool) -> dict[str, li
 
 def _trend(day: DayCounts) -> Trend:
     return Trend(day.day, day.tickets, day.resting, day.handled, day.contained, day.verified)
-
-
-def _figures(counts: Counts) -> dict[str, Any]:
-    rates = {}
-    for name, rate in counts.rates.items():
-        low, high = rate.interval or (None, None)
-        rates[name] = {
-            "hits": rate.hits,
-            "of": rate.total,
-            "share": _round(rate.share),
-            "low": _round(low),
-            "high": _round(high),
-        }
-    return {
-        "tickets": counts.tickets,
-        "resting": counts.resting,
-        "rates": rates,
-        "first_response": _spread(times(counts.answered_times)),
-        "resolution_time": _spread(times(counts.resolved_times)),
-        "replies": counts.replies,
-        "tokens": counts.tokens,
-        "model_cost_usd": str(counts.model_cost),
-    }
 
 
 def _spread(found: Times) -> dict[str, Any]:

@@ -73,6 +73,7 @@ class ExportsSql(NamedQueries):
     deliveries: str
     model_spend: str
     recommendations: str
+    topics: str
     facts: str
 
 
@@ -94,6 +95,8 @@ LEFT_OUT: Final[Mapping[str, str]] = MappingProxyType(
         "asoe.service_watches": "up to where the facts are watched",
         "asoe.recommendation_looks": "when recommendations were looked for last",
         "asoe.spike_watches": "learned anew from the tickets",
+        "asoe.topic_tickets": "found anew in the tickets",
+        "asoe.topic_searches": "when topics were found last",
         "asoe.idempotency_keys": "answers kept for a day, for requests that are sent twice",
         "asoe.presences": "who looks at a ticket at this moment",
         "asoe.audit_blocks": "asoe audit export writes the sealed trail, with what proves it",

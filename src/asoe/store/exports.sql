@@ -181,5 +181,8 @@ select to_jsonb(t) as line from asoe.model_spend t where t.org_id = $1 order by 
 -- name: recommendations
 select to_jsonb(t) - 'vector' as line from asoe.recommendations t where t.org_id = $1 order by t.number
 
+-- name: topics
+select to_jsonb(t) - 'center' as line from asoe.topics t where t.org_id = $1 order by t.number
+
 -- name: facts
 select to_jsonb(t) - 'xid' as line from asoe.facts t where t.org_id = $1 order by t.id

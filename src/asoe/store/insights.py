@@ -57,6 +57,8 @@ class InsightsSql(NamedQueries):
     slice: str
     slice_days: str
     clients: str
+    topics: str
+    moved_by_topic: str
     client_names: str
     all_days: str
     tickets_of_day: str
@@ -181,6 +183,15 @@ async def clients(
     sql = _fix(InsightsSql.clients.replace("{which}", _where(filters, arguments)))
     rows = await connection.fetch(sql, *arguments)
     return [_group({**dict(row), "dimension": "client", "value": str(row["client"])}) for row in rows]
+
+
+async def by_topic(connection: Connection, org_id: UUID) -> dict[UUID, tuple[Counts, dict[str, Decimal]]]:
+    """The figures of each topic's tickets, and what their runs moved, in each unit."""
+    moved: dict[str, dict[str, Decimal]] = {}
+    for row in await connection.fetch(InsightsSql.moved_by_topic, org_id):
+        moved.setdefault(row["topic"], {})[row["unit"]] = row["amount"]
+    groups = [_group(row) for row in await connection.fetch(_fix(InsightsSql.topics), org_id)]
+    return {UUID(each.value): (each.counts, moved.get(each.value, {})) for each in groups}
 
 
 async def client_names(connection: Connection, org_id: UUID, ids: Iterable[UUID]) -> dict[UUID, str]:

@@ -212,6 +212,22 @@ from asoe.insight_tickets t
 where t.org_id = $1 and t.is_counted and t.client is not null and {which}
 group by client order by count(*) desc, client limit $4
 
+-- name: topics
+-- what became of the tickets of each topic, and what it took
+select 'topic' as dimension, m.topic_id::text as value, count(*) as tickets, {sums},
+  asoe.sum_times(asoe.time_step(t.answered_seconds))::real[] as answered_times,
+  asoe.sum_times(asoe.time_step(t.resolved_seconds))::real[] as resolved_times
+from asoe.topic_tickets m join asoe.insight_tickets t on t.org_id = m.org_id and t.ticket_id = m.ticket_id
+where m.org_id = $1 and m.topic_id is not null and t.is_counted
+group by m.topic_id
+
+-- name: moved_by_topic
+select m.topic_id::text as topic, unit, sum(amount::numeric) as amount
+from asoe.topic_tickets m join asoe.insight_tickets t on t.org_id = m.org_id and t.ticket_id = m.ticket_id,
+  jsonb_each_text(t.moved) each (unit, amount)
+where m.org_id = $1 and m.topic_id is not null and t.is_counted
+group by 1, 2
+
 -- name: client_names
 select c.id as client, c.name, c.email from asoe.contacts c where c.org_id = $1 and c.id = any ($2::uuid[])
 union all

@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from asoe.domain.errors import FieldProblem, Invalid
-from asoe.store import wishes
+from asoe.store import topics, wishes
 from asoe.store.db import Connection
 from asoe.store.queries import NamedQueries
 
@@ -63,6 +63,7 @@ async def erase_contact(connection: Connection, org_id: UUID, contact_id: UUID) 
     await connection.execute(RetentionSql.erase_escalations, org_id, found)
     await wishes.erase(connection, org_id, found)
     await connection.execute(RetentionSql.erase_advice, org_id, found)
+    await topics.forget(connection, org_id, found)
     await connection.execute(RetentionSql.erase_contact, org_id, contact_id)
     return found
 

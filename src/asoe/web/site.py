@@ -42,6 +42,7 @@ from asoe.web import (
     sign_in_openid,
     teams,
     ticket,
+    topics,
     widget,
     wishes,
 )
@@ -77,6 +78,7 @@ PAGES: Final = (
     wishes,
     insights,
     recommendations,
+    topics,
     settings,
     connectors,
     service_levels,

@@ -91,6 +91,11 @@ async def _read_by_number(connection: Any, filled: Filled) -> Any:
     return 1
 
 
+async def _alike(connection: Any, filled: Filled) -> Any:
+    found = await tickets.find(connection, filled.agent.org_id, filled.dice.choice(filled.ids))
+    return len(await tickets.ended_alike(connection, found))
+
+
 async def _stats(connection: Any, filled: Filled) -> Any:
     return len(await tickets.tallies(connection, filled.agent.org_id))
 
@@ -140,6 +145,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
         created_before=lambda filled: datetime.now(UTC) - timedelta(days=filled.dice.uniform(1, 690))
     ),
     "list: as a client": listing(user_id=lambda filled: filled.client.user_id),
+    "read: ended alike": _alike,
     "open: most severe first": _open,
     "read: by id": _read,
     "read: by number": _read_by_number,

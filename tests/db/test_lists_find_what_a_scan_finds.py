@@ -112,6 +112,22 @@ async def test_open_tickets_come_by_severity_then_age(database: Database, acme: 
     assert [ticket.number for ticket in found] == [ticket.number for ticket in ranked]
 
 
+async def test_what_ended_alike_is_what_a_scan_finds(database: Database, acme: Org, stored: list[Ticket]) -> None:
+    async with database.org_reading(acme.agent) as connection:
+        for one in stored[:60]:
+            wanted = [
+                each.id
+                for each in stored
+                if one.intent
+                and each.intent == one.intent
+                and each.status in {"resolved", "closed"}
+                and not each.is_spam
+                and each.id != one.id
+            ]
+            found = [each.id for each in await tickets.ended_alike(connection, one)]
+            assert found == wanted[:5]
+
+
 async def test_a_search_goes_through_the_index(database: Database, owner_dsn: str, acme: Org) -> None:
     """What is asked for is an intersection inside the index: no search reads an organization's tickets one by one."""
     connection = await asyncpg.connect(owner_dsn)

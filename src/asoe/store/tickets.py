@@ -30,6 +30,7 @@ class TicketsSql(NamedQueries):
     open_by_severity: str
     update: str
     earlier_of_requester: str
+    ended_alike: str
     stats: str
     recount: str
     fold_tally: str
@@ -401,6 +402,14 @@ async def earlier_of_requester(connection: Connection, ticket: Ticket, *, limit:
         ticket.user_id,
         limit,
     )
+    return [_ticket(row) for row in rows]
+
+
+async def ended_alike(connection: Connection, ticket: Ticket, *, limit: int = 5) -> list[Ticket]:
+    """The newest other tickets that wanted the same, and ended; none when it is not known what this one wants."""
+    if not ticket.intent:
+        return []
+    rows = await connection.fetch(with_columns(TicketsSql.ended_alike), ticket.org_id, ticket.id, ticket.intent, limit)
     return [_ticket(row) for row in rows]
 
 

@@ -81,6 +81,13 @@ where t.org_id = $1 and t.id <> $2 and t.id in (
 order by t.created_at desc
 limit $5
 
+-- name: ended_alike
+-- its conditions are those of the index that holds nothing else
+select {columns} from public.support_tickets t
+where t.org_id = $1 and t.intent = $3 and t.status in ('resolved', 'closed') and not t.is_spam and t.id <> $2
+order by t.created_at desc, t.id desc
+limit $4
+
 -- name: stats
 -- from the tally: differences that sum up to a recount
 select category, status, sum(tickets)::bigint as tickets, sum(resolved_timed)::bigint as resolved_timed,

@@ -42,7 +42,6 @@ from asoe.store import (
     tickets,
 )
 from asoe.store import runs as runbook_runs
-from asoe.store.tickets import TicketFilter
 from asoe.web.door import Pages, Visit
 from asoe.web.queue import close, undo_of
 
@@ -109,7 +108,7 @@ async def _page(
         replies = await canned_replies.list_all(connection, org_id, language=ticket.language)
         policy = await policy_of(connection, org_id)
         linked = {each: await tickets.find(connection, org_id, each) for each in _others(links, ticket_id)}
-        similar = await _similar(connection, ticket)
+        similar = await tickets.ended_alike(connection, ticket)
     teams = {*policy.by_category.values(), *policy.by_intent.values(), *policy.by_severity.values()}
     requester = names.get(ticket.user_id, "") if ticket.user_id else ""
     if contact is not None:
@@ -361,15 +360,6 @@ async def _session(visit: Visit, ticket_id: UUID) -> Session:
         await tickets.find(connection, visit.principal.org_id, ticket_id)
         found = await sessions.of_ticket(connection, visit.principal.org_id, ticket_id)
     return found[-1] if found else await desk_session.start_session(visit.desk, visit.principal, ticket_id, "hybrid")
-
-
-async def _similar(connection: Any, ticket: Ticket) -> list[Ticket]:
-    """The newest other tickets that wanted the same, and ended."""
-    if not ticket.intent:
-        return []
-    wanted = TicketFilter(intent=(ticket.intent,), status=("resolved", "closed"), is_spam=False)
-    page = await tickets.page(connection, ticket.org_id, wanted, limit=6)
-    return [each for each in page.items if each.id != ticket.id][:5]
 
 
 def _others(links: list[dict[str, Any]], ticket_id: UUID) -> set[UUID]:

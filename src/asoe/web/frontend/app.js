@@ -291,7 +291,7 @@ if (live && list) {
     else if (!ticket) return;
     else if (document.getElementById(`t-${ticket}`)) changed.add(ticket);
     else if (kind === "ticket.opened" || kind === "ticket.escalated") fresh.add(ticket);
-    timer ??= setTimeout(refresh, 400);
+    timer ??= setTimeout(refresh, 150);
   });
   const refresh = async () => {
     timer = undefined;

@@ -17,7 +17,17 @@ import structlog
 from asoe.ai.local import LocalAI
 from asoe.config import Settings
 from asoe.connectors.kinds import Kind, lazily
-from asoe.desk import delivery, housekeeping, journey, learning, mail_intake, notification, recommendation, wish
+from asoe.desk import (
+    briefing,
+    delivery,
+    housekeeping,
+    journey,
+    learning,
+    mail_intake,
+    notification,
+    recommendation,
+    wish,
+)
 from asoe.desk import knowledge as knowledge_desk
 from asoe.desk.connector import PURPOSE, Connectors, EngineOf
 from asoe.desk.context import Desk, Judgement, ModelAccess, Thresholds
@@ -119,6 +129,7 @@ class App:
             Cron("spikes.watch", _MINUTE, lambda: housekeeping.watch_spikes(self.desk)),
             Cron("recommendations.look", _ADVISED_EVERY, lambda: housekeeping.keep_advice(self.desk)),
             Cron("notifications.spread", every, lambda: notification.spread(self.desk)),
+            Cron("briefings.send", _MINUTE, lambda: briefing.send_due(self.desk)),
             Cron("deliveries.due", timedelta(seconds=5), lambda: delivery.wake_due(self.desk)),
             Cron("mailboxes.fetch", timedelta(seconds=30), lambda: mail_intake.fetch_all(self.desk)),
             Cron("approvals.expire", _MINUTE, lambda: housekeeping.expire_approvals(self.desk)),

@@ -67,6 +67,7 @@ class PreferencesIn(Body):
     digests: list[time] = Field(
         default_factory=list, max_length=6, description="Times of `zone` at which mails that can wait go out as one."
     )
+    briefing: Literal["off", "daily", "weekly"] = Field("off", description="How often the figures come by mail.")
 
 
 class NoticeOut(Answer):
@@ -82,6 +83,7 @@ class PreferencesOut(Answer):
     zone: str
     urgent_always: bool
     digests: list[time]
+    briefing: Literal["off", "daily", "weekly"]
     notices: dict[str, NoticeOut]
 
 
@@ -119,6 +121,7 @@ async def change_preferences(request: Request, body: PreferencesIn) -> Response:
         body.zone,
         body.urgent_always,
         tuple(sorted({each.replace(tzinfo=None) for each in body.digests})),
+        body.briefing,
     )
     return reply(preferences(await notification.change_preferences(call.desk, call.principal, wanted)))
 
@@ -146,6 +149,7 @@ def preferences(found: Preferences) -> dict[str, Any]:
         "zone": found.zone,
         "urgent_always": found.is_urgent_always,
         "digests": list(found.digests),
+        "briefing": found.briefing,
         "notices": {
             kind: {"says": notice.says, "channels": list(found.channels(kind))} for kind, notice in NOTICES.items()
         },

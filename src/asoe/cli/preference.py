@@ -50,6 +50,9 @@ def set_preferences(
     urgent: Annotated[
         bool | None, typer.Option("--urgent/--no-urgent", help="Whether urgent news may come in quiet hours.")
     ] = None,
+    briefing: Annotated[
+        str | None, typer.Option("--briefing", help="How often the figures come by mail: off, daily or weekly.")
+    ] = None,
     tell: Annotated[
         list[str] | None,
         typer.Option(
@@ -74,6 +77,8 @@ def set_preferences(
         changes["zone"] = zone
     if urgent is not None:
         changes["is_urgent_always"] = urgent
+    if briefing is not None:
+        changes["briefing"] = briefing
     choices = dict(map(_choice, tell or ()))
 
     async def work(desk: Any, owner: Any) -> Any:
@@ -102,6 +107,7 @@ def _shown(found: Any) -> dict[str, Any]:
         "quiet_hours": hours,
         "zone": found.zone,
         "urgent_always": found.is_urgent_always,
+        "briefing": found.briefing,
         **{kind: list(found.channels(kind)) for kind in NOTICES},
     }
 

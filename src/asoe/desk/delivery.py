@@ -17,7 +17,7 @@ import structlog
 from asoe.connectors import mail, webhook
 from asoe.connectors.contract import ConnectorError
 from asoe.connectors.mail import MailServer
-from asoe.desk import approval_link, invitation_mail, letter, notification, reply_address, task_push
+from asoe.desk import approval_link, briefing, invitation_mail, letter, notification, reply_address, task_push
 from asoe.desk.context import Desk, HouseMail
 from asoe.domain.errors import Denied, Missing
 from asoe.domain.notification import EMAIL, WEBHOOK, Delivery, digest_id, pause_before
@@ -152,6 +152,8 @@ async def _pack_mail(desk: Desk, connection: Connection, engine: Principal, deli
     if delivery.recipient.startswith("contact:"):
         return await _pack_reply(desk, connection, engine, delivery, box)
     member = await _member(connection, engine, delivery)
+    if delivery.kind == briefing.KIND:
+        return await _pack_briefing(desk, connection, engine, delivery, box=box, member=member)
     organization = await organizations.read_organization(connection, engine.org_id)
     line = await deliveries.ticket(connection, engine.org_id, delivery.ticket_id) if delivery.ticket_id else None
     message = letter.staff_mail(
@@ -166,6 +168,19 @@ async def _pack_mail(desk: Desk, connection: Connection, engine: Principal, deli
     )
     to = str(member.email)
     server, password = smtp_of(desk, engine.org_id, box)
+    return _Parcel(lambda: mail.send(server, password, message, sender=box.address, recipients=[to]))
+
+
+async def _pack_briefing(
+    desk: Desk, connection: Connection, engine: Principal, delivery: Delivery, *, box: Mailbox, member: Member
+) -> _Parcel:
+    organization = await organizations.read_organization(connection, engine.org_id)
+    sender = (box.name or organization.name, box.address)
+    message = await briefing.letter_of(
+        desk, connection, engine, delivery, member, organization=organization.name, sender=sender
+    )
+    server, password = smtp_of(desk, engine.org_id, box)
+    to = str(member.email)
     return _Parcel(lambda: mail.send(server, password, message, sender=box.address, recipients=[to]))
 
 

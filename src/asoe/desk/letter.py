@@ -157,6 +157,37 @@ def digest_mail(
     return made
 
 
+def briefing_mail(
+    parts: Sequence[tuple[str, Sequence[str]]],
+    *,
+    days: str,
+    organization: str,
+    sender: tuple[str, str],
+    recipient: tuple[str, str],
+    url: str,
+    foot_url: str,
+    message_id: str,
+    at: datetime,
+) -> EmailMessage:
+    """The figures of a day or week for a person of the staff: (heading, lines) each; the page behind the link has the plots."""
+    foot = f"You get this as a member of {organization} who chose so. How often: {foot_url}"
+    text, html = [], []
+    for heading, lines in parts:
+        text += [heading, *(f"- {line}" for line in lines), ""]
+        html.append(f"<h3>{escape(heading)}</h3><ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>")
+    made = mail(
+        subject=f"[{organization}] Briefing, {days}",
+        text="\n".join([*text, f"With plots: {url}", "", "-- ", foot]),
+        html="".join(html)
+        + f'<p><a href="{escape(url)}">Open it with plots</a></p><hr><p><small>{escape(foot)}</small></p>',
+        sender=sender,
+        recipient=recipient,
+        at=at,
+    )
+    made["Message-ID"] = message_id
+    return made
+
+
 def reply_mail(
     said: ToClient,
     *,

@@ -18,6 +18,7 @@ import structlog
 from asoe.desk import task_push
 from asoe.desk.context import Desk
 from asoe.domain import notification as rules
+from asoe.domain.briefing import EVERY
 from asoe.domain.errors import Denied, FieldProblem, Invalid, Missing
 from asoe.domain.facts import Fact
 from asoe.domain.notification import (
@@ -38,7 +39,7 @@ from asoe.store.notifications import Told
 from asoe.store.webhooks import Webhook
 
 _BATCH: Final = 500
-_HOURS: Final = ("quiet_from", "quiet_until", "zone", "is_urgent_always", "digests")
+_HOURS: Final = ("quiet_from", "quiet_until", "zone", "is_urgent_always", "digests", "briefing")
 MOST_DIGESTS: Final = 6
 """Times of a day at which one person's mails may be collected."""
 _log = structlog.get_logger(__name__)
@@ -174,7 +175,7 @@ async def change_preferences(
     async with desk.database.org_transaction(principal) as connection:
         whose = await _whose(connection, principal, of)
         before = await notifications.preferences(connection, principal.org_id, whose)
-        await notifications.set_preferences(connection, principal.org_id, whose, wanted)
+        await notifications.set_preferences(connection, principal.org_id, whose, wanted, at=desk.clock())
         names = sorted(kind for kind in NOTICES if before.channels(kind) != wanted.channels(kind))
         values = {name: [_as_said(before, name), _as_said(wanted, name)] for name in (*_HOURS, *names)}
         values = {name: both for name, both in values.items() if both[0] != both[1]}
@@ -217,6 +218,8 @@ def _problems(wanted: Preferences) -> list[FieldProblem]:
         problems.append(FieldProblem("quiet_until", "quiet hours have a beginning and an end, or neither"))
     if len(wanted.digests) > MOST_DIGESTS:
         problems.append(FieldProblem("digests", f"has more than {MOST_DIGESTS} times"))
+    if wanted.briefing not in EVERY:
+        problems.append(FieldProblem("briefing", f"is none of {', '.join(EVERY)}"))
     try:
         ZoneInfo(wanted.zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):

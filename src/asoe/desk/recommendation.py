@@ -111,6 +111,11 @@ async def read_advice(desk: Desk, principal: Principal, *, statuses: Sequence[st
         return Advice(tuple(shown), await recommendations.looked_at(connection, principal.org_id))
 
 
+async def read_within(connection: Connection, org_id: UUID, *, limit: int) -> list[Shown]:
+    """The open ones with the greatest expected gain, inside a transaction that is open."""
+    return await _shown(connection, org_id, await recommendations.listed(connection, org_id, ("open",), limit=limit))
+
+
 async def decide(desk: Desk, principal: Principal, number: int, decision: str, reason: str = "") -> Shown:
     """Accept or dismiss; a dismissal says why. The last decision counts; owners and admins only.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -29,6 +29,7 @@ from asoe.domain.report import (
     times,
 )
 from asoe.store import insights
+from asoe.store.db import Connection
 from asoe.store.insights import DayCounts
 
 MOST_CLIENTS: Final = 20
@@ -41,32 +42,34 @@ async def read_report(desk: Desk, principal: Principal, of: Slice, *, with_clien
     """The report of a slice; staff only. Clients are named with `with_clients`, the `MOST_CLIENTS` with most tickets."""
     if principal.is_client:
         raise Denied("Clients see their own tickets, not the organization's figures.", code="staff_only")
-    org_id, names = principal.org_id, {}
     async with desk.database.org_reading(principal) as connection:
-        waiting = await insights.uncounted(connection, org_id, limit=_WAITING)
-        if of.filters:
-            found, days = await insights.slice_of(
-                connection, org_id, since=of.since, until=of.until, filters=_values(of.filters)
-            )
-        else:
-            wanted = ("all", "unit", *_GROUPED)
-            found = await insights.counted(connection, org_id, since=of.since, until=of.until, dimensions=wanted)
-            days = await insights.counted_days(connection, org_id, since=of.since, until=of.until)
-        if with_clients:
-            most = await insights.clients(
-                connection,
-                org_id,
-                since=of.since,
-                until=of.until,
-                filters=_values(of.filters),
-                limit=MOST_CLIENTS,
-            )
-            found = [*found, *most]
-            named = await insights.client_names(connection, org_id, (UUID(each.value) for each in most))
-            names = {str(client): name for client, name in named.items()}
+        return await read_within(connection, principal.org_id, of, now=desk.clock(), with_clients=with_clients)
+
+
+async def read_within(
+    connection: Connection, org_id: UUID, of: Slice, *, now: datetime, with_clients: bool = False
+) -> Report:
+    """The same inside a transaction that is open."""
+    names: dict[str, str] = {}
+    waiting = await insights.uncounted(connection, org_id, limit=_WAITING)
+    if of.filters:
+        found, days = await insights.slice_of(
+            connection, org_id, since=of.since, until=of.until, filters=_values(of.filters)
+        )
+    else:
+        wanted = ("all", "unit", *_GROUPED)
+        found = await insights.counted(connection, org_id, since=of.since, until=of.until, dimensions=wanted)
+        days = await insights.counted_days(connection, org_id, since=of.since, until=of.until)
+    if with_clients:
+        most = await insights.clients(
+            connection, org_id, since=of.since, until=of.until, filters=_values(of.filters), limit=MOST_CLIENTS
+        )
+        found = [*found, *most]
+        named = await insights.client_names(connection, org_id, (UUID(each.value) for each in most))
+        names = {str(client): name for client, name in named.items()}
     return Report(
         of=of,
-        made_at=desk.clock(),
+        made_at=now,
         source="tickets" if of.filters else "counters",
         uncounted=waiting,
         total=next((each.counts for each in found if each.dimension == "all"), Counts()),

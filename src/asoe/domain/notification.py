@@ -73,7 +73,8 @@ NOTICES: Final[dict[str, Notice]] = {
 class Preferences:
     """What one person chose. `choices` maps facts to channels; quiet hours and digests are local times of `zone`.
 
-    `digests`: the times at which mails that may wait are sent, as one. None: each goes at once.
+    `digests`: the times at which mails that may wait are sent, as one. None: each goes at once. `briefing`: how often the
+    figures come by mail (`domain/briefing.py`).
     """
 
     choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -82,6 +83,7 @@ class Preferences:
     zone: str = "UTC"
     is_urgent_always: bool = True
     digests: Sequence[time] = ()
+    briefing: str = "off"
 
     def channels(self, kind: str) -> tuple[str, ...]:
         """Where this person wants to hear of `kind`."""
@@ -99,6 +101,7 @@ class Person:
     role: str
     has_email: bool
     preferences: Preferences = field(default_factory=Preferences)
+    briefing_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

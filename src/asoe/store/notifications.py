@@ -12,7 +12,7 @@ from asoe.domain.notification import About, Delivery, Person, Preferences
 from asoe.store.db import Connection
 from asoe.store.queries import NamedQueries
 
-_OF_PREFERENCES = ("choices", "quiet_from", "quiet_until", "zone", "is_urgent_always", "digests")
+_OF_PREFERENCES = ("choices", "quiet_from", "quiet_until", "zone", "is_urgent_always", "digests", "briefing")
 
 
 class NotificationsSql(NamedQueries):
@@ -24,6 +24,7 @@ class NotificationsSql(NamedQueries):
     about: str
     preferences: str
     set_preferences: str
+    wants_briefings: str
     inbox: str
     unread: str
     mark_read: str
@@ -59,7 +60,7 @@ async def move_cursor(connection: Connection, org_id: UUID, *, xid: int, fact_id
 async def staff(connection: Connection, org_id: UUID) -> list[Person]:
     """Every person of the staff who may come in, with what they chose."""
     return [
-        Person(row["user_id"], row["role"], row["has_email"], _preferences(row))
+        Person(row["user_id"], row["role"], row["has_email"], _preferences(row), row["briefing_since"])
         for row in await connection.fetch(NotificationsSql.staff, org_id)
     ]
 
@@ -75,10 +76,18 @@ async def preferences(connection: Connection, org_id: UUID, user_id: UUID) -> Pr
     return Preferences() if row is None else _preferences(row)
 
 
-async def set_preferences(connection: Connection, org_id: UUID, user_id: UUID, wanted: Preferences) -> None:
+async def set_preferences(
+    connection: Connection, org_id: UUID, user_id: UUID, wanted: Preferences, *, at: datetime
+) -> None:
+    """`at` is remembered when how often briefings come is another than before."""
     await connection.execute(
-        NotificationsSql.set_preferences, org_id, user_id, *(getattr(wanted, name) for name in _OF_PREFERENCES)
+        NotificationsSql.set_preferences, org_id, user_id, *(getattr(wanted, name) for name in _OF_PREFERENCES), at
     )
+
+
+async def wants_briefings(connection: Connection, org_id: UUID) -> bool:
+    """Whether anybody wants any, and there is a mailbox to send them from."""
+    return bool(await connection.fetchval(NotificationsSql.wants_briefings, org_id))
 
 
 async def inbox(

@@ -14,7 +14,8 @@ update asoe.notification_cursors set xid = $2::text::xid8, fact_id = $3 where or
 
 -- name: staff
 -- the persons of the staff with what they chose
-select m.user_id, m.role, m.email is not null as has_email, p.choices, p.quiet_from, p.quiet_until, p.zone, p.is_urgent_always, p.digests
+select m.user_id, m.role, m.email is not null as has_email, p.choices, p.quiet_from, p.quiet_until, p.zone, p.is_urgent_always, p.digests,
+  p.briefing, p.briefing_since
 from asoe.members m
 left join asoe.notification_preferences p on p.org_id = m.org_id and p.user_id = m.user_id
 where m.org_id = $1 and m.kind = 'person' and m.role in ('owner', 'admin', 'agent') and m.disabled_at is null
@@ -24,15 +25,21 @@ order by m.user_id
 select id, assignee, severity from public.support_tickets where org_id = $1 and id = any($2::uuid[])
 
 -- name: preferences
-select choices, quiet_from, quiet_until, zone, is_urgent_always, digests
+select choices, quiet_from, quiet_until, zone, is_urgent_always, digests, briefing
 from asoe.notification_preferences where org_id = $1 and user_id = $2
 
 -- name: set_preferences
-insert into asoe.notification_preferences (org_id, user_id, choices, quiet_from, quiet_until, zone, is_urgent_always, digests)
-values ($1, $2, $3, $4, $5, $6, $7, $8)
+insert into asoe.notification_preferences as p (org_id, user_id, choices, quiet_from, quiet_until, zone, is_urgent_always, digests,
+  briefing, briefing_since)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 on conflict (org_id, user_id) do update set choices = excluded.choices, quiet_from = excluded.quiet_from,
   quiet_until = excluded.quiet_until, zone = excluded.zone, is_urgent_always = excluded.is_urgent_always,
-  digests = excluded.digests, updated_at = clock_timestamp()
+  digests = excluded.digests, briefing = excluded.briefing, updated_at = clock_timestamp(),
+  briefing_since = case when p.briefing = excluded.briefing then p.briefing_since else excluded.briefing_since end
+
+-- name: wants_briefings
+select exists (select from asoe.notification_preferences where org_id = $1 and briefing <> 'off')
+  and exists (select from asoe.mailboxes where org_id = $1)
 
 -- name: inbox
 -- what one person was told in the dashboard, newest first

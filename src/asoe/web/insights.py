@@ -61,7 +61,7 @@ async def show(visit: Visit) -> Response:
         promises=[name for name in _LEFT_OUT if found.total.rate(name).total],
         groups={name: groups for name, groups in found.groups.items() if any(each.value for each in groups)},
         reasons=REASONS,
-        plot=_plot(found),
+        plot=plot(found),
         first_response=_spread(found.total, "answered_times"),
         resolution=_spread(found.total, "resolved_times"),
         link=lambda **more: "/insights?" + urlencode({**asked, **more}),
@@ -70,7 +70,7 @@ async def show(visit: Visit) -> Response:
     )
 
 
-def _plot(found: Report) -> dict[str, Any] | None:
+def plot(found: Report) -> dict[str, Any] | None:
     """Bars of a day (of a week, when there are many days) in a box of 100 by 40: came in, and of these verified and contained."""
     if not found.days:
         return None

@@ -10,6 +10,7 @@ from uuid import UUID
 from starlette.responses import Response
 
 from asoe.desk import approval, delivery, mailbox, notification, webhook
+from asoe.domain.briefing import EVERY
 from asoe.domain.errors import AsoeError, Invalid, Missing
 from asoe.domain.notification import CHANNELS_OF_PEOPLE, NOTICES, Preferences
 from asoe.web.door import ADMINS, Pages, Visit
@@ -79,6 +80,7 @@ async def choose(visit: Visit) -> Response:
             zone=visit.text("zone", "UTC", most=64).strip() or "UTC",
             is_urgent_always=bool(visit.texts("urgent_always")),
             digests=_times(visit.text("digests", most=200)),
+            briefing=visit.text("briefing", "off", most=20),
         )
         await notification.change_preferences(visit.desk, visit.principal, wanted)
     except AsoeError as error:
@@ -101,6 +103,7 @@ async def _choices(visit: Visit, problem: AsoeError | None = None) -> Response:
         chosen=await notification.read_preferences(visit.desk, visit.principal),
         notices=NOTICES,
         channels=CHANNELS_OF_PEOPLE,
+        briefings=EVERY,
         problem=problem,
     )
 

@@ -72,6 +72,33 @@ async def test_a_person_who_replies_is_counted_and_a_reopened_ticket_is_not_dura
     assert await differences(world) == []
 
 
+async def test_peoples_minutes_are_what_lies_between_their_acts(world) -> None:
+    ticket = await world.answered()
+    say = lambda text: session.add_message(world.desk, world.acme.agent, ticket.session_id, "agent", text)  # noqa: E731
+    await say("Let me look.")
+    await say("Found it.")
+    await world.say(ticket, "Thanks")  # a client's act is nobody's work
+    ours = "ticket_id = $2 and actor = $3"
+    acts = [
+        row["id"]
+        for row in await world.rows(
+            f"select id from asoe.facts where org_id = $1 and {ours} order by id",
+            world.acme.org_id,
+            ticket.id,
+            world.acme.agent.user_id,
+        )
+    ]
+    begun = world.clock.now
+    for place, fact in enumerate(acts):  # the last one an hour after the one before
+        at = begun + timedelta(minutes=5 * place) + (timedelta(hours=1) if fact == acts[-1] else timedelta(0))
+        await world.owner.execute("update asoe.facts set at = $2 where id = $1", fact, at)
+    await counted(world)
+    total = (await whole(world)).total
+    assert total.worked == 1
+    assert total.people_minutes == 1 + 5 * (len(acts) - 2) + 1
+    assert await differences(world) == []
+
+
 async def test_spam_and_merged_tickets_are_not_counted_and_a_second_ticket_in_a_week_is_a_repeat(world) -> None:
     made = []
     for word in ("this", "that", "those"):

@@ -75,6 +75,7 @@ class FiguresOut(Answer):
     first_response: SpreadOut
     resolution_time: SpreadOut
     replies: int
+    people_minutes: float
     tokens: int
     model_cost_usd: str
 
@@ -104,6 +105,7 @@ class InsightsOut(Answer):
     uncounted_facts: int
     total: FiguresOut
     spared_replies: float | None
+    spared_minutes: float | None
     moved: dict[str, str]
     groups: dict[str, list[GroupOut]]
     days: list[DayOut]

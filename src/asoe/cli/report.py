@@ -112,6 +112,10 @@ def _print(found: dict[str, Any]) -> None:
         out.print(f"{reason['tickets']} given to a person: {reason['value']}", markup=False)
     for unit, amount in found["moved"].items():
         out.print(f"moved by runs: {amount} {unit}", markup=False)
+    spared = found["spared_minutes"]
+    out.print(
+        f"minutes of people (an estimate): {total['people_minutes']:.0f}; spared: {'–' if spared is None else f'{spared:.0f}'}"
+    )
     out.print(f"replies by people: {total['replies']}; model tokens: {total['tokens']}, {total['model_cost_usd']} USD")
     say("What each figure means: asoe report --json, definitions; or docs/insights.md.")
 

@@ -120,6 +120,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "uncounted_facts": report.uncounted,
         "total": figures(report.total),
         "spared_replies": _round(report.spared_replies),
+        "spared_minutes": _round(report.spared_minutes, 1),
         "moved": {unit: str(amount) for unit, amount in sorted(report.moved.items())},
         "groups": {
             name: [
@@ -136,7 +137,7 @@ def to_rows(report: Report) -> list[list[str]]:
     """The report as a table: a heading, then a row for the total, each class and each day."""
     columns = ["tickets", "resting", *(f"{name}{part}" for name in RATES for part in _PARTS)]
     columns += ["first_response_median_s", "first_response_p90_s", "resolution_median_s", "resolution_p90_s"]
-    columns += ["replies", "tokens", "model_cost_usd", "moved"]
+    columns += ["replies", "people_minutes", "tokens", "model_cost_usd", "moved"]
     rows = [["dimension", "value", "name", *columns], ["all", "", "", *_cells(report.total)]]
     for name, groups in report.groups.items():
         rows += [[name, each.value, report.names.get(each.value, ""), *_cells(each.counts)] for each in groups]
@@ -225,6 +226,30 @@ def _trend(day: DayCounts) -> Trend:
     return Trend(day.day, day.tickets, day.resting, day.handled, day.contained, day.verified)
 
 
+def _figures(counts: Counts) -> dict[str, Any]:
+    rates = {}
+    for name, rate in counts.rates.items():
+        low, high = rate.interval or (None, None)
+        rates[name] = {
+            "hits": rate.hits,
+            "of": rate.total,
+            "share": _round(rate.share),
+            "low": _round(low),
+            "high": _round(high),
+        }
+    return {
+        "tickets": counts.tickets,
+        "resting": counts.resting,
+        "rates": rates,
+        "first_response": _spread(times(counts.answered_times)),
+        "resolution_time": _spread(times(counts.resolved_times)),
+        "replies": counts.replies,
+        "people_minutes": round(counts.people_minutes, 1),
+        "tokens": counts.tokens,
+        "model_cost_usd": str(counts.model_cost),
+    }
+
+
 def _spread(found: Times) -> dict[str, Any]:
     return {
         "tickets": found.tickets,
@@ -242,7 +267,14 @@ def _cells(counts: Counts) -> list[str]:
     for counted in (counts.answered_times, counts.resolved_times):
         found = times(counted)
         cells += [_text(_round(found.median, 1)), _text(_round(found.p90, 1))]
-    return [*cells, str(counts.replies), str(counts.tokens), str(counts.model_cost), ""]
+    return [
+        *cells,
+        str(counts.replies),
+        str(round(counts.people_minutes, 1)),
+        str(counts.tokens),
+        str(counts.model_cost),
+        "",
+    ]
 
 
 def _harmless(cell: str) -> str:

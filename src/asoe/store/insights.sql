@@ -73,6 +73,7 @@ select t.org_id, t.id as ticket_id, (t.created_at at time zone 'utc')::date as d
         and p.created_at < t.created_at and p.created_at >= t.created_at - interval '7 days')))::integer as repeated,
   (coalesce(said.replies, 0) > 0)::integer as by_people,
   coalesce(said.replies, 0)::integer as replies,
+  (worked.seconds is not null)::integer as worked, coalesce(worked.seconds, 0)::bigint as worked_seconds,
   coalesce(promised.first_due, 0)::integer as first_due, coalesce(promised.first_kept, 0)::integer as first_kept,
   coalesce(promised.next_due, 0)::integer as next_due, coalesce(promised.next_kept, 0)::integer as next_kept,
   coalesce(promised.resolution_due, 0)::integer as resolution_due, coalesce(promised.resolution_kept, 0)::integer as resolution_kept,
@@ -97,6 +98,16 @@ left join lateral (
       where again >= ended and again < ended + interval '7 days') as came_back
   from asoe.facts f where f.org_id = t.org_id and f.ticket_id = t.id
 ) said on true
+left join lateral (
+  -- how long a person was at it: from one act to the next, when they lie near enough; any other act counts a minute
+  select sum(case when acts.gap <= interval '15 minutes' then extract(epoch from acts.gap) else 60 end)::bigint as seconds
+  from (
+    select f.at - lag(f.at) over (partition by f.actor order by f.at, f.id) as gap
+    from asoe.facts f
+    where f.org_id = t.org_id and f.ticket_id = t.id and f.actor is not null and f.actor is distinct from t.user_id
+      and not exists (select from asoe.members m where m.org_id = f.org_id and m.user_id = f.actor and m.kind <> 'person')
+  ) acts
+) worked on true
 left join lateral (
   select not exists (select from unnest($3::text[]) field
     where coalesce(x.dossier -> field, 'null') in ('null', '""', '[]', '{}')) as is_whole

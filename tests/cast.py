@@ -52,10 +52,23 @@ async def make_wish(database: Database, engine: Principal, ticket_id: UUID, word
         return found.number
 
 
+ADVICE: dict[str, dict[str, Any]] = {
+    "article": {"answered_by_people": 2},
+    "runbook": {"intent": "how_to", "category": "general", "steps": ["note.added", "message.added"], "walked": 4},
+    "promote": {"level": "approve", "next": "auto", "cases": 60, "errors": 0, "upper_limit": 0.048, "limit": 0.05},
+    "brake": {"level": "auto", "runs": 30, "limit": 0.05},
+    "connector": {"is_disabled": False, "is_in_trouble": True},
+    "client": {"came_back": 2, "was_reopened": 1, "did_not_help": 0, "was_angry": 1},
+}
+"""What each kind of recommendation says of its cases."""
+
+
 async def make_advice(database: Database, engine: Principal, **more: Any) -> int:
     """A recommendation; its number."""
     now = datetime.now(UTC)
-    seen = Seen(**{"kind": "connector", "key": "shop", "times": (now, now, now), "clients": 1, **more})
+    kind = more.get("kind", "connector")
+    usual = {"kind": kind, "key": "shop", "times": (now, now, now), "clients": 1, "detail": ADVICE[kind]}
+    seen = Seen(**{**usual, **more})
     async with database.org_transaction(engine) as connection:
         await recommendations.add(connection, engine.org_id, seen, tickets=seen.tickets, at=now)
         known = await recommendations.all_known(connection, engine.org_id)

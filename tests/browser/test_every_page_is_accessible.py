@@ -16,7 +16,7 @@ from asoe.desk.widget import WidgetChange
 from asoe.domain.knowledge import ArticleText
 from asoe.web.build import MODULES
 from asoe.web.site import routes
-from cast import make_advice, make_wish
+from cast import ADVICE, make_advice, make_wish
 
 AXE = MODULES / "node_modules" / "axe-core" / "axe.min.js"
 SIGNED_OUT = (
@@ -90,7 +90,10 @@ async def fill(house: House, path: str) -> str:
         await knowledge.save_article(desk, owner, text, publish_now=True)
         path = path.replace("{org}", house.acme.slug).replace("{article}", "open-to-all")
     if path.startswith("/recommendations"):
-        await make_advice(house.app.database, house.acme.engine)
+        tickets = ((await house.ticket(house.acme, subject="Advised for axe")).id,)
+        for kind in ADVICE:
+            key = str(house.acme.agent.user_id)
+            await make_advice(house.app.database, house.acme.engine, kind=kind, key=key, tickets=tickets)
     if "{wish_number}" in path:
         seen = await house.ticket(house.acme, subject="A wish seen by axe")
         path = path.replace("{wish_number}", str(await make_wish(house.app.database, house.acme.engine, seen.id)))

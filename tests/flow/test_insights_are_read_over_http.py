@@ -65,7 +65,7 @@ async def test_recommendations_are_listed_decided_and_looked_for_over_http(
 ) -> None:
     where = "/api/support/recommendations"
     assert (await agent.get(where)).json() == {"items": [], "looked_at": None}
-    number = await make_advice(app.database, acme.engine, detail={"connector": "shop"})
+    number = await make_advice(app.database, acme.engine)
     page = await agent.get(where)
     TypeAdapter(advice.AdvicePage).validate_json(page.content)
     (found,) = page.json()["items"]

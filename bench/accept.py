@@ -160,7 +160,7 @@ async def measure(*, seconds: int, rounds: int, **settings: str) -> dict[str, An
     reports: list[LoadReport] = []
     busy = 0.0
     try:
-        async with serving(folder, worker=False, **settings) as running:
+        async with serving(folder, worker=False, articles=None, log=None, **settings) as running:
             server = await open_embedded(folder)
             try:
                 script = folder / "accept.sql"
@@ -203,7 +203,7 @@ async def variants(*, seconds: int) -> dict[str, Any]:
         settings = {"triage_budget_ms": "0"} | other
         folder = Path(tempfile.mkdtemp(prefix="asoe-bench-"))
         try:
-            async with serving(folder, worker=False, **settings) as running:
+            async with serving(folder, worker=False, articles=None, log=None, **settings) as running:
                 await load_for(running, 2, idempotent=idempotent)
                 before = cpu_seconds(running.process.pid)
                 report = await load_for(running, seconds, idempotent=idempotent)

@@ -97,7 +97,7 @@ async def main() -> int:
 async def measure(up: Running, owner: Any, tickets: int, *, short: bool = False) -> dict[str, Any]:
     """Load, then wait for the last journey; CPU in seconds by part."""
     postgres = _postmaster(up)
-    before = {"serve": _by_part(up), "postgres": cpu_seconds(postgres)}
+    before = {**_by_part(up), "postgres": cpu_seconds(postgres)}
     begun = time.monotonic()
     report: LoadReport = await run_load(
         up.url,
@@ -108,7 +108,7 @@ async def measure(up: Running, owner: Any, tickets: int, *, short: bool = False)
     accepted = time.monotonic() - begun
     await _at_rest(owner)
     whole = time.monotonic() - begun
-    parts = {name: round(spent - before["serve"][name], 2) for name, spent in _by_part(up).items()}
+    parts = {name: round(spent - before[name], 2) for name, spent in _by_part(up).items()}
     parts["postgres"] = round(cpu_seconds(postgres) - before["postgres"], 2)
     parts["load generator"] = round(report.cpu_seconds, 2)
     stages = await owner.fetch(

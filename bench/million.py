@@ -105,11 +105,11 @@ def reporting(days: int) -> Operation:
 
     async def operation(connection: Any, filled: Filled) -> Any:
         until = datetime.now(UTC).date() + timedelta(days=1)
-        time_ = {"since": until - timedelta(days=days), "until": until}
+        since = until - timedelta(days=days)
         org_id = filled.agent.org_id
         wanted = ("all", "unit", "reason", *DIMENSIONS)
-        groups = await insights.counted(connection, org_id, **time_, dimensions=wanted)
-        await insights.counted_days(connection, org_id, **time_)
+        groups = await insights.counted(connection, org_id, since=since, until=until, dimensions=wanted)
+        await insights.counted_days(connection, org_id, since=since, until=until)
         await insights.uncounted(connection, org_id, limit=1000)
         return sum(each.counts.tickets for each in groups if each.dimension == "all")
 

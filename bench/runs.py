@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -96,7 +96,7 @@ class Nowhere:
     """By task: each run is carried out in a task of its own."""
 
 
-async def measure(work: Callable[[], Awaitable[None]], runs: int) -> dict[str, float]:
+async def measure(work: Callable[[], Coroutine[Any, Any, None]], runs: int) -> dict[str, float]:
     """One after the other for the time of one, then several at once for the rate; CPU of this process over both."""
     for _ in range(WARM):
         await asyncio.create_task(work())
@@ -128,7 +128,8 @@ async def measure_asoe(app_dsn: str, system_dsn: str, org_id: str, engine_id: st
     database = await open_database(app_dsn, system_dsn, pool=AT_ONCE)
     engine = Principal(UUID(engine_id), UUID(org_id), "engine", "ASOE")
     owner = Principal(UUID(owner_id), UUID(org_id), "owner", "Cleo")
-    connectors: Any = Connectors.fixed({"nowhere": Nowhere()})
+    nowhere: Any = Nowhere()
+    connectors = Connectors.fixed({"nowhere": nowhere})
     ai: Any = None
     desk = Desk(database, Queue(), ai, lambda: datetime.now(UTC), connectors=connectors)
     row, version = await shelf.save(desk, owner, BOOK)

@@ -65,12 +65,12 @@ class Bench:
         stacked = np.stack([self.vectors[each.text] for each in lessons])
         labels = {head: [each.labels[head] for each in lessons] for head in HEADS}
         return fit_adapter(
-            1,
-            self.models.triage_model.version,
             stacked,
             labels,
             shares_of(self.models, lessons, self.vectors),
-            known_labels(self.models),
+            known=known_labels(self.models),
+            version=1,
+            base=self.models.triage_model.version,
         )
 
 

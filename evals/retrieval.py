@@ -73,10 +73,14 @@ class EvalDesk:
     def clock(self) -> datetime:
         return datetime.now(UTC)
 
-    async def enqueue(self, _connection: Any, _job: str, ids: Mapping[str, UUID | str]) -> None:
+    async def enqueue(
+        self, connection: Any, job: str, ids: Mapping[str, UUID | str], *, dedupe_key: str | None = None
+    ) -> None:
+        del connection, job, dedupe_key
         self.jobs.append(UUID(str(ids["article_id"])))
 
-    async def engine_of(self, _org_id: UUID) -> Principal:
+    async def engine_of(self, org_id: UUID) -> Principal:
+        del org_id
         return self.engine
 
 

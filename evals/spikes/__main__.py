@@ -55,7 +55,8 @@ def shapes() -> list[Shape]:
 
 def _split(profile: np.ndarray, a_week: float, shares: tuple[int, ...]) -> np.ndarray:
     weights = np.asarray(shares, float) / sum(shares)
-    return weights[:, None] * profile[None] * (a_week / profile.sum())
+    rates: np.ndarray = weights[:, None] * profile[None] * (a_week / profile.sum())
+    return rates
 
 
 # Methods: each makes, of counts in steps of five minutes (watches by steps), a number for each step; more is more suspicious.
@@ -132,7 +133,8 @@ def play(shape: Shape, *, incidents: int, dice: np.random.Generator) -> dict[str
     begins = dice.integers(0, HOURS, incidents)
     struck = dice.integers(0, intents, incidents)
     hours = (begins[:, None] - BEFORE + np.arange(BEFORE + LASTS)) % HOURS
-    extra = np.exp(dice.uniform(*np.log(EXTRA), incidents))
+    low, high = np.log(EXTRA)
+    extra = np.exp(dice.uniform(low, high, incidents))
     rates = now[struck[:, None], hours]
     rates[:, BEFORE:] += extra[:, None]
     broken = drawn(rates, None if shape.k is None else shape.k, dice)

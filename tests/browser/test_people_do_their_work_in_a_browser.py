@@ -49,6 +49,17 @@ async def test_the_first_page_is_the_support_center(house: House, visitor: Visit
     await expect(page).to_have_url(re.compile("period=month"))
 
 
+async def test_the_first_page_says_how_far_runbooks_may_go_and_tells_runs_by_name(
+    house: House, visitor: Visitor
+) -> None:
+    made = await house.runbook(house.globex, subject="Seen from the first page")
+    page = await visitor(house.globex.agent, "/?period=month")
+    far = page.locator(".card", has=page.get_by_role("heading", name="How far runbooks may go by themselves"))
+    await expect(far.locator("tr", has=page.locator(f'a[href="/runbooks/{made["name"]}"]'))).to_contain_text("judged")
+    activity = page.locator(".card", has=page.get_by_role("heading", name="Activity"))
+    await expect(activity).to_contain_text(f"{made['name']}: started")
+
+
 async def test_a_wrong_triage_is_corrected_in_one_click_and_taken_back(house: House, visitor: Visitor) -> None:
     opened = await house.ticket(house.acme, subject="My invoice shows a crash")
     page = await visitor(house.acme.agent, f"/tickets/{opened.id}")

@@ -31,6 +31,7 @@ from asoe.domain.runbook import ApprovalRule, Perform
 from asoe.store import autonomy, facts, runbooks, runs
 from asoe.store.autonomy import Deciding, ToAudit
 from asoe.store.db import Connection
+from asoe.store.runbooks import RunbookRow
 
 WATCHED: Final = timedelta(days=90)
 """How far back the brake looks."""
@@ -173,6 +174,16 @@ async def read_standing(desk: Desk, principal: Principal, name: str) -> tuple[UU
         found = await runbooks.find(connection, principal.org_id, name)
         standing = await autonomy.standing(connection, principal.org_id, found.id)
         return found.id, standing, await limits_of(connection, principal.org_id)
+
+
+async def read_standings(desk: Desk, principal: Principal) -> list[tuple[RunbookRow, str]]:
+    """Each runbook in use, and in one line how far it may go and why."""
+    async with desk.database.org_reading(principal) as connection:
+        limits = await limits_of(connection, principal.org_id)
+        found = [row for row in await runbooks.list_runbooks(connection, principal.org_id) if row.published_version]
+        standings = [await autonomy.standing(connection, principal.org_id, row.id) for row in found]
+    now = desk.clock()
+    return [(row, describe(standing, limits, now)) for row, standing in zip(found, standings, strict=True)]
 
 
 async def set_level(desk: Desk, principal: Principal, name: str, level: str) -> Standing:

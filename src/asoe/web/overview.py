@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
+from asoe.desk import autonomy, service_level
 from asoe.desk import overview as desk_overview
-from asoe.desk import service_level
 from asoe.desk.incident import handling
 from asoe.desk.incident.handling import Seen
 from asoe.desk.insight import Stats, get_stats
@@ -17,6 +17,7 @@ from asoe.domain.errors import Missing
 from asoe.domain.escalation import REASONS
 from asoe.domain.interval import interval
 from asoe.domain.ticket import SEVERITY_RANK
+from asoe.store.runbooks import RunbookRow
 from asoe.web.door import MEMBERS, Pages, Visit
 
 pages = Pages()
@@ -51,7 +52,7 @@ async def show(visit: Visit) -> Response:
     if period not in PERIODS:
         raise Missing(f"There is no period {period!r}.", code="missing")
     me = visit.principal  # whoever asks first: all of the team see the same
-    found, stats, pressing, incidents = await visit.site.keep.get(
+    found, stats, pressing, incidents, runbooks, stopped = await visit.site.keep.get(
         (me.org_id, "overview", period), KEPT_SECONDS, lambda: _read(visit, period)
     )
     rates = [
@@ -64,6 +65,8 @@ async def show(visit: Visit) -> Response:
         stats=stats,
         pressing=pressing,
         incidents=incidents,
+        runbooks=runbooks,
+        stopped=stopped,
         rates=rates,
         period=period,
         periods=PERIODS,
@@ -75,10 +78,14 @@ async def show(visit: Visit) -> Response:
     )
 
 
-async def _read(visit: Visit, period: str) -> tuple[Overview, Stats, Pressing, list[Seen]]:
+async def _read(
+    visit: Visit, period: str
+) -> tuple[Overview, Stats, Pressing, list[Seen], list[tuple[RunbookRow, str]], str | None]:
     return (
         await desk_overview.read_overview(visit.desk, visit.principal, period=period),
         await get_stats(visit.desk, visit.principal),
         await service_level.pressing(visit.desk, visit.principal, limit=8),
         await handling.going(visit.desk, visit.principal),
+        await autonomy.read_standings(visit.desk, visit.principal),
+        await autonomy.stop_reason(visit.desk, visit.principal),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from dovecot import Imap, open_imap
 from mail_cast import Post, Receiver, open_post, open_receiver
 from tests.flow.flow_cast import Clock, PlainJudgement
 
@@ -36,6 +38,15 @@ async def desk(database: Database, tmp_path: Path, clock: Clock, acme: Org) -> A
     connectors = open_connectors(database, secret_key, made.engine_of)
     yield replace(made, connectors=connectors, derive=secret_key.derive_all)
     await connectors.close()
+
+
+@pytest.fixture(scope="session")
+async def imap() -> AsyncIterator[Imap]:
+    """The IMAP server of this session; every test has users of its own."""
+    with tempfile.TemporaryDirectory(prefix="asoe-imap-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        async with open_imap(Path(folder)) as opened:
+            yield opened
 
 
 @pytest.fixture

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from dovecot import PASSWORD, Imap, open_imap
+from dovecot import PASSWORD, Imap
 from mail_cast import Post, use_post
 
 from asoe.desk import mail_intake, mailbox, ticket
@@ -19,14 +16,6 @@ from asoe.store import mailboxes
 
 if TYPE_CHECKING:
     from tests.conftest import Org
-
-
-@pytest.fixture(scope="session")
-async def imap() -> AsyncIterator[Imap]:
-    with tempfile.TemporaryDirectory(prefix="asoe-imap-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)
-        async with open_imap(Path(folder)) as opened:
-            yield opened
 
 
 async def use(desk: Desk, org: Org, post: Post, imap: Imap, user: str, password: str = PASSWORD) -> None:

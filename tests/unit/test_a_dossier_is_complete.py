@@ -9,8 +9,10 @@ from uuid import UUID
 import pytest
 
 from asoe.desk.escalation import NEXT_STEPS, build_dossier
+from asoe.desk.in_short import in_short
 from asoe.desk.suggestion import suggested_reply
 from asoe.domain.escalation import REASONS, missing_fields
+from asoe.domain.session import Message
 from asoe.domain.ticket import Ticket
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
@@ -70,3 +72,41 @@ def test_the_same_matter_that_is_still_open_is_named() -> None:
         TICKET, None, reasons=("repeat_contact",), team="billing", messages=(), earlier=(replace(still, intent="how_to"),),
         tried=(), not_done=(),
     ).likely == ()  # fmt: skip
+
+
+def message(text: str, seq: int = 1) -> Message:
+    return Message(
+        id=UUID(int=seq), session_id=UUID(int=9), ticket_id=TICKET.id, seq=seq, role="user", content=text, created_at=NOW,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "?",
+        "Hi.\n\n\nCan you help?",
+        "word " * 20_000,
+        "x" * 65_536,
+        "Why? " * 9_000,
+        ". " * 30_000,
+        "<b>\u2028</b>\x0b",
+    ],
+)
+def test_the_matter_is_one_paragraph_whatever_was_written(text: str) -> None:
+    for subject in ("", "Charged twice", "s" * 2_000):
+        said = in_short(replace(TICKET, subject=subject, body=text), None, [message(text), message(text, 2)])
+        assert len(said) < 800
+        assert "\n" not in said
+        assert "\u2028" not in said
+        assert said.startswith("About billing, double charge; written in English by api: “")
+
+
+def test_the_paragraph_keeps_what_is_asked_and_what_was_said_last() -> None:
+    story = (
+        "I was charged in May. " + "It was a long month with many things. " * 20 + "Can I have the second charge back?"
+    )
+    said = in_short(TICKET, None, [message(story), message("And how long does it take?", 2)])
+    assert "I was charged in May." in said
+    assert "Can I have the second charge back?" in said
+    assert said.endswith("Last, after 2 messages: “And how long does it take?”")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -76,7 +77,7 @@ def show_ticket(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Show one ticket with its conversation, its timeline and, when handed over, its dossier."""
+    """Show one ticket with its conversation, its timeline and, when handed over, its dossier and to whom it was given why."""
 
     async def work(desk: Any, owner: Any) -> Any:
         return await _read(desk, owner, ticket)
@@ -94,6 +95,9 @@ def show_ticket(
         out.print("\n[bold]dossier[/]")
         links = [f"{each['kind']} {each['name']}" for each in found["dossier"].get("links", ()) if "name" in each]
         show_one({**found["dossier"], "links": links}, as_json=False)
+    if found["given"]:
+        out.print("\n[bold]given to[/]")
+        show(found["given"], ("who", "team", "level", "because", "given_at", "due_at", "ending"), as_json=False)
     out.print("\n[bold]timeline[/]")
     rows = [{"at": fact.at, "fact": fact.kind, "with": fact.data} for fact in found["timeline"]]
     show(rows, ("at", "fact", "with"), as_json=False)
@@ -158,4 +162,16 @@ async def _read(desk: Any, owner: Any, named: str) -> dict[str, Any]:
     except Missing:
         dossier = None
     timeline = await desk_ticket.timeline(desk, owner, found.id)
-    return {"ticket": found, "messages": messages, "dossier": dossier, "timeline": timeline}
+    given = await _given(desk, owner, found.id)
+    return {"ticket": found, "messages": messages, "dossier": dossier, "given": given, "timeline": timeline}
+
+
+async def _given(desk: Any, owner: Any, ticket_id: UUID) -> list[dict[str, Any]]:
+    """To whom routing gave it, level by level, and why; people by name."""
+    from asoe.desk import routing
+    from asoe.store import directory
+
+    found = await routing.history(desk, owner, ticket_id)
+    async with desk.database.org_reading(owner) as connection:
+        names = await directory.names(connection, owner.org_id, [each.user_id for each in found])
+    return [{**asdict(each), "who": names.get(each.user_id) if each.user_id else "nobody yet"} for each in found]

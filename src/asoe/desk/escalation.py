@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from asoe.desk.alarm import alarms_in
+from asoe.desk.in_short import in_short
 from asoe.desk.suggestion import suggested_reply
 from asoe.domain.escalation import Dossier, Link, Signs, decide, team_by_reasons
 from asoe.domain.policy import Policy
@@ -200,6 +201,7 @@ def build_dossier(
         likely.append(f"intent {triage.intent.value} ({triage.intent.confidence:.0%})")
         likely += [f"or {value} ({share:.0%})" for value, share in triage.intent.alternatives[:2]]
     return Dossier(
+        in_short=in_short(ticket, triage, messages),
         wants=_wants(ticket, messages),
         reasons=tuple(reasons),
         team=team,

@@ -161,7 +161,7 @@ LINK_PATHS: Final = {
 class Dossier:
     """What a person is handed: plain values only, so that it is stored and shown as it is.
 
-    `links`: the earlier tickets in the order of `history`, then whatever the engine did or read.
+    `wants` are the client's whole words, `in_short` the paragraph of them. `links`: the earlier tickets in the order of `history`, then whatever the engine did or read.
     """
 
     wants: str
@@ -176,10 +176,12 @@ class Dossier:
     history: tuple[str, ...] = ()
     likely: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
+    in_short: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
+            "in_short": self.in_short,
             "wants": self.wants,
             "reasons": list(self.reasons),
             "reasons_in_words": [

@@ -21,6 +21,14 @@ NO_CHANGE = {
     "presence.be_present": "being there changes nothing, and is forgotten within the hour",
 }
 
+# Changes whose facts hold no value before and after.
+NO_VALUES = {
+    "password_reset.use": "a password",
+    "sign_in.change_password": "a password",
+    "alerting.rotate": "a secret",
+    "handling.name_tickets": "tickets are added to an incident: data names them",
+}
+
 
 def functions() -> dict[str, ast.AsyncFunctionDef | ast.FunctionDef]:
     """Every function of the desk at the top of its module or class, as `module.name`."""
@@ -88,3 +96,29 @@ def test_every_desk_function_that_changes_something_for_a_caller_leaves_a_fact()
     silent = {name for name in changing if not leaves_a_fact(name, known, set())}
     assert silent - NO_CHANGE.keys() == set(), "each leaves a fact, or stands in NO_CHANGE with its reason"
     assert NO_CHANGE.keys() <= silent, "what leaves a fact has no business in NO_CHANGE"
+
+
+def test_every_fact_of_a_change_says_what_was_before_and_what_is_after() -> None:
+    found = {}
+    for name, node in functions().items():
+        for call in ast.walk(node):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "record":
+                kinds = [each.value for each in call.args if isinstance(each, ast.Constant)]
+                if any(str(kind).endswith(".changed") for kind in kinds):
+                    named = {each.arg for each in call.keywords}
+                    found[name] = bool(named & {"values", "before", "fields"}) or _says_values(node, call)
+    assert len(found) > 10, "the law no longer sees the facts of changes"
+    assert {name for name, says in found.items() if not says} == NO_VALUES.keys()
+
+
+def _says_values(node: ast.AST, call: ast.Call) -> bool:
+    """Whether a mapping that is handed in whole (`**about`) holds them."""
+    whole = {each.value.id for each in call.keywords if each.arg is None and isinstance(each.value, ast.Name)}
+    return any(
+        isinstance(each, ast.Assign)
+        and isinstance(each.targets[0], ast.Name)
+        and each.targets[0].id in whole
+        and isinstance(each.value, ast.Dict)
+        and any(isinstance(key, ast.Constant) and key.value in {"values", "before"} for key in each.value.keys)
+        for each in ast.walk(node)
+    )

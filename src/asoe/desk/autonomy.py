@@ -248,7 +248,9 @@ async def end_loan(desk: Desk, principal: Principal, name: str) -> Standing:
     async with desk.database.org_transaction(principal) as connection:
         found = await runbooks.find(connection, principal.org_id, name)
         if await autonomy.end_loan(connection, principal.org_id, found.id):
-            await facts.record(connection, principal, "autonomy.changed", runbook_id=found.id, after="loan_ended")
+            await facts.record(
+                connection, principal, "autonomy.changed", runbook_id=found.id, before="lent", after="loan_ended"
+            )
         return await autonomy.standing(connection, principal.org_id, found.id)
 
 

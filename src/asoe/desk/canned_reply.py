@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from uuid import UUID
 
 from asoe.desk.context import Desk
@@ -9,7 +10,7 @@ from asoe.desk.wording import team_name
 from asoe.domain import canned_reply as rules
 from asoe.domain.canned_reply import CannedReply
 from asoe.domain.errors import Denied
-from asoe.domain.facts import as_class
+from asoe.domain.facts import before_and_after
 from asoe.domain.organization import Principal
 from asoe.domain.ticket import Ticket
 from asoe.store import canned_replies, contacts, directory, facts, organizations, tickets
@@ -30,6 +31,7 @@ async def put_reply(
     _admin_only(principal)
     rules.check(name=name, title=title, body=body, language=language)
     async with desk.database.org_transaction(principal) as connection:
+        known = {each.name: asdict(each) for each in await canned_replies.list_all(connection, principal.org_id)}
         found = await canned_replies.put(
             connection,
             principal.org_id,
@@ -45,7 +47,7 @@ async def put_reply(
             "canned_reply.changed",
             canned_reply_id=found.id,
             name=name,
-            text=as_class(found.body),
+            values=before_and_after(known.get(name, {}), asdict(found), ("title", "body", "language")),
         )
         return found
 

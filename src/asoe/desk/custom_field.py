@@ -58,9 +58,11 @@ async def change_field(
 
 async def remove_field(desk: Desk, principal: Principal, name: str) -> None:
     async with desk.database.org_transaction(principal) as connection:
-        if not await fields.remove(connection, principal.org_id, name):
+        found = next((one for one in await fields.list_fields(connection, principal.org_id) if one.name == name), None)
+        if found is None or not await fields.remove(connection, principal.org_id, name):
             raise _missing()
-        await facts.record(connection, principal, "settings.changed", names=[f"fields.{name}"])
+        values = {f"fields.{name}": [as_class(asdict(found)), None]}
+        await facts.record(connection, principal, "settings.changed", names=[f"fields.{name}"], values=values)
 
 
 async def _write(

@@ -22,6 +22,7 @@ from asoe.desk.context import Desk, unstorable
 from asoe.desk.outcome import Step
 from asoe.desk.wording import say, spoken
 from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid
+from asoe.domain.facts import before_and_after
 from asoe.domain.organization import Principal
 from asoe.domain.session import Session
 from asoe.domain.ticket import Ticket
@@ -171,9 +172,10 @@ async def change_wish(
             await wishes.rename(connection, principal.org_id, held.id, title, by=principal.user_id)
         named = {"from": held.status, "to": status} if status not in {None, held.status} else None
         if named or title is not None:
-            await facts.record(
-                connection, principal, "wish.changed", wish_id=str(held.id), status=named, title=title is not None
-            )
+            after = {"status": status or held.status, "title": title or held.title}
+            values = before_and_after({"status": held.status, "title": held.title}, after, ("status", "title"))
+            values = {name: both for name, both in values.items() if both[0] != both[1]}
+            await facts.record(connection, principal, "wish.changed", wish_id=str(held.id), values=values)
         return await wishes.find(connection, principal.org_id, number)
 
 

@@ -14,7 +14,7 @@ from asoe.desk.context import Desk, unstorable
 from asoe.desk.incident import keeping
 from asoe.desk.incident.signs import add, client_key, new
 from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid
-from asoe.domain.facts import Fact
+from asoe.domain.facts import Fact, as_class
 from asoe.domain.incident import STATUSES, TELLING, Incident, intent_key, named_key, read_incident_rules, runbook_key
 from asoe.domain.organization import Principal
 from asoe.domain.triage import INTENTS
@@ -191,7 +191,9 @@ async def change_incident(
     async with desk.database.org_transaction(principal) as connection:
         held = await _held(connection, principal, incident)
         changed = replace(held, title=given.get("title", held.title), known=given.get("known", held.known))
-        await facts.record(connection, principal, "incident.changed", incident_id=str(held.id), names=sorted(given))
+        values = {name: [as_class(getattr(each, name)) for each in (held, changed)] for name in sorted(given)}
+        about = {"incident_id": str(held.id), "names": sorted(given), "values": values}
+        await facts.record(connection, principal, "incident.changed", **about)
         return await incidents.change(connection, changed)
 
 

@@ -193,7 +193,9 @@ async def _callers(connection: Connection, org_id: UUID, name: str) -> list[UUID
 async def _begin_anew(connection: Connection, principal: Principal, runbook_id: UUID) -> None:
     await autonomy.void_evidence(connection, principal.org_id, runbook_id)
     if await autonomy.end_loan(connection, principal.org_id, runbook_id):
-        await facts.record(connection, principal, "autonomy.changed", runbook_id=runbook_id, after="loan_ended")
+        await facts.record(
+            connection, principal, "autonomy.changed", runbook_id=runbook_id, before="lent", after="loan_ended"
+        )
 
 
 def _elsewhere(runbook: Runbook) -> set[str]:

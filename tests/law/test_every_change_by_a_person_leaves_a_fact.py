@@ -106,19 +106,6 @@ def test_every_fact_of_a_change_says_what_was_before_and_what_is_after() -> None
                 kinds = [each.value for each in call.args if isinstance(each, ast.Constant)]
                 if any(str(kind).endswith(".changed") for kind in kinds):
                     named = {each.arg for each in call.keywords}
-                    found[name] = bool(named & {"values", "before", "fields"}) or _says_values(node, call)
+                    found[name] = bool(named & {"values", "before", "fields"})
     assert len(found) > 10, "the law no longer sees the facts of changes"
     assert {name for name, says in found.items() if not says} == NO_VALUES.keys()
-
-
-def _says_values(node: ast.AST, call: ast.Call) -> bool:
-    """Whether a mapping that is handed in whole (`**about`) holds them."""
-    whole = {each.value.id for each in call.keywords if each.arg is None and isinstance(each.value, ast.Name)}
-    return any(
-        isinstance(each, ast.Assign)
-        and isinstance(each.targets[0], ast.Name)
-        and each.targets[0].id in whole
-        and isinstance(each.value, ast.Dict)
-        and any(isinstance(key, ast.Constant) and key.value in {"values", "before"} for key in each.value.keys)
-        for each in ast.walk(node)
-    )

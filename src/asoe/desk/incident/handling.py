@@ -192,8 +192,9 @@ async def change_incident(
         held = await _held(connection, principal, incident)
         changed = replace(held, title=given.get("title", held.title), known=given.get("known", held.known))
         values = {name: [as_class(getattr(each, name)) for each in (held, changed)] for name in sorted(given)}
-        about = {"incident_id": str(held.id), "names": sorted(given), "values": values}
-        await facts.record(connection, principal, "incident.changed", **about)
+        await facts.record(
+            connection, principal, "incident.changed", incident_id=str(held.id), names=sorted(given), values=values
+        )
         return await incidents.change(connection, changed)
 
 

@@ -152,3 +152,21 @@ async def test_before_a_person_must_look_every_runbook_that_asks_nothing_does(ai
         is_last=True,
     )
     assert [one.runbook_id for one in found] == [books[0].runbook_id, books[1].runbook_id]
+
+
+async def test_before_anything_is_called_fixed_what_explains_it_as_well_is_looked_at(ai: LocalAI) -> None:
+    texts = [TWINS.format(name="one"), TWINS.format(name="two"), TWINS.format(name="three")]
+    texts[2] = texts[2].replace("I am locked out of my account", "the conveyor belt of the depot has stopped")
+    one, two, belt = (Shelved(uuid4(), read_runbook(text), "auto") for text in texts)
+    ticket = Ticket(uuid4(), uuid4(), 1, "account", "medium", "open", datetime.now(UTC), datetime.now(UTC), 1)
+    found = await matching.fitting(
+        SimpleNamespace(ai=ai, phrases={}),
+        [one, two, belt],
+        ticket=ticket,
+        triage=None,
+        question=LOCKED,
+        client=Client(),
+        is_last=True,
+        besides=[str(one.runbook_id)],
+    )
+    assert [each.runbook_id for each in found] == [two.runbook_id]

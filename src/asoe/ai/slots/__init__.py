@@ -15,7 +15,7 @@ from asoe.ai.redaction import redact
 from asoe.ai.slots.choice import read_choice
 from asoe.ai.slots.clauses import fragments_of, likened
 from asoe.ai.slots.consent import Heard, read_consents
-from asoe.ai.slots.party import for_another
+from asoe.ai.slots.party import for_another, is_our_own
 from asoe.ai.slots.plain import read_plain
 from asoe.ai.slots.topic import topic_of
 from asoe.domain.runbook import Slot, SlotReading
@@ -48,7 +48,7 @@ def read_slots(
     if by_meaning and said:
         heard = _hear(said, answers, encoder)
         consents = [topic_of(slot, encoder) for slot in by_meaning if slot.type == "consent"]
-        readings |= read_consents(consents, heard, language)
+        readings |= read_consents(consents, heard, language, encoder=encoder)
         fragments = [(passage.source, passage.fragments, passage.vectors) for passage in heard]
         readings |= {
             slot.name: read_choice(slot, fragments, encoder, language) for slot in by_meaning if slot.type == "choice"
@@ -69,6 +69,8 @@ def _for_whom(slot: Slot, said: Sequence[SlotText], reading: SlotReading) -> Slo
         evidence = for_another(passage.text)
         if evidence is not None:
             return SlotReading(slot.name, "read", "other", passage.source, evidence, 0.9)
+    if reading.value == "other" and is_our_own(reading.evidence):
+        return SlotReading(slot.name, "unsure", None, reading.source, reading.evidence, 0.5)
     return reading
 
 

@@ -51,6 +51,7 @@ _UNITS: Final[dict[str, dict[str, Decimal]]] = {
     }.items()
 }
 _MORE: Final = ("more", "extra", "additional")
+_HALF_A_DOZEN: Final = re.compile(r"\bhalf (?:a|of a) dozen\b|\bein halbes dutzend\b", re.IGNORECASE)
 _DIGITS: Final = r"\d{1,3}(?:[,' ]\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?"
 
 
@@ -80,6 +81,7 @@ def number_of(text: str) -> Decimal | None:
 def quantities(text: str, unit: str) -> list[Quantity]:
     """Every amount of `unit` in the text, in its order; sub-units are converted ("500 MB" is 0.5 GB)."""
     scale = units_of(unit)
+    text = _HALF_A_DOZEN.sub(lambda match: "6".ljust(len(match.group())), text)
     found = []
     for match in _pattern(unit).finditer(text):
         groups = match.groupdict()

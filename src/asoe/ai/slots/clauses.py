@@ -48,6 +48,11 @@ _CONDITION_FIRST: Final = re.compile(r"^((?:if|in case|should|when|falls|wenn|so
 _ANNOUNCING: Final = re.compile(
     r"^(?:and )?(?:one|another) (?:more |other |last )?(?:thing|problem|issue|question|point)\s*:\s*", re.IGNORECASE
 )
+# "I'd rather you did this than that": that is what is not wanted
+_COMPARED: Final = re.compile(
+    r"\b((?:rather|sooner|better|best|prefer\w*|easier|simpler|wiser|sense|trouble)\b(?! than)[^.!?;,\n]{0,120}?)\s(?:than|als)\s[^.!?;,\n]{1,200}",
+    re.IGNORECASE,
+)
 _COUNTRIES_FILE: Final = Path(__file__).with_name("countries.txt")
 COUNTRY: Final = "spain"
 _PERSON: Final = re.compile(
@@ -84,7 +89,7 @@ def plain_words(text: str) -> str:
 
 def fragments_of(text: str) -> list[Fragment]:
     """At most `MOST_FRAGMENTS` of them, in order."""
-    text = _CONTACT_IN_BRACKETS.sub(" ", text)
+    text = _COMPARED.sub(r"\1", _CONTACT_IN_BRACKETS.sub(" ", text))
     kept = _ABBREVIATIONS.sub(lambda match: match.group(1) + _DOT, text)
     found: list[Fragment] = []
     for number, sentence in enumerate(_sentences(kept)):

@@ -5,18 +5,21 @@ A fragment must be about this consent (topic.py) and say yes or no to it (permis
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import groupby
 from typing import Final, Literal
 
 import numpy as np
 
+from asoe.ai.encoder import Encoder
 from asoe.ai.redaction import Redacted
 from asoe.ai.slots.amounts import number_of, quantities
-from asoe.ai.slots.clauses import Fragment
+from asoe.ai.slots.clauses import Fragment, likened
 from asoe.ai.slots.permission import Cue, cue_of, is_someone_elses
-from asoe.ai.slots.topic import ALIKE, COSTLY, Topic
+from asoe.ai.slots.sentence import gives, is_another_act, is_withheld, parts_of, refuses_beside
+from asoe.ai.slots.topic import ALIKE, COSTLY, Topic, terms_of
 from asoe.domain.runbook import Consent, SlotReading
 
 _MORE_WORDS_THAN_A_LIST_ITEM: Final = 7
@@ -32,6 +35,12 @@ _FINITE: Final = re.compile(
 )
 _ABOUT_IT: Final = re.compile(
     r" (?:please |just )?\w+ (?:it|them|that|those|this|these|all)(?: away| again| now| please)* "
+)
+_ARTICLES: Final = frozenset(
+    "a an one another single un una uno une ein eine einen einem eins both couple half".split()
+)
+_SUPPOSES: Final = re.compile(
+    r" (?:and |but |or )?(?:if|should|whether|who|whoever|when|unless|had) (?:you|they|he|she|someone|somebody|anyone|anybody)\b"
 )
 _APART: Final = 0.08
 _CONFIDENCE: Final = {"words": 0.97, "amount": 0.93, "meaning": 0.85, "passed on": 0.88}
@@ -60,12 +69,17 @@ class Heard:
     answers: frozenset[str] = frozenset()
 
 
-def read_consents(topics: Sequence[Topic], passages: Sequence[Heard], language: str) -> dict[str, SlotReading]:
+def read_consents(
+    topics: Sequence[Topic], passages: Sequence[Heard], language: str, *, encoder: Encoder
+) -> dict[str, SlotReading]:
     """Every consent at once, since a fragment about one is not about its siblings."""
     said: dict[str, list[Statement]] = {topic.slot.name: [] for topic in topics}
     general: list[tuple[int, Fragment]] = []
     for number, passage in enumerate(passages):
         _Listener(topics, said, general, number=number, passage=passage, language=language).listen()
+        _doubt_what_is_not_of_now(said, passage, number=number)
+        for topic, sentence in _whole_sentences(topics, passage, encoder, language) if topics else ():
+            _take(topic, sentence, said[topic.slot.name], number=number)
     readings = {}
     for topic in topics:
         statements = said[topic.slot.name]
@@ -79,6 +93,63 @@ def read_consents(topics: Sequence[Topic], passages: Sequence[Heard], language: 
             topic, sorted(statements, key=lambda statement: statement.passage), passages
         )
     return readings
+
+
+def _doubt_what_is_not_of_now(said: Mapping[str, list[Statement]], passage: Heard, *, number: int) -> None:
+    """What was read as given in a sentence about what might be, was, or others hold of it, is in doubt."""
+    is_alone = len(said) == 1
+    told = {
+        sentence: is_withheld(here := list(group)) or (is_alone and refuses_beside(here))
+        for sentence, group in groupby(passage.fragments, key=lambda fragment: fragment.sentence)
+    }
+    for statements in said.values():
+        for place, one in enumerate(statements):
+            is_doubtful = told.get(one.fragment.sentence) or is_another_act(one.fragment.words)
+            if one.passage == number and one.polarity == "given" and is_doubtful:
+                statements[place] = replace(one, polarity="unsure")
+
+
+def _whole_sentences(
+    topics: Sequence[Topic], passage: Heard, encoder: Encoder, language: str
+) -> Iterator[tuple[Topic, list[Fragment]]]:
+    """The sentences that give a consent as a whole, each with the one matter it is surely about."""
+    sentences = [list(group) for _, group in groupby(passage.fragments, key=lambda fragment: fragment.sentence)]
+    for place, sentence in enumerate(sentences):
+        following = sentences[place + 1] if place + 1 < len(sentences) else []
+        way = gives(sentence, following, language)
+        if not way:
+            continue
+        vectors = encoder.embed([likened(text) for text in parts_of(sentence)])
+        words = "".join(fragment.words for fragment in sentence)
+        may = [topic for topic in topics if way != "by a wish" or topic.is_wished or topic.slot.unit]
+        fits = sorted(
+            (
+                (topic.fit(words, vectors, is_plain=way == "plainly", is_english=language == "en"), topic)
+                for topic in may
+            ),
+            key=lambda pair: -pair[0],
+        )
+        if fits and fits[0][0] and (len(fits) == 1 or fits[0][0] - fits[1][0] >= _APART):
+            yield fits[0][1], sentence
+
+
+def _take(topic: Topic, sentence: Sequence[Fragment], said: list[Statement], *, number: int) -> None:
+    """A sentence that gives as a whole counts for what its fragments left in doubt, not against what they gave."""
+    here = [one for one in said if one.passage == number and one.fragment.sentence == sentence[0].sentence]
+    if any(one.polarity == "given" for one in here) and all(one.polarity == "given" for one in here):
+        return
+    for one in here:
+        said.remove(one)
+    amounts = [amount for fragment in sentence if (amount := _amount(fragment, topic)) is not None]
+    amount = min(amounts, default=None) or (_only_number(sentence) if topic.slot.unit else None)
+    said.append(Statement("given", number, sentence[-1], amount, "meaning"))
+
+
+def _only_number(sentence: Sequence[Fragment]) -> Decimal | None:
+    """The one number of a sentence that names no unit at all ("add three"); "one" and "a" are seldom numbers."""
+    words = "".join(fragment.words for fragment in sentence).split()
+    numbers = [number for word in words if word not in _ARTICLES and (number := number_of(word)) is not None]
+    return numbers[0] if len(numbers) == 1 and numbers[0] == int(numbers[0]) else None
 
 
 class _Listener:
@@ -122,7 +193,12 @@ class _Listener:
     def _understood(self, fragment: Fragment, vector: np.ndarray) -> tuple[Fragment, Cue, list[tuple[Topic, str]]]:
         cue = cue_of(fragment.words, is_question=fragment.is_question, language=self.language)
         literally = [topic for topic in self.topics if topic.is_word_for_word(fragment.words)]
-        if literally and cue.polarity in {"given", "none"} and not (cue.is_open or fragment.is_question):
+        if (
+            literally
+            and not _SUPPOSES.match(fragment.words)
+            and cue.polarity in {"given", "none"}
+            and not (cue.is_open or fragment.is_question)
+        ):
             return fragment, Cue("given"), [(topic, "words") for topic in literally]
         about = self._about(fragment, vector, gives=cue.polarity == "given")
         if cue.polarity == "refused" and cue.is_weak:
@@ -207,7 +283,9 @@ class _Listener:
             self._doubt(fragment, cue)
             return
         here = [item for item in self.asked if fragment.sentence - item[2].sentence <= 1]
-        answers = cue.is_answer or fragment.length <= _MORE_WORDS_THAN_A_LIST_ITEM
+        # "our wifi is fine" is short, and answers nothing
+        is_short = fragment.length <= _MORE_WORDS_THAN_A_LIST_ITEM
+        answers = cue.is_answer or (is_short and (cue.polarity != "given" or not terms_of(fragment.words)))
         same = [item for item in here if item[2].sentence == fragment.sentence]
         is_asked = bool(here) and (here[0][2].is_question or bool(same) or (cue.is_answer and _is_label(here[0][2])))
         if is_asked and answers:

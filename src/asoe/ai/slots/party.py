@@ -27,7 +27,10 @@ _TELLS: Final = (
 )
 _ASKS: Final = r"(?i:ask\w*|call\w*|request\w*|open\w*|responsible|in charge|help\w*|manage|administer)"
 _TROUBLE: Final = r"(?i:(?:\w+ ){0,2}(?:problems?|troubles?|issues?|difficult\w+))"
-_ALSO: Final = re.compile(r"\b(?:same|too|also|as well|either|like (?:me|us)|no such)\b", re.IGNORECASE)
+_ALSO: Final = re.compile(
+    r"\b(?:same|too|also|as well|either|like (?:me|us)|no such|auch|gleiche[nrs]?|selben?|ebenfalls|même|aussi|également|mism[oa]|también)\b",
+    re.IGNORECASE,
+)
 
 _FOR_ANOTHER: Final = tuple(
     re.compile(pattern)
@@ -49,8 +52,30 @@ _FOR_ANOTHER: Final = tuple(
         rf"(?i:\b(?:look after|take care of|act for|something for|look into|fix \w+ for)) (?:{_PARTY}|{_NAME}(?=,? (?i:a|an|one|our|they|who|because)\b|[’']s))",
         rf"(?i:\bsomething for) {_NAME}",
         r"(?i:\bi (?:do|write|ask|report|say) (?:it|this|that) for (?:him|her|them)\b)",
+        # whoever stands between: a messenger, an outside administrator, somebody who keeps another's things
+        r"(?i:\b(?:i(?:['’]m| am)|we(?:['’]re| are)) (?:only|just|merely|but) (?:the|a) messengers?\b|\bpass(?:ing)? (?:on|along) (?:a|the|this|their|his|her) (?:request|message|problem|report|complaint) (?:from|of|for)\b)",
+        r"(?i:\b(?:for whom|whose (?:[\w-]+ ){1,3}?|(?:compan(?:y|ies)|firms?|clients?|customers?|shops?|one) (?:that |which |whom? )?)(?:we|i) (?:keep|do|run|maintain|manage|administer|look after|take care of|advise|serve|support|host|represent|work for)\b)(?! (?:it|them|this|that)? ?(?:with|on|through|in) (?:you|your))",
+        rf"(?i:\b(?:as|being) (?:the|an|a|their|his|her) (?:[\w-]+ )?(?:external|outside|freelance|contracted|hired|it)\b)(?: [\w-]+){{0,3}} (?i:(?:for|of|at) )?(?:{_PARTY}|{_NAME}|(?i:i\b|we\b))",
+        r"(?i:\b(?:i|we) (?:do|handle|run|provide|manage|maintain) (?:the |their |his |her )?(?:support|it|books|computers|systems?|website|administration)\b(?: \w+)?(?: for)?) (?!(?i:our|my|the|this|that|your)\b)(?:[A-Z]|(?i:them\b|him\b|her\b))",
+        r"(?i:\bi (?:do|handle|run|manage|maintain|look after) their (?:support|it|books|computers|systems?|website)\b)",
+        r"(?i:\b(?:the|a) (?:lady|man|woman|gentleman|person|guy|girl|boy|one|user|company|firm) (?:(?:that|who|whom) )?(?:i am|i['’]m|i|we are|we['’]re) (?:writing|asking|calling|write|ask|speak(?:ing)?) (?:this )?for\b)",
+        r"(?i:\bthe (?:person|one|user|man|woman|guy|lady|company)(?: (?:concerned|affected|in question|(?:who|whose|that)(?: [\w'’]+){1,6}))? (?:is|works|sits) (?:my|our|a|an|the|at|in) (?:[\w-]+ ){0,3}?(?:neighbou?r|friend|colleague|accountant|another|different|other|teammate|coworker|acquaintance|cousin))",
+        r"(?i:\b(?:it|this|that) (?:isn['’]t|is not|['’]s not) (?:for )?(?:us|me|our own|mine|ours)\b(?! only| alone)|\bnot (?:my|our) own (?:account|log-?in|sign-?in|user|workspace|company)\b)",
+        r"(?i:\b(?:it|this)(?:['’]s| is) (?:our|my) (?:[\w-]+ )?(?:client|customer|partner|supplier|colleague|teammate|coworker|neighbou?r|sister company|parent company|subsidiary)\b)(?! (?i:data|list|records?|export|portal))",
+        rf"(?i:\b(?:it['’]s|it is|is) (?:their|his|her) {_BELONGINGS}\b|\b(?:please|kindly|could you|can you|would you|help|look|see|check|sort)\b(?: [\w'’-]+){{0,4}}? (?:at|into|to|on|after|with|about|for|their|his|her)? ?(?:their|his|her) (?:{_BELONGINGS}|tenant|user|case)\b)",
+        rf"(?i:\b(?:because|since|as|that) (?:their|his|her) (?:{_BELONGINGS}|user|tenant) (?:is|was|has|does|can|got))|(?i:\b(?:their|his|her) (?:{_BELONGINGS}|user) (?:is|was|has been|got) (?:locked|blocked|stuck|suspended|broken|refused))",
+        r"(?i:\b(?:he|she|they|who) (?:[\w'’-]+ ){0,8}?(?:asked|begged|wanted|told|requested) me (?:to|if i could) (?:see to|take care|do it|do this|write|get (?:hold|in touch)|tell|drop|contact|report|ask|handle))",
+        rf"{_PARTY}[^.!?\n]{{0,60}}? (?i:(?:asked|asks|wanted|wants|begged) (?:me )?(?:to|if i could) (?:get hold|get in touch|tell you that (?:his|her|their)|drop|see to|have))",
+        rf"(?i:\b{_WHOSE} (?:[\w-]+ )?{_KIN})\b[^.!?\n]{{0,50}}? (?i:uses? (?:your|you)\b)[^.!?\n]{{0,80}}? (?i:(?:his|her|their|not ours|not mine|account))",
+        r"(?:Mr|Mrs|Ms|Dr)\.? [A-Z][\w-]+['’]s? (?i:user|account|log-?in|sign-?in|access|workspace)",
+        r"(?i:\bact(?:ing)? as (?:the|an|a) [^.!?\n]{0,40}? for) (?!(?i:our|my|the|this)\b)[A-Z]",
         # other languages
-        r"(?i:\bim (?:namen|auftrag) (?:von|eines|einer|unser\w*)\b|\bau nom d|\bde la part d|\ben nombre de\b|\bde parte de\b)",
+        r"(?i:\bim (?:namen|auftrag) (?!(?:unseres|des|meines|unserer|der) (?:ganzen |gesamten )?(?:team|abteilung|buchhaltung|firma|büro|unternehmen)\w*)(?:von|eines|einer|unser\w*)\b|\bau nom d(?!e (?:toute )?(?:notre|l['’]) ?(?:équipe|entreprise|société|service))|\bde la part d|\ben nombre de(?! (?:todo )?(?:nuestro|mi) equipo)\b|\bde parte de(?! (?:todo )?(?:nuestro|mi) equipo)\b)",
+        r"(?i:\bich (?:schreibe|frage|bitte|melde mich) (?:\w+ )?(?:für|wegen) (?:eine?[nrms]?|unsere?[nrms]?|meine?[nrms]?) (?:befreundete\w* |andere\w* )?(?:firma|kolleg\w+|freund\w*|bekannt\w+|kund\w+|partner\w*|tochterfirma|schwesterfirma)\b)",
+        r"(?i:\b(?:kolleg\w+|freund\w*|bekannt\w+|kund\w+|nachbar\w*)\b[^.!?\n]{0,30}? (?:kommt|kann sich) nicht\b[^.!?\n]{0,60}?(?:sein|ihr|anmelden|einloggen))",
+        r"(?i:\b(?:j['’]écris|je vous (?:écris|contacte)) pour (?:un|une|le compte d)[^.!?\n]{0,30}?(?:client|ami|collègue|société|entreprise|autre|partenaire)|\b(?:regarder|vérifier|voir) (?:leur|son) (?:compte|espace)\b)",
+        r"(?i:\b(?:compañer\w+|amig\w+|client\w+|soci\w+)\b[^.!?\n]{0,60}? (?:no puede entrar|me (?:pidió|ha pedido))\b)",
+        r"(?i:\bkonto (?:unserer|meiner) (?:tochter|schwester|partner)\w*)",
         r"(?i:\b(?:es geht|geht es) nicht um (?:mich|uns)\b|\bes betrifft nicht (?:mich|uns)\b|\bno se trata de (?:mi|mí|nosotros|nuestra)\b|\bil ne s['’]agit pas de (?:moi|nous)\b)",
         r"(?i:\bkonto (?:eines|einer|unseres|unserer|von)\b|\bcuenta de (?:un|una|otro|otra) (?:cliente|amig\w+|empresa|compañer\w+)\b|\bcompte d['’]un(?:e)? (?:autre|ami|client|collègue|partenaire)\b)",
     )
@@ -65,8 +90,18 @@ _IN_TROUBLE: Final = tuple(
         r"(?i:\b(?:mon|ma|un|une|notre) (?:collègue|ami\w*|client\w*|partenaire)\b[^.!?\n]{0,40} (?:a|ont) (?:\w+ ){0,2}problèmes?)",
     )
 )
-_SENTENCE: Final = re.compile(r"(?<=[.!?])\s+|\n+")
+_SENTENCE: Final = re.compile(r"(?<=[.!?])(?<!\bMr\.)(?<!\bMrs\.)(?<!\bMs\.)(?<!\bDr\.)\s+|\n+")
 _MOST: Final = 400
+
+
+_OURS: Final = re.compile(
+    rf"(?i:\b(?:on behalf of|in the name of|for|speak for|im namen|au nom de|en nombre de)) {_US}(?=\W|$)|(?i:\bim namen (?:des|unseres|der) \w+|\bau nom de (?:toute )?notre|\ben nombre de (?:todo )?(?:nuestro|mi))"
+)
+
+
+def is_our_own(sentence: str) -> bool:
+    """Whether it is said for one's own people, or of others beside oneself."""
+    return bool(_ALSO.search(sentence) or _OURS.search(sentence))
 
 
 def for_another(text: str) -> str | None:

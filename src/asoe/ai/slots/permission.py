@@ -59,10 +59,10 @@ _HARMLESS_CONDITION: Final = (
     r"(?:it|this|that) helps|my data|i run|i ran|i have|i ve|used up|that gets)"
 )
 _STRINGS_ATTACHED: Final = re.compile(
-    r"\b(?:if|as long as|provided|providing|only if|only when|on condition|unless|sofern|nur wenn|siempre que|solo si|a condition|seulement si|tant que)\b"
+    r"\b(?:if|(?:as|so) long as|provided|providing|only if|only when|on condition|unless|sofern|nur wenn|siempre que|solo si|a condition|seulement si|tant que)\b"
     rf"(?! (?:that )?{_HARMLESS_CONDITION})(?=.*\b(?:free|cost|costs|price|charge|charged|charges|cheap\w*|reasonable|less|under|agree\w*|approv\w*|confirm\w*|"
     r"say|says|writing|written|lost|lose|kostenlos|kostet|preis|gratis|gratuit\w*|precio|prix|husband|wife|boss|manager)\b)"
-    r"|\b(?:as long as|provided|providing|on condition|unless|siempre que|tant que|vorausgesetzt|pourvu)\b(?! (?:that )?(?:it (?:is|s) |its )?"
+    r"|\b(?:(?:as|so) long as|provided|providing|on condition|unless|siempre que|tant que|vorausgesetzt|pourvu)\b(?! (?:that )?(?:it (?:is|s) |its )?"
     + _HARMLESS_CONDITION
     + ")"
 )
@@ -165,7 +165,7 @@ _NO: Final = {
     "en": r"not|[a-z]+n t|no|never|nobody|no one|none|neither|nor|without|refus\w*|declin\w*|den(?:y|ies|ied|ying)|reject\w*|against|oppos\w*|object\w*|forbid\w*|forbade|prohibit\w*"
     r"|disallow\w*|disagree\w*|disapprov\w*|unwilling|reluctant|can t|cannot|cant|dont|doesnt|wont|isnt|nope|nah"
     r"|stop|avoid\w*|refrain\w*|nothing|ruled out|rules? out|vetoe?\w*|turn\w* down|off limits|unauthori[sz]ed|except|excluded|excluding",
-    "de": r"nicht|kein\w*|nie|niemals|nein|lehn\w*|ablehn\w*|abgelehnt|verweiger\w*|untersag\w*|verbiet\w*|verboten|ohne|weder",
+    "de": r"nichts?|kein\w*|nie|niemals|nein|lehn\w*|ablehn\w*|abgelehnt|verweiger\w*|untersag\w*|verbiet\w*|verboten|ohne|weder",
     "es": r"no|nunca|tampoco|ni|ningun\w*|rechaz\w*|nieg\w*|sin|prohib\w*|nada",
     "fr": r"ne|pas|aucun\w*|jamais|refus\w*|non|ni|sans|interdi\w*",
 }
@@ -180,9 +180,11 @@ _YES: Final = {
 }
 _WISH: Final = re.compile(
     r"\b(?:please|pls|kindly|(?<!i )(?<!who )wants?|would like|d like|wish(?:es|ed)?|requests?|requested|(?:would|d) (?:appreciate|welcome|love|prefer)|(?:asks?|asked|instructs?|instructed|tells?|told|wants?|lets?|let|needs?) (?:us|you|that we)|asks? for|asked for|do it|just"
-    r"|(?:can|could|would|will) you|opts? for|opted for|in for|chose|chooses|happily|should (?:just )?(?:be )?|(?:allows?|authori[sz]es?)|quiero|quisiera|mochte|wunscht|je (?:veux|souhaite)|souhaite)\b"
+    r"|(?:can|could|would|will) you|opts? for|opted for|in for|chose|chooses|happily|should (?:just )?(?:be (?!free|available|there|here|enough|possible|able)|(?!be\b))|(?:allows?|authori[sz]es?)|quiero|quisiera|mochte|wunscht|je (?:veux|souhaite)|souhaite)\b"
 )
-_LEADING: Final = re.compile(r"^ (?:(?:and|but|so|then|well|actually|oh|it is my \w+|und|aber|y|pero|et|mais) )+(?=\S)")
+_LEADING: Final = re.compile(
+    r"^ (?:(?:and|but|so(?! long as)|then|well|actually|oh|it is my \w+|und|aber|y|pero|et|mais) )+(?=\S)"
+)
 _ANSWER_YES: Final = re.compile(
     r" (?:(?:customer|client|caller|user|agent|answer|reply|he|she|they|i) )?(?:(?:said|says|say|answered|replied) )?(?:y|yes|yep|yeah|sure|ok|okay|fine|approved|granted|given|accepted|agreed|allowed|permitted|absolutely|definitely|of course|go ahead|gladly|ja|gern|gerne|si|oui|d accord|vale"
     r"|fine (?:by|with) (?:me|him|her|us|them)|yes please|yes for|yes of course|sure thing|no problem|given_|that s (?:fine|ok|okay|alright)|it s (?:fine|ok|okay|alright)|(?:is |are )?(?:fine|ok|okay|alright|good))(?: (?:upto_|by me|with me|please|thanks))* "
@@ -192,6 +194,12 @@ _ANSWER_NO: Final = re.compile(
 )
 _OWN_QUESTION: Final = re.compile(
     r"\b(?:(?:can|could|should|may|must|shall|do|would) (?:i|we|my|the|this|that|it)|do you|did you|have you|are you|is (?:it|there|that|this)|what|why|when|how|who|which|darf ich|kann ich|puedo|est ce)\b"
+)
+
+
+# "would you charge us if …?", "can you do this rather than that?" want to know, or want something else
+_TIED: Final = re.compile(
+    r"\b(?:if (?!(?:need\w*|necessary|required|possible|that|this|it s|it is|you (?:can|could|like|please|would|will|must|have))\b)|unless|rather than|instead of|without|or (?:not|is|do|does|are|would|will|can))\b"
 )
 
 
@@ -218,7 +226,7 @@ def cue_of(words: str, *, is_question: bool = False, language: str = "und") -> C
         if is_question or not _says(_YES, language, unconditional):
             return Cue("none", is_open=is_question)
     if is_question:
-        return _question(unconditional)
+        return Cue("none", is_open=True) if _TIED.search(text) else _question(unconditional)
     if "refused_" in text:
         return Cue("refused", is_answer=bool(_ANSWER_NO.fullmatch(text)))
     if _SOMEONE_ELSE.search(text):
@@ -256,6 +264,29 @@ def cue_of(words: str, *, is_question: bool = False, language: str = "und") -> C
 def fails(words: str) -> bool:
     """Whether something is said not to happen that should: a complaint, neither a wish nor a refusal."""
     return bool(_FAILING.search(words))
+
+
+def denies(words: str, language: str) -> bool:
+    """Whether anything in it says no, takes back or wants to keep."""
+    text = _GIVING.sub("given_", _LIMIT.sub("upto_", words))
+    return bool(
+        _REFUSING.search(text) or _WITHDRAWING.search(text) or _KEEPING.search(text) or _says(_NO, language, text)
+    )
+
+
+def doubts(words: str) -> bool:
+    """Whether it hesitates, holds back, or tells what somebody else says."""
+    return any(pattern.search(words) for pattern in (_HESITATING, _HOLDING, _SOMEONE_ELSE))
+
+
+def is_over(words: str) -> bool:
+    """Whether it tells of what was."""
+    return bool(_STALE.search(words))
+
+
+def is_offered(words: str) -> bool:
+    """Whether somebody asked or offered, and the answer is to come."""
+    return bool(_OPEN.search(words))
 
 
 def is_someone_elses(words: str) -> bool:

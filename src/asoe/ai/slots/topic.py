@@ -4,6 +4,7 @@ Words first (an example's content words, all of them, or an amount of its unit),
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +24,10 @@ ALIKE: Final = 0.62
 """Cosine from which a fragment without any of the words is taken to be about the matter."""
 _SOMEWHAT_ALIKE: Final = 0.5
 _QUITE_ALIKE: Final = 0.58
+_SENTENCE_ALIKE: Final = 0.55
+_SENTENCE_ALIKE_UNNAMED: Final = 0.58
+_SENTENCE_ORDERED_ALIKE: Final = 0.61
+_A_WORD_MORE: Final = 0.03
 _TELLING: Final = 4
 """So many words in a row are no accident."""
 _ENDINGS: Final = (
@@ -58,6 +63,16 @@ COSTLY: Final = re.compile(
     r"|compra|frais|payer|acheter|achat|cout\w*)\b"
 )
 
+_PRICED: Final = re.compile(
+    r"\b(?:credits?|expenses?|deduct\w*|invoic\w*|budgets?|tab|surcharge|price|rates?|rechnung|facture|factura|creditos?|depens\w*|order|sell|sold|tokens?)\b"
+)
+_GIVEN_BACK: Final = re.compile(
+    r"\b(?:return\w*|refund\w*|reimburs\w*|(?:give|gave|given|want|get|pay|paid) (?:\w+ ){0,3}?back)\b"
+)
+_ORDERED: Final = re.compile(
+    r"\b(?:more|extra|additional|another|further|order\w*|buy|buying|purchas\w*|sell|add|adding|book|put|raise|increase|extend|enlarge|gimme|give|charge|invoice|weitere\w*|zusatzlich\w*|buchen|mas|plus|ajoutez|anadan|top|refill|refuel\w*)\b"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Relevance:
@@ -83,6 +98,8 @@ class Topic:
     """Whether an example says that wanting it is agreeing to it."""
     spoken: tuple[str, ...]
     """The examples of giving it, in plain words."""
+    heart: frozenset[str]
+    """The telling words that several examples share: without one of them a whole sentence is about something else."""
 
     def relevance(self, fragment: Fragment, vector: np.ndarray, *, gives: bool = False) -> Relevance:
         """How surely the fragment is about this matter. A permission must cover what a permission was shown to be like."""
@@ -106,6 +123,21 @@ class Topic:
         if has_amount:
             words += 0.2 if words else 0.8
         return Relevance(words, alike, matched, has_amount)
+
+    def fit(self, words: str, vectors: np.ndarray, *, is_plain: bool, is_english: bool) -> float:
+        """How surely a whole sentence is about it (0: not at all), by the parts it was cut into, `vectors` a row each."""
+        own = terms_of(words, self.slot.unit)
+        named = self.heart if is_english else frozenset[str]().union(*self.givable)
+        shared = len(own & named) + (1 if _names_unit(words, self.slot.unit) else 0)
+        alike = float((self.vectors @ vectors.T).max()) if len(self.vectors) and len(vectors) else 0.0
+        if self.is_costly and (not (COSTLY.search(words) or _PRICED.search(words)) or _GIVEN_BACK.search(words)):
+            return 0.0  # "start it again" says nothing of who pays
+        if self.slot.unit and not _ORDERED.search(words):
+            return 0.0  # "we pay for 12 seats" tells what is
+        if not shared and not is_english:
+            return 0.0  # the vectors are of English: of other languages they know words, not sense
+        least = _SENTENCE_ALIKE - _A_WORD_MORE * min(shared - 1, 2) if shared else _SENTENCE_ALIKE_UNNAMED
+        return alike if alike >= (least if is_plain else _SENTENCE_ORDERED_ALIKE) else 0.0
 
     def is_named(self, words: str) -> bool:
         """Whether the words begin with the matter, or hold an amount of it: what a wish must have for its object."""
@@ -203,7 +235,9 @@ def _topic(unit: str | None, examples: Sequence[str], questions: Sequence[str], 
         and cue_of(f" {bare} ").polarity == "none"
     )
     is_wished = any(cue_of(words).is_wish for words in given)
-    return Topic(held.slot, matters, givable, vectors, is_costly, orders - _IGNORED, is_wished, tuple(given))
+    told = Counter(term for words in given for term in terms_of(words, unit))
+    heart = frozenset(term for term, times in told.items() if times > 1)
+    return Topic(held.slot, matters, givable, vectors, is_costly, orders - _IGNORED, is_wished, tuple(given), heart)
 
 
 def _matters(examples: Sequence[str], unit: str | None) -> frozenset[frozenset[str]]:

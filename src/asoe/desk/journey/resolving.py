@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -126,11 +127,18 @@ def _is_unexplained(standing: Standing, plan: resolution.Plan) -> bool:
 
 
 async def find_treatment(
-    desk: Desk, engine: Principal, standing: Standing, judged: Triage | None, trail: Trail, *, is_last: bool = False
+    desk: Desk,
+    engine: Principal,
+    standing: Standing,
+    judged: Triage | None,
+    trail: Trail,
+    *,
+    is_last: bool = False,
+    besides: Sequence[str] = (),
 ) -> Treatment | None:
     """A runbook for the ticket, unless something speaks for a person first; a critical one may be mended all the same.
 
-    `is_last`: nothing else is left to be looked at before a person must.
+    `is_last`: nothing else is left to be looked at before a person must, or before all is called fixed (`besides`: what mended something).
     """
     reasons = reasons_to_escalate(
         standing.ticket,
@@ -154,6 +162,7 @@ async def find_treatment(
             tried=standing.journey.data.get("treated", ()),
             trail=trail,
             is_last=is_last,
+            besides=besides,
         )
         noted(runbook=found.runbook.name if found else None)
     return found

@@ -5,6 +5,7 @@ Carrying a run out is `runbook/execution.py`'s; which runbook fits is `runbook/t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -309,7 +310,7 @@ async def _after_check(
     if run.status == "verified" and run.reason != RECOVERED:
         standing = _with_mended(standing, report)
     standing, settled = affected.in_order(standing, report)
-    step = await _fixed(desk, engine, standing, trail)
+    step = await _fixed(desk, engine, standing, trail, is_checked=True)
     return replace(step, settled=settled)
 
 
@@ -329,16 +330,23 @@ def _reported(standing: Standing, report: Report, trail: Trail) -> Step:
 
 
 async def _next_treatment(
-    desk: Desk, engine: Principal, standing: Standing, trail: Trail, *, is_last: bool = False
+    desk: Desk,
+    engine: Principal,
+    standing: Standing,
+    trail: Trail,
+    *,
+    is_last: bool = False,
+    besides: Sequence[str] = (),
 ) -> Step | None:
     """A ticket may complain of several things: the next runbook that fits it and may act, unless a person has it by now.
 
-    `is_last`: something is complained of that no runbook explains so far, so that the less likely ones are looked at, too.
+    `is_last`: something is complained of that no runbook explains so far, so that the less likely ones are looked at, too;
+    with `besides` (what mended something) only those that may explain it as well.
     """
     if standing.is_taken:
         return None
     standing, judged, changed = await judge(desk, engine, standing, trail)
-    found = await find_treatment(desk, engine, standing, judged, trail, is_last=is_last)
+    found = await find_treatment(desk, engine, standing, judged, trail, is_last=is_last, besides=besides)
     if found is None or not found.is_live:
         return None
     return replace(outcome.treated(standing.journey, standing.ticket), triage=changed, treatment=found)
@@ -362,15 +370,20 @@ def _with_mended(standing: Standing, report: Report) -> Standing:
     )
 
 
-async def _fixed(desk: Desk, engine: Principal, standing: Standing, trail: Trail) -> Step:
-    """All is fixed that was complained of; with something left over it goes to a person, and the client hears of both."""
+async def _fixed(desk: Desk, engine: Principal, standing: Standing, trail: Trail, *, is_checked: bool = False) -> Step:
+    """All is fixed that was complained of, and nothing else is broken that it may have meant, too.
+
+    With something left over it goes to a person, and the client hears of both. `is_checked`: the ticket's own check after an
+    incident found all in order, so that nothing further is looked for.
+    """
     data = dict(standing.journey.data)
     did = [str(one.get("runbook")) for one in data["mended"]]
     left = await treatment.left_over(desk, engine, question=question_of(standing), mended=did)
-    if left:
-        step = await _next_treatment(desk, engine, standing, trail, is_last=True)
+    if left or not is_checked:
+        step = await _next_treatment(desk, engine, standing, trail, is_last=True, besides=() if left else did)
         if step is not None:
             return step
+    if left:
         lines = tuple(f"Nothing was done about: “{sentence}”" for sentence in left)
         plan = HandOver(("needs_action",), tried=tuple(_mended_lines(standing)), not_done=lines)
         return hand_over(standing, plan, trail)

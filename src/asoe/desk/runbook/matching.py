@@ -34,6 +34,7 @@ LOOKS_A_CLAUSE: Final = 3
 MOST_LOOKS: Final = 10
 LAST_LOOK: Final = 0.15
 MOST_LAST_LOOKS: Final = 24
+AS_WELL: Final = 0.1
 MOST_KNOWN: Final = 20_000
 Likeness: TypeAlias = Mapping[str, np.ndarray]
 MOST_CLAUSES: Final = 16
@@ -95,14 +96,18 @@ async def fitting(
     question: str,
     client: Client,
     is_last: bool = False,
+    besides: Container[str] = (),
 ) -> list[Matched]:
     """The runbook that fits first, then those for what else is complained of and those worth a look, best first.
 
-    `is_last`: all that can find out by themselves and are not unlike the text altogether, before a person must look.
+    `is_last`: all that can find out by themselves and are not unlike the text altogether, before a person must look; with
+    `besides` (ids of what mended something) only those that explain a sentence about as well, before anything is called fixed.
     """
     open_to_it = _open_to(shelved, ticket, client)
     if not open_to_it:
         return []
+    if is_last and besides:
+        return await _explaining_as_well(desk, open_to_it, question, besides)
     likeness = await _likeness(desk, open_to_it, question)
     if is_last:
         return _worth_a_last_look(open_to_it, likeness, triage)
@@ -194,6 +199,24 @@ def _worth_a_last_look(shelved: Sequence[Shelved], likeness: Likeness, triage: T
     ]
     near = [one for one in found if one.score - less >= LAST_LOOK]
     return sorted(near, key=lambda one: -one.score)[:MOST_LAST_LOOKS]
+
+
+async def _explaining_as_well(
+    desk: Desk, shelved: Sequence[Shelved], question: str, besides: Container[str]
+) -> list[Matched]:
+    """Of each sentence the few that are as like it as what mended something, or nearly."""
+    silent = {
+        str(each.runbook_id): each for each in shelved if not any(slot.is_required for slot in each.runbook.slots)
+    }
+    found: dict[UUID, float] = {}
+    for sentence in _SENTENCE_END.split(question):
+        scores = await _scores(desk, shelved, _ANNOUNCED.sub("", sentence.strip()))
+        mended = max((score for each, score in scores.items() if each in besides), default=0.0)
+        near = sorted(((score, each) for each, score in scores.items() if each not in besides), reverse=True)
+        for score, each in near[:LOOKS_A_CLAUSE]:
+            if each in silent and score >= max(ABOUT, mended - AS_WELL):
+                found[silent[each].runbook_id] = max(score, found.get(silent[each].runbook_id, 0.0))
+    return [Matched(one, score) for one, score in sorted(found.items(), key=lambda pair: -pair[1])[:MOST_LOOKS]]
 
 
 def _at_clause(match: Match, likeness: Likeness, clause: int) -> float:

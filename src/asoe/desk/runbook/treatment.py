@@ -75,10 +75,12 @@ async def find(
     tried: Sequence[str] = (),
     trail: Trail | None = None,
     is_last: bool = False,
+    besides: Sequence[str] = (),
 ) -> Treatment | None:
     """The next of the published runbooks that are for this ticket: the first that was not `tried` (ids) on it, or None.
 
-    `is_last`: also one that is hardly like what was said; it finds out by itself whether it is the matter.
+    `is_last`: also one that is hardly like what was said; it finds out by itself whether it is the matter. With `besides`,
+    one that may be meant as well as those (ids), which mended something.
 
     None also for a ticket whose sender nobody has proven: it may be anybody, and a runbook acts on its contact's account.
     """
@@ -92,7 +94,7 @@ async def find(
     if is_last:  # a rehearsal of what is hardly meant would teach nothing
         shelved = [each for each in shelved if each.level in ACTS]
     fitting = await matching.fitting(
-        desk, shelved, ticket=ticket, triage=triage, question=question, client=client, is_last=is_last
+        desk, shelved, ticket=ticket, triage=triage, question=question, client=client, is_last=is_last, besides=besides
     )
     matched = next((each for each in fitting if str(each.runbook_id) not in tried), None)
     if matched is None:

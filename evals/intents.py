@@ -63,7 +63,7 @@ def measure_set(folder: Path, name: str, encoder: OnnxEncoder, *, baselines: boo
         "accuracy_interval": wilson_interval(float(right[inside].sum()), int(inside.sum())),
         "calibration_error": expected_calibration_error(sure[inside], right[inside]),
         "train_seconds": round(took, 1),
-        "selective": _selective(model, dev, vectors["dev"], right, _scores(sure, near)),
+        "selective": _selective(model, dev, vectors["dev"], right, scores_of(sure, near)),
         "latency_ms": _latency(model, encoder, test[0]),
     }
     if not inside.all():
@@ -89,7 +89,7 @@ def _outcomes(
     return labels[shares.argmax(axis=1)] == rows[1], sure, np.clip(near, 0, 1).astype(float)
 
 
-def _scores(sure: NDArray[np.float64], near: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+def scores_of(sure: NDArray[np.float64], near: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     """What may be thresholded: confidence alone, or times likeness (better where much is out of scope)."""
     return {"confidence": sure, "confidence_likeness": sure * near}
 
@@ -105,7 +105,7 @@ def _selective(
     dev_right, dev_sure, dev_near = _outcomes(model, dev, vectors)
     found: dict[str, Any] = {}
     for level in LEVELS:
-        certified = certify_any(_scores(dev_sure, dev_near), ~dev_right, level=level)
+        certified = certify_any(scores_of(dev_sure, dev_near), ~dev_right, level=level)
         if certified is None:
             found[f"{level:.0%}"] = {"coverage": 0.0, "error": None, "threshold": None}
             continue

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from asoe.ai.calibration import certify, expected_calibration_error, upper_limit, wilson_interval
+from asoe.ai.calibration import (
+    certify,
+    control_marginal,
+    expected_calibration_error,
+    upper_limit,
+    wilson_interval,
+)
 
 
 def test_limits_are_the_exact_binomial_ones() -> None:
@@ -31,6 +37,34 @@ def test_the_promise_holds_in_enough_repetitions() -> None:
             grid = np.linspace(threshold, 1, 2000)
             broken += float((1 - grid**0.25).mean()) > 0.05
     assert broken <= 16  # 5 % of 200, and three standard deviations
+
+
+def test_equal_confidences_are_accepted_together_or_not_at_all() -> None:
+    sure = np.array([0.9] * 200 + [0.5] * 200)
+    wrong = np.array([False] * 200 + [True] * 40 + [False] * 160)
+    assert certify(sure, wrong, level=0.05) == 0.9
+    assert certify(np.full(400, 0.9), wrong, level=0.05) is None
+
+
+def test_the_marginal_threshold_is_the_one_that_counting_finds() -> None:
+    rng = np.random.default_rng(7)
+    for cases in (0, 1, 19, 40, 300):
+        sure = rng.integers(0, 30, cases) / 30
+        wrong = rng.uniform(size=cases) > 0.6 + sure / 3
+        for level in (0.01, 0.05, 0.2):
+            kept = [bar for bar in set(sure) if (int(wrong[sure >= bar].sum()) + 1) / (cases + 1) <= level]
+            assert control_marginal(sure, wrong, level=level) == min(kept, default=None)
+
+
+def test_the_marginal_error_is_kept_on_average() -> None:
+    rng = np.random.default_rng(11)
+    errors = []
+    for _ in range(300):
+        sure = rng.uniform(size=101)
+        wrong = rng.uniform(size=101) > sure
+        threshold = control_marginal(sure[:100], wrong[:100], level=0.1)
+        errors.append(threshold is not None and sure[100] >= threshold and wrong[100])
+    assert np.mean(errors) <= 0.1 + 3 * 0.0173  # three standard deviations of a mean of 300
 
 
 def test_a_perfect_forecast_has_no_calibration_error() -> None:

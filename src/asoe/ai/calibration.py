@@ -50,12 +50,28 @@ def certify(confidences: ArrayLike, wrong: ArrayLike, *, level: float, delta: fl
     order = np.argsort(-sure, kind="stable")
     made = np.cumsum(errors[order])
     most = 0
+    ends = np.searchsorted(-sure[order], -sure[order], side="right")  # equal confidences are accepted together
     for share, part in STARTS:
-        for count in _counts(len(sure), share, level, delta * part):
+        for step in _counts(len(sure), share, level, delta * part):
+            count = int(ends[step - 1])
             if upper_limit(int(made[count - 1]), count, delta=delta * part) > level:
                 break
             most = max(most, count)
     return float(sure[order[most - 1]]) if most else None
+
+
+def control_marginal(confidences: ArrayLike, wrong: ArrayLike, *, level: float) -> float | None:
+    """The lowest threshold from which the expected share of errors among all cases stays within `level`, or None.
+
+    Conformal risk control (Angelopoulos et al. 2024) of the loss "acted on, and wrong": one more error than was seen,
+    over one more case. It holds on average over calibration sets, not with a stated probability for this one.
+    """
+    sure, errors = np.asarray(confidences, float), np.asarray(wrong, bool)
+    order = np.argsort(-sure, kind="stable")
+    made = np.cumsum(errors[order])
+    ends = np.searchsorted(-sure[order], -sure[order], side="right")
+    allowed = (made[ends - 1] + 1) / (len(sure) + 1) <= level if len(sure) else np.zeros(0, bool)
+    return float(sure[order[np.flatnonzero(allowed)[-1]]]) if allowed.any() else None
 
 
 def certify_any(

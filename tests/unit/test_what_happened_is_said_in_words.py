@@ -8,7 +8,7 @@ from asoe.domain.facts import FACTS
 from asoe.web import words
 
 
-@pytest.mark.parametrize("kind", [*words._DEEDS, *words._TOLD_ELSEWHERE])
+@pytest.mark.parametrize("kind", sorted({*words._DEEDS, *words._TOLD_ELSEWHERE}))
 def test_only_facts_that_there_are_have_words(kind: str) -> None:
     assert kind in FACTS
 

@@ -74,6 +74,20 @@ async def test_a_dossier_shows_names_that_lead_on_and_no_ids(house: House, askin
     assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-", shown)
 
 
+async def test_a_sender_nobody_has_proven_is_named_on_the_ticket(house: House, asking: httpx.AsyncClient) -> None:
+    about = {"is_verified": False, "authentication": {"spf": "fail", "dkim": HOSTILE}, "reason": "forged_signature"}
+    made = await house.ticket(house.acme, subject="Pay me", channel="email", metadata={"mail": about})
+    page = (await asking.get(f"/tickets/{made.id}", headers=await cookie(house, house.acme.agent))).text
+    assert "Sender not proven" in page
+    assert "spf fail" in page
+    assert HOSTILE not in page
+    plain = await house.ticket(house.acme, subject="As usual")
+    assert (
+        "not proven"
+        not in (await asking.get(f"/tickets/{plain.id}", headers=await cookie(house, house.acme.agent))).text
+    )
+
+
 def test_a_dossier_of_before_there_were_links_is_shown_without() -> None:
     old = {"links": ["/api/support/ticket/x", 7, {"kind": "javascript", "id": "alert(1)"}], "history": ["#3 before"]}
     assert _readable_dossier(old) == {"history": [("#3 before", "")], "links": []}

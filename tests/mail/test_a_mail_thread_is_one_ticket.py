@@ -13,9 +13,10 @@ from structlog.testing import capture_logs
 
 from asoe.desk import attachment, journey, mail_intake, session, ticket
 from asoe.desk.context import Desk
+from asoe.desk.escalation import build_dossier
 from asoe.desk.runbook import treatment
 from asoe.domain.errors import Invalid, Missing
-from asoe.domain.mail import MAX_BYTES
+from asoe.domain.mail import MAX_BYTES, STANDS_APART, why_unproven
 from asoe.domain.policy import Policy
 from asoe.domain.ticket import Ticket
 from asoe.store import sessions
@@ -204,6 +205,12 @@ async def test_who_proves_nothing_only_opens_a_ticket(desk: Desk, acme: Org, box
     assert len(told["reason"]) > 30, "in words"
     assert "example" not in str(logs), "no address of anybody"
     assert other.id != opened.id
+    made = build_dossier(
+        other, None, reasons=("low_confidence",), team="billing", messages=(), earlier=(), tried=(), not_done=()
+    )
+    assert "Nothing proves that the mail is from its sender" in made.not_done[1]
+    assert STANDS_APART[WHY[trick]] in made.not_done[2]
+    assert "no runbook was run" in made.not_done[3], "whoever gets it knows before acting"
     assert await said(desk, acme, opened) == before
     assert other.metadata["mail"]["is_verified"] is False
 
@@ -224,6 +231,24 @@ async def test_our_own_servers_word_and_an_answer_prove_a_sender(desk: Desk, acm
     assert (await receive(desk, acme, reply)).outcome == "added"
     proven = await ticket.read_ticket(desk, acme.agent, unknown.id)
     assert proven.metadata["mail"]["is_verified"] is True
+
+
+@pytest.mark.parametrize(
+    ("metadata", "lines"),
+    [
+        ({}, 0),
+        ({"mail": {"is_verified": True}}, 0),
+        ({"mail": "<b>"}, 0),
+        ({"mail": {"is_verified": False}}, 1),
+        ({"mail": {"is_verified": False, "reason": "<script>", "authentication": {"spf": "fail", "x": "y"}}}, 1),
+        ({"mail": {"is_verified": False, "reason": ["a"], "authentication": ["spf"]}}, 1),
+        ({"mail": {"is_verified": False, "reason": "forged_signature"}}, 2),
+    ],
+)
+def test_what_is_not_proven_is_said_whatever_stands_in_a_ticket(metadata: dict, lines: int) -> None:
+    said = why_unproven(metadata)
+    assert len(said) == lines
+    assert "<" not in str(said)
 
 
 async def test_files_are_kept_but_for_those_that_run(desk: Desk, acme: Org, box: Post) -> None:

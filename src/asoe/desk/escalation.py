@@ -10,6 +10,7 @@ from asoe.desk.alarm import alarms_in
 from asoe.desk.in_short import in_short
 from asoe.desk.suggestion import suggested_reply
 from asoe.domain.escalation import Dossier, Link, Signs, decide, team_by_reasons
+from asoe.domain.mail import why_unproven
 from asoe.domain.policy import Policy
 from asoe.domain.session import Message
 from asoe.domain.ticket import Ticket
@@ -208,7 +209,7 @@ def build_dossier(
         severity=ticket.severity,
         category=ticket.category,
         tried=tuple(tried) or ("Nothing was tried before handing over.",),
-        not_done=tuple(not_done) or ("No act in any outside system was carried out.",),
+        not_done=(*(not_done or ("No act in any outside system was carried out.",)), *_unproven(ticket)),
         next_step=NEXT_STEPS.get(reasons[0], NEXT_STEPS["goal_not_met"]),
         suggested_reply=suggested_reply(ticket, reasons, language or ticket.language),
         history=tuple(_in_a_line(other) for other in earlier),
@@ -224,6 +225,11 @@ def _wants(ticket: Ticket, messages: Sequence[Message]) -> str:
     words = "\n\n".join(dict.fromkeys(said))
     headed = f"{ticket.subject}\n\n{words}" if ticket.subject and ticket.subject not in words else words
     return headed.strip() or "The client wrote nothing."
+
+
+def _unproven(ticket: Ticket) -> tuple[str, ...]:
+    found = why_unproven(ticket.metadata)
+    return (*found, "So no runbook was run for it: make sure who writes before anything is done.") if found else ()
 
 
 def _in_a_line(other: Ticket) -> str:

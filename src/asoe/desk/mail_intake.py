@@ -23,7 +23,7 @@ from asoe.desk.delivery import imap_of
 from asoe.desk.intake import NewContact, NewTicket
 from asoe.desk.reply_address import claims_to_be_ours, signed_ticket
 from asoe.domain.errors import AsoeError, Conflict, Invalid, Missing
-from asoe.domain.mail import MAX_BYTES, Mail, is_unproven, read_mail
+from asoe.domain.mail import MAX_BYTES, STANDS_APART, Mail, is_unproven, read_mail
 from asoe.domain.mail_text import new_words
 from asoe.domain.organization import Principal
 from asoe.domain.people import clean_email
@@ -58,14 +58,6 @@ class _Place:
     joins: Ticket | None = None
     is_contact: bool = False
     reason: str | None = None
-
-
-_NOT_JOINED: Final = {
-    "forged_signature": "it answers an id or address as we sign them, and the signature is not ours",
-    "another_sender": "it answers a mail about somebody else's ticket: its sender is neither the contact nor in its copy",
-    "unproven_reply": "it names a mail of the ticket, and nothing proves its sender",
-}
-"""Why a mail that points to a ticket opened one of its own instead."""
 
 
 class _TwiceError(Exception):
@@ -174,7 +166,7 @@ async def _take(desk: Desk, engine: Principal, mail: Mail, place: _Place) -> Rec
     await _keep_files(desk, engine, ticket_id, mail)
     if place.reason is not None:
         _log.warning(
-            "mail.not_joined", org_id=str(engine.org_id), ticket_id=str(ticket_id), reason=_NOT_JOINED[place.reason]
+            "mail.not_joined", org_id=str(engine.org_id), ticket_id=str(ticket_id), reason=STANDS_APART[place.reason]
         )
     return Received(outcome, ticket_id, place.reason)
 

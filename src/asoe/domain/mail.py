@@ -101,6 +101,27 @@ def read_mail(raw: bytes, *, authority: str = "") -> Mail:
     )
 
 
+STANDS_APART: Final = {
+    "forged_signature": "it answers an id or address as we sign them, and the signature is not ours",
+    "another_sender": "it answers a mail about somebody else's ticket: its sender is neither the contact nor in its copy",
+    "unproven_reply": "it names a mail of the ticket, and nothing proves its sender",
+}
+"""Why a mail that points to a ticket opened one of its own instead."""
+
+
+def why_unproven(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """For the person who gets it, in words: what nobody has proven of the mail, and what its servers' checks said; else nothing."""
+    if not is_unproven(metadata):
+        return ()
+    about = metadata["mail"]
+    said = about.get("authentication") if isinstance(about.get("authentication"), Mapping) else None
+    checks = ", ".join(f"{name} {said[name]}" for name in ("spf", "dkim", "dmarc") if said.get(name)) if said else ""
+    lines = [f"Nothing proves that the mail is from its sender ({checks or 'no checks of its servers are known'})."]
+    if str(about.get("reason")) in STANDS_APART:
+        lines.append(f"It points to another ticket and stands apart: {STANDS_APART[about['reason']]}.")
+    return tuple(lines)
+
+
 def is_unproven(metadata: Mapping[str, Any]) -> bool:
     """Whether a ticket came by a mail whose sender nobody has proven: nothing is done for such a one without a person."""
     about = metadata.get("mail")

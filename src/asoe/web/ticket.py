@@ -20,6 +20,7 @@ from asoe.desk import session as desk_session
 from asoe.desk import ticket as desk_ticket
 from asoe.desk.context import policy_of
 from asoe.domain.errors import Conflict, Invalid, Missing
+from asoe.domain.mail import why_unproven
 from asoe.domain.resolution import Citation
 from asoe.domain.routing import NOT_CHOSEN
 from asoe.domain.session import Session
@@ -130,6 +131,7 @@ async def _page(
         history=list(reversed(history)),
         told_of=told_of,
         escalation=escalation,
+        unproven=why_unproven(ticket.metadata),
         dossier=_readable_dossier(escalation.dossier) if escalation else {},
         clocks=clocks,
         given=list(reversed(given)),

@@ -199,8 +199,9 @@ def build_dossier(
     """
     likely = []
     if triage is not None:
-        likely.append(f"intent {triage.intent.value} ({triage.intent.confidence:.0%})")
-        likely += [f"or {value} ({share:.0%})" for value, share in triage.intent.alternatives[:2]]
+        shares = ((triage.intent.value, triage.intent.confidence), *triage.intent.alternatives[:2])
+        said = [f"{intent.replace('_', ' ')} ({share:.0%})" for intent, share in shares]
+        likely.append("it is about " + ", or ".join(said))
     return Dossier(
         in_short=in_short(ticket, triage, messages),
         wants=_wants(ticket, messages),

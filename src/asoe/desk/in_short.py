@@ -44,7 +44,7 @@ def _gist(text: str, most: int) -> str:
     whole = " ".join(text[: most * 20].split())
     if len(whole) <= most:
         return whole
-    sentences = [each.strip() for each in _SENTENCE.findall(whole) if each.strip()]
+    sentences = list(dict.fromkeys(each.strip() for each in _SENTENCE.findall(whole) if each.strip()))
     asking = [at for at, each in enumerate(sentences) if each.endswith(("?", "？"))]
     kept: list[int] = []
     for at in dict.fromkeys((0, *asking, *range(len(sentences)))):

@@ -113,8 +113,12 @@ class SupportOpsEngine:
         body: str = "",
         contact: NewContact | Mapping[str, str] | None = None,
         channel: str = "api",
+        relayed: bool = False,
     ) -> Ticket:
-        """Accept a request; returns its ticket after triage. Category and severity are opinions that triage may correct."""
+        """Accept a request; returns its ticket after triage. Category and severity are opinions that triage may correct.
+
+        relayed: acting as staff, you vouch for the client's own words, so that a consent in them counts.
+        """
         if isinstance(contact, Mapping):
             contact = NewContact(**contact)
         new = NewTicket(
@@ -126,6 +130,7 @@ class SupportOpsEngine:
             user_id=user_id,
             contact=contact,
             channel=channel,
+            is_relayed=relayed,
         )
         made = await intake.open_ticket(self._desk, await self._principal(), new)
         if triage.stored(made) or not made.text:

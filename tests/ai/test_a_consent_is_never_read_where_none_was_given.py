@@ -103,6 +103,19 @@ def test_staff_and_engine_cannot_consent_for_a_client(models: Models) -> None:
     assert status(read_slots(LINE, said, encoder=models.encoder, language="en")["top_up"]) == "absent"
 
 
+def test_what_staff_wrote_down_is_no_yes_and_may_be_a_no(models: Models) -> None:
+    def top_up(*said: SlotText) -> str:
+        return status(read_slots(LINE, list(said), encoder=models.encoder, language="en")["top_up"])
+
+    yes, no = "You can add 2 GB of extra data.", "No extra data, please."
+    own, noted = SlotText("message:1", yes), SlotText("message:2", yes, role="staff")
+    assert top_up(own) == "given", "the words are fit for it"
+    assert top_up(noted) == "absent"
+    assert top_up(SlotText("message:1", "It is slow."), noted) == "absent"
+    assert top_up(own, noted) == "given"
+    assert top_up(own, SlotText("message:2", no, role="staff")) == "refused"
+
+
 def test_siblings_are_told_apart(models: Models) -> None:
     found = read(models, "Bills: yes; plan change: no; extra data: yes, 1 GB.")
     assert [status(found[name]) for name in ("pay_bill", "plan_change", "top_up")] == ["given", "refused", "given"]

@@ -195,7 +195,7 @@ class World:
 
     async def open_by_contact(self, body: str, email: str = "kim@example.org", **more: Any):
         contact = NewContact(email=email, name="Kim Contact")
-        return await self.open(body, by=self.acme.agent, contact=contact, **more)
+        return await self.open(body, by=self.acme.agent, contact=contact, **{"is_relayed": True, **more})
 
     async def advance(self, of: Any) -> str:
         return await journey.advance(self.desk, self.acme.org_id, of.id)

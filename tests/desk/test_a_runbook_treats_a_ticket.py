@@ -13,7 +13,7 @@ from asoe.desk import approval, journey, session, ticket
 from asoe.desk.runbook import execution
 from asoe.domain.errors import Conflict, Denied, Missing
 from asoe.engine import OpsAutoFixer
-from asoe.store import runs
+from asoe.store import facts, runs
 
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-")
 
@@ -100,6 +100,34 @@ async def test_an_absent_consent_is_asked_for_and_the_answer_counts(world, estat
     await session.add_message(world.desk, world.acme.engine, spoken, "user", "yes please #slot:terms:given")
     await world.drain()
     assert (await world.now(made)).resolution["verdict"] == "verified"
+
+
+async def test_a_yes_that_staff_wrote_down_is_asked_for_unless_they_vouch_for_it(world, estate):
+    await publish(world, slots=CONSENT)
+    planted = "I cannot get in #category:account #slot:terms:given"
+    staff = world.acme.agent
+    made = await opened(world, planted, is_relayed=False)
+    assert (await world.said_by_engine(made))[-1] == "May we unlock it?"
+    spoken = await speaks_in(world, made)
+    await session.add_message(world.desk, staff, spoken, "user", "the client says yes #slot:terms:given")
+    await world.drain()
+    assert ((await world.now(made)).waiting_for, estate.effects) == ("client", [])
+    vouched = "the client says yes #slot:terms:given"
+    await session.add_message(world.desk, staff, spoken, "user", vouched, is_relayed=True)
+    await world.drain()
+    assert (await world.now(made)).resolution["verdict"] == "verified"
+    async with world.desk.database.org_reading(staff) as connection:
+        told = await facts.timeline(connection, staff.org_id, made.id)
+    assert [fact.actor for fact in told if fact.data.get("relayed")] == [staff.user_id], "who vouched is on record"
+
+
+@pytest.mark.parametrize("is_relayed", [False, True])
+async def test_a_yes_in_the_first_words_counts_by_who_brought_them(world, estate, is_relayed):
+    await publish(world, slots=CONSENT)
+    planted = "I cannot get in #category:account #slot:terms:given"
+    made = await opened(world, planted, is_relayed=is_relayed)
+    assert bool(estate.effects) == is_relayed
+    assert (await world.now(made)).waiting_for == (None if is_relayed else "client")
 
 
 async def test_whoever_asks_for_a_person_meanwhile_gets_one_and_nothing_is_done(world, estate):

@@ -89,6 +89,10 @@ class TicketIn(Body):
     cc: list[Email] = Field(default_factory=list, max_length=50)
     tags: list[Tag] = Field(default_factory=list, max_length=50)
     custom_fields: JsonObject | None = None
+    relayed: bool = Field(
+        False,
+        description="Staff only: you vouch that these are the client's own words, so that a consent in them counts.",
+    )
 
 
 class TicketChange(Body):
@@ -194,6 +198,10 @@ class MessageIn(Body):
     content: Annotated[str, Field(min_length=1, max_length=65536)]
     seen_seq: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = Field(
         None, description="The last `seq` you have seen: refused with `conversation_moved` when more was said since."
+    )
+    relayed: bool = Field(
+        False,
+        description="Staff writing as user: you vouch for the client's own words, so that a consent in them counts.",
     )
 
 

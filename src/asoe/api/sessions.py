@@ -35,6 +35,7 @@ async def add_message(request: Request, session_id: UUID, body: MessageIn) -> Re
         body.role,
         body.content,
         seen_seq=body.seen_seq,
+        is_relayed=body.relayed,
         remember=call.remember(encoding.message),
     )
     return reply(encoding.message(added), 201)

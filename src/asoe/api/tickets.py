@@ -52,6 +52,7 @@ async def open_ticket(request: Request, body: TicketIn) -> Response:
         cc=tuple(body.cc),
         tags=tuple(body.tags),
         custom_fields=body.custom_fields or {},
+        is_relayed=body.relayed,
     )
     if call.principal.is_client and (new.tags or new.custom_fields):
         raise Denied("tags, custom_fields: staff sets these; leave them away.", code="staff_only")

@@ -111,6 +111,9 @@ def open_ticket(
     email: Annotated[str | None, typer.Option(help="The client's address.")] = None,
     category: Annotated[str | None, typer.Option(help="Your opinion; triage decides.")] = None,
     severity: Annotated[str | None, typer.Option(help="Your opinion; triage may raise it.")] = None,
+    relayed: Annotated[
+        bool, typer.Option("--relayed", help="You vouch for the client's own words: consents count.")
+    ] = False,
     org: OrgOption = None,
     data_dir: DataDir = None,
     as_json: Json = False,
@@ -128,6 +131,7 @@ def open_ticket(
             category=category,
             severity=severity,
             contact=NewContact(email=email) if email else None,
+            is_relayed=relayed,
         )
         return await intake(desk, owner, new)
 

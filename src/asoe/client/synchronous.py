@@ -70,9 +70,13 @@ class Asoe:
         cc: Sequence[str] | None = None,
         tags: Sequence[str] | None = None,
         custom_fields: Mapping[str, Any] | None = None,
+        relayed: bool | None = None,
         idempotency_key: str | None = None,
     ) -> shapes.Ticket:
-        """Open a ticket; it comes back triaged. contact: email, phone, external_id, name of a client without an account."""
+        """Open a ticket; it comes back triaged. contact: email, phone, external_id, name of a client without an account.
+
+        relayed: as staff, vouch that these are the client's own words, so that a consent in them counts.
+        """
         sent = given(
             subject=subject,
             body=body,
@@ -85,6 +89,7 @@ class Asoe:
             cc=cc,
             tags=tags,
             custom_fields=custom_fields,
+            relayed=relayed,
         )
         made = self.request("POST", f"{_SUPPORT}/ticket", json=sent, idempotency_key=idempotency_key)
         return read(shapes.Ticket, made)
@@ -197,13 +202,19 @@ class Asoe:
         return read(shapes.SessionWithMessages, found)
 
     def add_message(
-        self, session_id: UUID, content: str, *, role: str = "user", idempotency_key: str | None = None
+        self,
+        session_id: UUID,
+        content: str,
+        *,
+        role: str = "user",
+        relayed: bool | None = None,
+        idempotency_key: str | None = None,
     ) -> shapes.Message:
-        """Clients, and keys for contacts, write as user; staff as agent."""
+        """Clients, and keys for contacts, write as user; staff as agent. relayed: as for create_ticket."""
         made = self.request(
             "POST",
             f"{_SUPPORT}/message/{session_id}",
-            json={"role": role, "content": content},
+            json=given(role=role, content=content, relayed=relayed),
             idempotency_key=idempotency_key,
         )
         return read(shapes.Message, made)

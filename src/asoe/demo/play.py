@@ -127,7 +127,7 @@ class Stage:
     async def _reply(self, ticket: Mapping[str, Any], words: str) -> dict[str, Any]:
         """Say something as the client and wait for what the engine makes of it."""
         said = await self._call(
-            "POST", f"/api/support/message/{ticket['session_id']}", {"role": "user", "content": words}
+            "POST", f"/api/support/message/{ticket['session_id']}", {"role": "user", "content": words, "relayed": True}
         )
         deadline = time.monotonic() + self.patience
         pause = 0.05
@@ -208,9 +208,9 @@ class Stage:
 
 
 def opening(line: Mapping[str, Any]) -> dict[str, Any]:
-    """The request that opens a line's ticket; {text} lines are chat messages without a subject."""
+    """The request that opens a line's ticket, in its client's own words; {text} lines are chat messages without a subject."""
     known = ("subject", "body", "category", "severity", "metadata", "contact", "channel", "cc", "tags")
-    body = {name: line[name] for name in known if line.get(name) is not None}
+    body = {"relayed": True, **{name: line[name] for name in known if line.get(name) is not None}}
     if "text" in line and "body" not in body:
         body["body"] = line["text"]
     return body

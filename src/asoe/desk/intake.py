@@ -19,6 +19,7 @@ from asoe.desk.outcome import with_verdict
 from asoe.desk.triage import settle_category, settle_severity
 from asoe.domain.errors import Denied, FieldProblem, Invalid
 from asoe.domain.organization import Principal
+from asoe.domain.session import NOTED_BY_STAFF
 from asoe.domain.ticket import CHANNELS, MAX_BODY_BYTES, MAX_SUBJECT_CHARS, SEVERITY_RANK, Ticket
 from asoe.domain.triage import CATEGORIES, Triage
 from asoe.store import contacts, facts, fields, organizations, sessions, tickets
@@ -58,6 +59,8 @@ class NewTicket:
     custom_fields: dict[str, Any] = field(default_factory=dict)
     said: str | None = None
     """What the client means by it, where a button told (`session.add_message`)."""
+    is_relayed: bool = False
+    """Whether whoever opens it vouches that these are the client's own words: only then does a yes in them count."""
 
     @property
     def text(self) -> tuple[str, str]:
@@ -81,6 +84,7 @@ async def open_ticket(desk: Desk, principal: Principal, new: NewTicket, *, remem
     now = desk.clock()
     async with desk.database.org_transaction(principal) as connection:
         requester = await _requester(connection, principal, new)
+        is_noted = principal.is_staff_for(requester.user_id)
         fingerprint = _fingerprint(new, requester)
         if fingerprint is not None:
             first = await tickets.find_equal(connection, principal.org_id, fingerprint, since=now - DUPLICATE_WINDOW)
@@ -122,7 +126,8 @@ async def open_ticket(desk: Desk, principal: Principal, new: NewTicket, *, remem
                 role="user",
                 content=text,
                 author=requester.user_id,
-                data={"said": new.said} if new.said else None,
+                data=({"said": new.said} if new.said else {})
+                | ({NOTED_BY_STAFF: True} if is_noted and not new.is_relayed else {}),
             )
         else:
             await sessions.insert(connection, session)
@@ -135,6 +140,7 @@ async def open_ticket(desk: Desk, principal: Principal, new: NewTicket, *, remem
             channel=new.channel,
             category=row.category,
             severity=row.severity,
+            **({"relayed": True} if is_noted and new.is_relayed else {}),
         )
         if requester.is_blocked:
             refused = with_verdict(ticket, "refused", "The sender is blocked.", now)

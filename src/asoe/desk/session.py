@@ -15,7 +15,15 @@ from asoe.desk.outcome import with_verdict
 from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid
 from asoe.domain.mention import Colleague, mentioned
 from asoe.domain.organization import Principal
-from asoe.domain.session import ASSISTANT_TYPES, MAX_MESSAGE_BYTES, MESSAGE_ROLES, ROLES_OF_ENGINE, Message, Session
+from asoe.domain.session import (
+    ASSISTANT_TYPES,
+    MAX_MESSAGE_BYTES,
+    MESSAGE_ROLES,
+    NOTED_BY_STAFF,
+    ROLES_OF_ENGINE,
+    Message,
+    Session,
+)
 from asoe.domain.ticket import Ticket
 from asoe.store import directory, escalations, facts, journeys, sessions, tickets
 from asoe.store.db import Connection
@@ -76,13 +84,15 @@ async def add_message(
     is_internal: bool = False,
     said: str | None = None,
     seen_seq: int | None = None,
+    is_relayed: bool = False,
     remember: Remember | None = None,
 ) -> Message:
     """Append a message; concurrent ones are all kept, in order. `remember` runs in the same transaction, last.
 
     A client's message wakes the journey; an agent's makes the session hybrid, so that the engine is quiet. `said` is what
     the client meant by it, where a button told: nothing is read out of the words then. `seen_seq` is the last the writer has
-    seen: when more was said since, nothing is added, and `Conflict(conversation_moved)` says so.
+    seen: when more was said since, nothing is added, and `Conflict(conversation_moved)` says so. `is_relayed`: staff vouches
+    that these are the client's own words; only then does a yes in them count.
     """
     _check(principal, role, content, is_internal=is_internal)
     async with desk.database.org_transaction(principal) as connection:
@@ -92,6 +102,8 @@ async def add_message(
         find = tickets.find_for_update if is_persons else tickets.find
         ticket = await find(connection, principal.org_id, session.ticket_id)
         await _refuse_ended(desk, connection, principal, ticket, role=role)
+        is_noted = role == "user" and principal.is_staff_for(ticket.user_id)
+        marks = {"said": said} if said else {}
         message = await sessions.add(
             connection,
             principal.org_id,
@@ -100,7 +112,7 @@ async def add_message(
             content=content,
             author=None if principal.is_engine and role == "user" else principal.user_id,
             is_internal=is_internal,
-            data={"said": said} if said else None,
+            data=marks | ({NOTED_BY_STAFF: True} if is_noted and not is_relayed else {}) or None,
         )
         if seen_seq is not None:
             await _refuse_unseen(connection, principal, message, seen_seq)
@@ -113,6 +125,7 @@ async def add_message(
             session_id=session.id,
             role=role,
             seq=message.seq,
+            **({"relayed": True} if is_noted and is_relayed else {}),
         )
         for user_id in mentions:
             await facts.record(

@@ -35,3 +35,7 @@ class Principal:
     @property
     def is_client(self) -> bool:
         return not self.is_staff
+
+    def is_staff_for(self, user_id: UUID | None) -> bool:
+        """Whether it is staff that writes down what somebody else, with this account or none, is to have said."""
+        return self.is_staff and not self.is_engine and self.user_id != user_id

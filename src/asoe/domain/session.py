@@ -11,6 +11,7 @@ ASSISTANT_TYPES: Final = ("ai", "human", "hybrid")
 MESSAGE_ROLES: Final = ("user", "assistant", "agent", "system")
 ROLES_OF_ENGINE: Final = frozenset({"assistant", "system"})
 MAX_MESSAGE_BYTES: Final = 64 * 1024
+NOTED_BY_STAFF: Final = "noted_by_staff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,11 @@ class Message:
     author: UUID | None = None
     is_internal: bool = False
     data: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_noted_by_staff(self) -> bool:
+        """Whether staff wrote it down as the client's words, and nobody vouched for that."""
+        return bool(self.data.get(NOTED_BY_STAFF))
 
 
 @dataclass(frozen=True, slots=True)

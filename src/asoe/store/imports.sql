@@ -10,5 +10,5 @@ returning ticket_id
 
 -- name: add_message
 -- with the time it was said at, unlike messages said here
-insert into asoe.session_messages (org_id, session_id, ticket_id, seq, role, content, is_internal, created_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8)
+insert into asoe.session_messages (org_id, session_id, ticket_id, seq, role, content, is_internal, created_at, data)
+values ($1, $2, $3, $4, $5, $6, $7, $8, case $5 when 'user' then '{"noted_by_staff": true}'::jsonb else '{}' end)

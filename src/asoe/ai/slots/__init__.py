@@ -17,19 +17,21 @@ from asoe.ai.slots.clauses import fragments_of, likened
 from asoe.ai.slots.consent import Heard, read_consents
 from asoe.ai.slots.party import for_another, is_our_own
 from asoe.ai.slots.plain import read_plain
-from asoe.ai.slots.topic import topic_of
-from asoe.domain.runbook import Slot, SlotReading
+from asoe.ai.slots.topic import Topic, topic_of
+from asoe.domain.runbook import Consent, Slot, SlotReading
 
 MOST_CHARS: Final = 12_000
+OF_CLIENTS: Final = frozenset({"client", "staff"})
 FOR_WHOM: Final = frozenset({"own", "other"})
 """A choice between these two is also read by rules: whether somebody writes for somebody else."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlotText:
-    """One piece of what was said, oldest first. Only what a client said (`role` client) is read.
+    """One piece of what was said, oldest first. What a client said (`role` client) is read.
 
-    What the engine asked (`role` engine) is heard for the slots it asks about: the client's next words may just be "yes".
+    What staff wrote down as a client's words (`role` staff) is read, too, but gives no consent. What the engine asked (`role`
+    engine) is heard for the slots it asks about: the client's next words may just be "yes".
     """
 
     source: str
@@ -41,14 +43,15 @@ def read_slots(
     slots: Sequence[Slot], passages: Sequence[SlotText], *, encoder: Encoder, language: str = "und"
 ) -> dict[str, SlotReading]:
     """A reading for every slot; `absent` where nothing was said about it."""
-    said = [_bounded(passage) for passage in passages if passage.role == "client" and passage.text.strip()]
+    said = [_bounded(passage) for passage in passages if passage.role in OF_CLIENTS and passage.text.strip()]
     answers = _asked_before(slots, passages)
     readings: dict[str, SlotReading] = {}
     by_meaning = [slot for slot in slots if slot.type in ("consent", "choice")]
     if by_meaning and said:
         heard = _hear(said, answers, encoder)
         consents = [topic_of(slot, encoder) for slot in by_meaning if slot.type == "consent"]
-        readings |= read_consents(consents, heard, language, encoder=encoder)
+        own = [piece for piece, passage in zip(heard, said, strict=True) if passage.role == "client"]
+        readings |= _consents(consents, heard, own, language, encoder=encoder)
         fragments = [(passage.source, passage.fragments, passage.vectors) for passage in heard]
         readings |= {
             slot.name: read_choice(slot, fragments, encoder, language) for slot in by_meaning if slot.type == "choice"
@@ -59,6 +62,21 @@ def read_slots(
         if slot.type == "choice" and {*slot.choices} == FOR_WHOM:
             readings[slot.name] = _for_whom(slot, said, readings[slot.name])
     return readings
+
+
+def _consents(
+    topics: Sequence[Topic], heard: Sequence[Heard], own: Sequence[Heard], language: str, *, encoder: Encoder
+) -> dict[str, SlotReading]:
+    """Others may pass a refusal on; a yes counts in the client's `own` words only."""
+    readings = read_consents(topics, heard, language, encoder=encoder)
+    if len(own) == len(heard):
+        return readings
+    theirs = read_consents(topics, own, language, encoder=encoder)
+    return {name: theirs[name] if _is_yes(reading) else reading for name, reading in readings.items()}
+
+
+def _is_yes(reading: SlotReading) -> bool:
+    return reading.status == "read" and isinstance(reading.value, Consent) and reading.value.status == "given"
 
 
 def _for_whom(slot: Slot, said: Sequence[SlotText], reading: SlotReading) -> SlotReading:
@@ -109,7 +127,7 @@ def _asked_before(slots: Sequence[Slot], passages: Sequence[SlotText]) -> dict[s
     found: dict[str, frozenset[str]] = {}
     asked: frozenset[str] = frozenset()
     for passage in passages:
-        if passage.role == "client":
+        if passage.role in OF_CLIENTS:
             found[passage.source], asked = asked, frozenset()
         else:
             asked = frozenset(

@@ -52,7 +52,7 @@ async def fill_slots(
         if name in found and found[name].status == "absent" and reading.source.startswith(BY_MODEL):
             found[name] = reading
     open_slots = [slot for slot in slots if slot.type in FILLABLE and found[slot.name].status == "absent"]
-    said = [passage for passage in passages if passage.role == "client"]
+    said = [passage for passage in passages if passage.role in {"client", "staff"}]
     if desk.model is None or not any(slot.is_required for slot in open_slots) or not said:
         return found
     asked: Question[FoundSlots, dict[str, SlotReading]] = Question(
@@ -61,7 +61,7 @@ async def fill_slots(
         task=_TASK,
         data=[
             *(Data("slot", _described(slot), slot.name) for slot in open_slots),
-            *(Data("client" if passage.role == "client" else "desk", passage.text) for passage in passages),
+            *(Data("desk" if passage.role == "engine" else "client", passage.text) for passage in passages),
         ],
         shape=FoundSlots,
         check=lambda reply, restore: _checked(reply, restore, open_slots, said, language=ticket.language),

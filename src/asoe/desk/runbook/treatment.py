@@ -127,6 +127,8 @@ async def read_slots(
 ) -> dict[str, SlotReading]:
     """Every slot from the client's words, oldest first; then from who the client is, and the organization's policy.
 
+    What staff wrote down as the client's words gives no consent, unless they vouched for it.
+
     What is absent all the same a language model may find, where there is one and `trail` is to tell of it; `known` is what
     was read before.
     """
@@ -134,9 +136,12 @@ async def read_slots(
         return {}
     passages = _passages(ticket, messages)
     read = await desk.ai.read_slots(runbook.slots, passages, language=ticket.language)
+    noted = {passage.source for passage in passages if passage.role == "staff"}
     found = {}
     for slot in runbook.slots:
         reading = read.get(slot.name) or SlotReading(slot.name, "absent")
+        if reading.source in noted and isinstance(reading.value, Consent) and reading.value.status == "given":
+            reading = SlotReading(slot.name, "absent")  # whoever reads: nobody consents for a client
         if reading.status != "read":
             reading = _standing_consent(slot, policy) or _of_client(slot, client, reading)
         found[slot.name] = reading
@@ -215,13 +220,24 @@ def _slot_at(step: StepRow) -> str:
 
 def _passages(ticket: Ticket, messages: Sequence[Message]) -> list[SlotText]:
     """What the client said, oldest first; what the engine asked in between tells what a bare "yes" is about."""
-    opening = [SlotText("ticket.subject", ticket.subject), SlotText("ticket.body", ticket.body or ticket.text)]
+    first = next((message for message in messages if message.role == "user"), None)
+    begun = "staff" if ticket.channel == "import" else "client" if first is None else _speaker(first)
+    opening = [
+        SlotText("ticket.subject", ticket.subject, begun),
+        SlotText("ticket.body", ticket.body or ticket.text, begun),
+    ]
     later = [
-        SlotText(f"message:{message.seq}", message.content, "client" if message.role == "user" else "engine")
+        SlotText(f"message:{message.seq}", message.content, _speaker(message))
         for message in messages
         if message.role in {"user", "assistant"} and message.content != ticket.body
     ]
     return [passage for passage in (*opening, *later) if passage.text and passage.text.strip()]
+
+
+def _speaker(message: Message) -> str:
+    if message.role != "user":
+        return "engine"
+    return "staff" if message.is_noted_by_staff else "client"
 
 
 def _standing_consent(slot: Slot, policy: Policy) -> SlotReading | None:

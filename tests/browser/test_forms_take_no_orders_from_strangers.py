@@ -60,6 +60,7 @@ BODY = {
     "next": "/",
     "back": "/queue",
     "vote": "approve",
+    "decision": "accept",
     "reason": "taken",
     "level": "auto",
     "days": "5",

@@ -175,6 +175,7 @@ def figures(counts: Counts) -> dict[str, Any]:
         "first_response": _spread(times(counts.answered_times)),
         "resolution_time": _spread(times(counts.resolved_times)),
         "replies": counts.replies,
+        "people_minutes": round(counts.people_minutes, 1),
         "tokens": counts.tokens,
         "model_cost_usd": str(counts.model_cost),
     }
@@ -224,30 +225,6 @@ def _by_dimension(found: Sequence[Group], *, with_clients: bool) -> dict[str, li
 
 def _trend(day: DayCounts) -> Trend:
     return Trend(day.day, day.tickets, day.resting, day.handled, day.contained, day.verified)
-
-
-def _figures(counts: Counts) -> dict[str, Any]:
-    rates = {}
-    for name, rate in counts.rates.items():
-        low, high = rate.interval or (None, None)
-        rates[name] = {
-            "hits": rate.hits,
-            "of": rate.total,
-            "share": _round(rate.share),
-            "low": _round(low),
-            "high": _round(high),
-        }
-    return {
-        "tickets": counts.tickets,
-        "resting": counts.resting,
-        "rates": rates,
-        "first_response": _spread(times(counts.answered_times)),
-        "resolution_time": _spread(times(counts.resolved_times)),
-        "replies": counts.replies,
-        "people_minutes": round(counts.people_minutes, 1),
-        "tokens": counts.tokens,
-        "model_cost_usd": str(counts.model_cost),
-    }
 
 
 def _spread(found: Times) -> dict[str, Any]:

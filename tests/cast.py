@@ -9,10 +9,11 @@ from uuid import UUID
 
 import asyncpg
 
+from asoe.domain.certificate import Given
 from asoe.domain.organization import Principal
 from asoe.domain.recommendation import Seen
 from asoe.domain.wish import NewWish
-from asoe.store import recommendations, wishes
+from asoe.store import answers, recommendations, tickets, wishes
 from asoe.store.db import Database
 
 TEMPLATE = "asoe"
@@ -73,6 +74,17 @@ async def make_advice(database: Database, engine: Principal, **more: Any) -> int
         await recommendations.add(connection, engine.org_id, seen, tickets=seen.tickets, at=now)
         known = await recommendations.all_known(connection, engine.org_id)
     return known[-1].number
+
+
+async def make_answer(database: Database, engine: Principal, ticket_id: UUID, **more: Any) -> UUID:
+    """An answer on a ticket, as evidence; its id."""
+    async with database.org_transaction(engine) as connection:
+        ticket = await tickets.find(connection, engine.org_id, ticket_id)
+        given = Given(**{"trust": "lent", "chance": 0.7, "articles": ("export-data",), "model": "strict-1", **more})
+        await answers.record(connection, ticket, given, message_id=None, at=datetime.now(UTC))
+        found = await answers.last(connection, engine.org_id, ticket_id)
+    assert found
+    return found[0]
 
 
 async def make_org(owner_dsn: str, slug: str) -> Org:

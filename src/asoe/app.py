@@ -48,6 +48,7 @@ Progress = Callable[[str], None]
 _MINUTE: Final = timedelta(minutes=1)
 _SEALED_EVERY: Final = timedelta(seconds=20)
 _COUNTED_EVERY: Final = timedelta(seconds=2)
+_CERTIFIED_EVERY: Final = timedelta(minutes=5)
 _ADVISED_EVERY: Final = timedelta(minutes=15)
 KINDS: Final[tuple[Kind, ...]] = (
     lazily("http", "any system with a REST API"),
@@ -127,6 +128,7 @@ class App:
             Cron("incidents.keep", every, lambda: housekeeping.keep_incidents(self.desk)),
             Cron("topics.find", timedelta(minutes=10), lambda: housekeeping.find_topics(self.desk)),
             Cron("spikes.watch", _MINUTE, lambda: housekeeping.watch_spikes(self.desk)),
+            Cron("certificates.keep", _CERTIFIED_EVERY, lambda: housekeeping.keep_certificates(self.desk)),
             Cron("recommendations.look", _ADVISED_EVERY, lambda: housekeeping.keep_advice(self.desk)),
             Cron("notifications.spread", every, lambda: notification.spread(self.desk)),
             Cron("briefings.send", _MINUTE, lambda: briefing.send_due(self.desk)),

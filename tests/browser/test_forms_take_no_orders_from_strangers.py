@@ -25,7 +25,7 @@ from asoe.store import deliveries, webhooks
 from asoe.web.cookies import csrf_token, new_visit
 from asoe.web.door import ANYBODY, SIGNED_IN, Page
 from asoe.web.site import create_site, routes
-from cast import make_advice, make_wish
+from cast import make_advice, make_answer, make_wish
 
 FORMS = [page for page in routes() if page.method == "POST"]
 PAGES = [page for page in routes() if page.method == "GET"]
@@ -110,6 +110,7 @@ async def things(house: House) -> dict[str, str]:
         "view_id": str((await saved_view.save_view(desk, owner, "Of Globex", {"view": "all"}, is_shared=True)).id),
         "backtest_id": await house.backtest(house.globex),
         "connector": await house.connector(house.globex, "of-globex"),
+        "answer_id": str(await make_answer(house.app.database, house.globex.engine, opened.id)),
         "recommendation_number": str(await make_advice(house.app.database, house.globex.engine)),
         "wish_number": str(await make_wish(house.app.database, house.globex.engine, opened.id)),
         "incident_id": str((await handling.open_incident(desk, owner, Wanted("Of Globex", intent="outage"))).id),

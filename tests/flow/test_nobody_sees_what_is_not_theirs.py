@@ -16,7 +16,7 @@ from asoe.desk import journey, learning
 from asoe.desk.runbook import execution
 from asoe.domain.notification import Delivery
 from asoe.store import deliveries, webhooks
-from cast import make_advice, make_wish
+from cast import make_advice, make_answer, make_wish
 
 if TYPE_CHECKING:
     from tests.conftest import Org
@@ -49,6 +49,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/ship"): {},
     ("POST", "/answer-judgement"): {"is_useful": True},
     ("POST", "/judge"): {"is_right": False},
+    ("POST", "/audit"): {"is_right": False},
     ("POST", "/api/support/recommendations/{recommendation_number}/decide"): {"decision": "dismiss", "reason": "x"},
     ("POST", "/decide"): {"vote": "approve"},
     ("POST", "/plan"): {"plan": "gold"},
@@ -116,6 +117,7 @@ async def theirs(connect: Connect, globex: Org, app: App, estate: Estate) -> dic
         "webhook_id": str(hook),
         "delivery_id": str(sent),
         "model_version": str(await begin_model(app, globex)),
+        "answer_id": str(await make_answer(app.database, globex.engine, UUID(made["id"]))),
         "recommendation_number": str(await make_advice(app.database, globex.engine)),
         "wish_number": str(await make_wish(app.database, globex.engine, UUID(made["id"]))),
         "incident_id": incident.json()["id"],

@@ -24,6 +24,8 @@ WRONG = {
     "reopen_window_days": {"reopen_window_days": -1},
     "close_after_silence_hours": {"close_after_silence_hours": 0},
     "answer_threshold": {"answer_threshold": 1.5},
+    "answers_alone": {"answers_alone": "sometimes"},
+    "audit_share": {"audit_share": 2},
     "confidence_threshold": {"confidence_threshold": True},
 }
 

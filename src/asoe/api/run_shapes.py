@@ -160,8 +160,20 @@ class AuditItem(Answer):
     ended_at: datetime
 
 
+class AnswerAuditItem(Answer):
+    """As it is shown to who judges it blind: without chance, trust or verdict."""
+
+    id: UUID
+    subject: str
+    question: str
+    answer: str
+    articles: list[str]
+    at: datetime
+
+
 class AuditPage(Answer):
     items: list[AuditItem]
+    answers: list[AnswerAuditItem]
     next_cursor: str | None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from starlette.responses import Response
 from asoe.api import run_shapes as shapes
 from asoe.api.door import Door, call_of
 from asoe.api.encoding import page, reply
-from asoe.desk import approval, autonomy
+from asoe.desk import approval, autonomy, certificate
 from asoe.desk.runbook import shelf
 
 router = APIRouter(route_class=Door, tags=["runbooks"])
@@ -159,7 +160,13 @@ async def release_acts(request: Request) -> Response:
 
 @router.get("/api/support/audit-sample", tags=["autonomy"], response_model=shapes.AuditPage)
 async def list_audit_sample(request: Request, *, limit: _Limit = 50) -> Response:
-    """Runs that acted alone and wait for a blind look: judge them with `POST /api/support/runs/{id}/judge`."""
+    """Runs that acted alone, and answers, that wait for a blind look.
+
+    Judge runs with `POST /api/support/runs/{id}/judge`, answers with `POST /api/support/answers/{id}/audit`.
+    """
     call = call_of(request)
     found = await autonomy.to_audit(call.desk, call.principal, limit=limit)
-    return reply(page([shapes.to_audit(each) for each in found], None))
+    unseen = await certificate.to_audit(call.desk, call.principal, limit=limit)
+    return reply(
+        {**page([shapes.to_audit(each) for each in found], None), "answers": [asdict(each) for each in unseen]}
+    )

@@ -14,6 +14,7 @@ from asoe.cli import (
     audit,
     backup,
     canned_reply,
+    certificate,
     connector,
     demo,
     doctor,
@@ -83,6 +84,7 @@ app.add_typer(runbook.app, name="runbook")
 app.add_typer(widget.app, name="widget")
 app.add_typer(wish.app, name="wish")
 app.add_typer(recommend.app, name="recommend")
+app.add_typer(certificate.app, name="certificate")
 app.add_typer(report.app, name="report")
 app.add_typer(topic.app, name="topics")
 app.add_typer(audit.app, name="audit")

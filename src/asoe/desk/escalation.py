@@ -47,6 +47,7 @@ MENDED_ALL_THE_SAME: Final = frozenset({"critical_severity", "incident", "anger"
 NEXT_STEPS: Final = {
     "critical_severity": "Confirm the impact, tell the client who is on it and when they hear more, then mend.",
     "client_asked": "Answer in person; the client does not want the engine.",
+    "uncertified_answer": "Read the suggested answer; send it if it is right, and say on the ticket whether it was.",
     "needs_action": "Check the facts in the billing or product system, act, and tell the client what was done.",
     "no_grounded_answer": "Answer from your own knowledge; if it will be asked again, write an article.",
     "answer_did_not_help": "Read what was tried, ask for what is missing, and try another way.",

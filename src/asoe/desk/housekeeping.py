@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from asoe.desk import approval, audit, counting, knowledge, recommendation, service_level, topic
+from asoe.desk import approval, audit, certificate, counting, knowledge, recommendation, service_level, topic
 from asoe.desk.context import Desk
 from asoe.desk.incident import keeping, spiking
 from asoe.desk.runbook import execution
@@ -119,6 +119,13 @@ async def keep_advice(desk: Desk) -> None:
     for engine in await _engines(desk):
         with _apart("keep_advice", engine.org_id):
             await recommendation.look_at_all(desk, engine)
+
+
+async def keep_certificates(desk: Desk) -> None:
+    """Void certificates of answers where traffic has changed, and make them anew where the evidence has grown."""
+    for engine in await _engines(desk):
+        with _apart("keep_certificates", engine.org_id):
+            await certificate.keep(desk, engine)
 
 
 async def seal_facts(desk: Desk) -> None:

@@ -15,6 +15,7 @@ from asoe.desk.resolution import HandOver, answer_language
 from asoe.desk.runbook.treatment import Report, Treatment
 from asoe.desk.wording import say, spoken, team_name
 from asoe.domain.answer import Answer
+from asoe.domain.certificate import Given
 from asoe.domain.escalation import Dossier
 from asoe.domain.incident import Sign
 from asoe.domain.organization import Principal
@@ -24,7 +25,7 @@ from asoe.domain.session import Message, Session
 from asoe.domain.ticket import Ticket
 from asoe.domain.triage import Triage
 from asoe.domain.wish import NewWish
-from asoe.store import corrections, escalations, facts, journeys, sessions
+from asoe.store import answers, corrections, escalations, facts, journeys, sessions
 from asoe.store.db import Connection
 from asoe.store.facts import NewFact
 from asoe.store.journeys import Journey
@@ -38,7 +39,8 @@ class Step:
 
     `treatment`: a runbook to start. `wish`: one to record. `complaint`: what the client says the engine did wrongly is about.
     `doubted`: runs that were verified, and whose client came back all the same. `signs`: what the run `signed_by` found that
-    others may share. `incident`: one to join, `settled`: what came of the part in one.
+    others may share. `incident`: one to join, `settled`: what came of the part in one. `given`: the answer sent or
+    suggested, as evidence; `was_right`: what the client says of the one before.
     """
 
     name: str
@@ -65,6 +67,8 @@ class Step:
     signed_by: UUID | None = None
     incident: Part | None = None
     settled: Settled | None = None
+    given: Given | None = None
+    was_right: bool | None = None
 
     def seen(self, positions: Mapping[str, int]) -> Step:
         """The same step, having taken every message up to these (the last seq by session) into account."""
@@ -92,7 +96,14 @@ class Settled:
 
 
 def answered(
-    now: datetime, journey: Journey, ticket: Ticket, answer: Answer, *, policy: Policy, after_a_miss: bool = False
+    now: datetime,
+    journey: Journey,
+    ticket: Ticket,
+    answer: Answer,
+    *,
+    policy: Policy,
+    given: Given,
+    after_a_miss: bool = False,
 ) -> Step:
     """A cited answer goes out and the client is waited for; silence later ends it as contained, never as verified."""
     slugs = tuple(dict.fromkeys(citation.slug for citation in answer.citations))
@@ -120,9 +131,10 @@ def answered(
             summary=f"Answered from {', '.join(slugs)}.",
             decided_at=now,
             citations=answer.citations,
-            evidence={"support": round(answer.confidence, 4)},
+            evidence={"support": round(answer.confidence, 4), "chance": round(given.chance, 4), "trust": given.trust},
         ),
-        data={"articles": list(slugs), "support": round(answer.confidence, 4)},
+        data={"articles": list(slugs), "support": round(answer.confidence, 4), "trust": given.trust},
+        given=given,
     )
 
 
@@ -375,6 +387,8 @@ def handed_over(
         links=plan.links,
         language=language,
     )
+    if plan.answer is not None:
+        dossier = replace(dossier, suggested_reply=plan.answer.text)
     return Step(
         name="handed_over",
         journey=replace(journey, stage="with_person", failures=0, due_at=None, data=_untold(journey)),
@@ -393,6 +407,7 @@ def handed_over(
         reopens=ticket.status in {"resolved", "closed"},
         complaint={"tickets": [str(other.id) for other in earlier]} if "engine_complaint" in plan.reasons else None,
         data={"reasons": list(plan.reasons), "team": team},
+        given=plan.given,
     )
 
 
@@ -405,11 +420,14 @@ async def write(
     columns = _columns(ticket, step, now)
     if step.path or any(getattr(ticket, name) != value for name, value in columns.items()):
         changed = await walk(connection, ticket, step.path, columns)
+    if step.was_right is not None:
+        await answers.judge_last(connection, actor.org_id, ticket.id, is_right=step.was_right, source="client")
+    said = None
     if step.reply is not None:
         if session is None:  # a ticket that came in as a bare row
             session = sessions.new_session(ticket.id, assistant_type="ai", at=now)
             await sessions.insert(connection, session)
-        await sessions.add(
+        said = await sessions.add(
             connection,
             actor.org_id,
             session,
@@ -428,6 +446,9 @@ async def write(
             author=actor.user_id,
             is_internal=True,
         )
+    if step.given is not None:
+        sent = said.id if said is not None and step.given.trust != "suggested" else None
+        await answers.record(connection, changed, step.given, message_id=sent, at=now)
     if step.resolves or step.reopens:
         await sessions.set_resolved_of_ticket(connection, ticket.id, resolved=step.resolves)
     if step.resolves and ticket.status == "escalated":

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from asoe.ai.glossary import in_english
+from asoe.desk import certificate
 from asoe.desk.context import Desk, policy_of
 from asoe.desk.escalation import NEEDS_ACTION, SURE_INTENT, reasons_to_escalate
 from asoe.desk.settling import settles, share
 from asoe.domain.answer import Answer
+from asoe.domain.certificate import Given
 from asoe.domain.escalation import Link
 from asoe.domain.knowledge import Passage, question_windows
 from asoe.domain.organization import Principal
@@ -39,9 +41,10 @@ SURE_VAGUE: Final = 0.45
 
 @dataclass(frozen=True, slots=True)
 class GiveAnswer:
-    """A grounded answer from the knowledge base."""
+    """A grounded answer from the knowledge base, and on what it is sent alone."""
 
     answer: Answer
+    given: Given
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +54,14 @@ class AskBack:
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """A person must look; `reasons` are named in the domain, most telling first."""
+    """A person must look; `reasons` are named in the domain, most telling first. `answer`: one to send if it is right."""
 
     reasons: tuple[str, ...]
     tried: tuple[str, ...] = ()
     not_done: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
+    answer: Answer | None = None
+    given: Given | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +123,9 @@ async def _choose(desk: Desk, engine: Principal, case: Case) -> Plan:
     if _is_vague(triage, case) and not case.has_asked and not case.attempts:
         return AskBack()
     answer = await find_answer(desk, engine, case)
-    if answer is not None and settles(triage, answer, case.question) >= _threshold(desk, policy):
-        return GiveAnswer(answer)
+    chance = 0.0 if answer is None else settles(triage, answer, case.question)
+    if answer is not None and chance >= _threshold(desk, policy):
+        return await _sent_or_suggested(desk, engine, case, triage, answer=answer, chance=chance)
     if is_wish(triage, case):
         return RecordWish()
     if case.attempts:
@@ -137,6 +143,32 @@ async def _choose(desk: Desk, engine: Principal, case: Case) -> Plan:
     )
     unsent = ("No answer was sent: none is supported well enough.",)
     return HandOver(named, tried=tuple(case.searched), not_done=unsent, links=_nearest(case))
+
+
+async def _sent_or_suggested(
+    desk: Desk, engine: Principal, case: Case, triage: Triage, *, answer: Answer, chance: float
+) -> GiveAnswer | HandOver:
+    """What the organization's trust in answers allows: sending it, or laying it before a person."""
+    trust = await certificate.trust_in(
+        desk,
+        engine,
+        case.policy,
+        category=case.ticket.category,
+        chance=chance,
+        model_version=triage.model_version,
+    )
+    slugs = [citation.slug for citation in answer.citations]
+    given = certificate.given(trust, chance, slugs, triage.model_version)
+    if trust != "suggested":
+        return GiveAnswer(answer, given)
+    return HandOver(
+        ("uncertified_answer",),
+        tried=tuple(case.searched),
+        not_done=("The answer was not sent: a person reads it first.",),
+        links=_nearest(case),
+        answer=answer,
+        given=given,
+    )
 
 
 def _nearest(case: Case) -> tuple[Link, ...]:

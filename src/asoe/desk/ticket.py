@@ -17,7 +17,18 @@ from asoe.domain.facts import Fact
 from asoe.domain.organization import Principal
 from asoe.domain.ticket import MAX_SUBJECT_CHARS, SEVERITY_RANK, Ticket, check_move
 from asoe.domain.triage import CATEGORIES, INTENTS
-from asoe.store import contacts, escalations, facts, fields, journeys, orchestrator, organizations, sessions, tickets
+from asoe.store import (
+    answers,
+    contacts,
+    escalations,
+    facts,
+    fields,
+    journeys,
+    orchestrator,
+    organizations,
+    sessions,
+    tickets,
+)
 from asoe.store.db import Connection
 from asoe.store.escalations import Escalation
 from asoe.store.tickets import Page, TicketFilter
@@ -153,6 +164,9 @@ async def judge_answer(desk: Desk, principal: Principal, ticket_id: UUID, *, is_
     async with desk.database.org_transaction(principal) as connection:
         ticket = await tickets.find_for_update(connection, principal.org_id, ticket_id)
         slugs = dict.fromkeys(str(cited["slug"]) for cited in ticket.resolution.get("citations", ()))
+        last = await answers.last(connection, principal.org_id, ticket_id)
+        if not slugs and last is not None:  # suggested, and not sent
+            slugs = dict.fromkeys(last[1])
         if not slugs:
             raise Conflict(
                 f"The engine gave no answer on ticket {ticket.number}: there is nothing to judge.",
@@ -168,6 +182,10 @@ async def judge_answer(desk: Desk, principal: Principal, ticket_id: UUID, *, is_
             corrected=said,
             by=principal.user_id,
         )
+        if last is not None:
+            await answers.judge(
+                connection, principal.org_id, last[0], is_right=is_useful, source="person", by=principal.user_id
+            )
         await facts.record(connection, principal, "ticket.answer_judged", ticket_id=ticket_id, answer=said)
 
 

@@ -13,6 +13,7 @@ REASONS: Final[dict[str, str]] = {
     "client_asked": "The client asked for a person.",
     "low_confidence": "The engine is not sure what the client needs.",
     "no_grounded_answer": "No article answers this well enough.",
+    "uncertified_answer": "An article answers this, and the engine may not send the answer by itself.",
     "needs_action": "This needs an act in another system that the engine may not do by itself.",
     "answer_did_not_help": "The client said the answers did not help.",
     "unsupported_language": "The ticket is in a language the engine does not answer in.",

@@ -57,6 +57,7 @@ NOTICES: Final[dict[str, Notice]] = {
     "approval.expired": Notice("admins", "Nobody decided on an act in time"),
     "journey.failed": Notice("admins", "A stage of a ticket failed"),
     "autonomy.braked": Notice("admins", "A runbook was braked", is_mailed=True),
+    "certificate.voided": Notice("admins", "Certificates of answers were voided", is_mailed=True),
     "autonomy.lent": Notice("admins", "A runbook was lent trust"),
     "acts.stopped": Notice("staff", "All acts were stopped", is_mailed=True, is_urgent=True),
     "acts.released": Notice("staff", "Acts are allowed again"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from asoe.domain.autonomy import DEFAULT_LIMITS
+from asoe.domain.certificate import ALONE, Alone
 from asoe.domain.delegation import OutsideAgents, read_outside_agents
 from asoe.domain.errors import FieldProblem, Invalid
 from asoe.domain.escalation import EscalationRules, read_escalation
@@ -32,7 +33,9 @@ DEFAULT_BY_SEVERITY: Final = {"critical": "on_call"}
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`answer_threshold` and `confidence_threshold` are shares in 0..1; windows are in days and hours."""
+    """`answer_threshold`, `confidence_threshold`, `answer_error_limit` and `audit_share` are shares in 0..1; windows are in days and
+    hours. `answers_alone`: on what answers are sent without a person.
+    """
 
     by_category: Mapping[str, str] = field(default_factory=lambda: DEFAULT_BY_CATEGORY)
     by_intent: Mapping[str, str] = field(default_factory=lambda: DEFAULT_BY_INTENT)
@@ -44,6 +47,9 @@ class Policy:
     silence_hours: float = 48
     answer_threshold: float | None = None
     confidence_threshold: float | None = None
+    answers_alone: Alone = "lent"
+    answer_error_limit: float = 0.05
+    audit_share: float = 0.05
     signature: str = ""
     persons_only: tuple[str, ...] = ()
     error_limits: Mapping[str, float] = field(default_factory=dict)
@@ -118,6 +124,10 @@ def read_policy(stored: Mapping[str, Any]) -> Policy:
     if default_language not in SUPPORTED_LANGUAGES:
         problems.append(FieldProblem("default_language", f"{default_language!r} is {one_language}"))
 
+    answers_alone = text("answers_alone", "lent")
+    if answers_alone not in ALONE:
+        problems.append(FieldProblem("answers_alone", f"must be one of {', '.join(ALONE)}"))
+
     given_limits = stored.get("error_limits") or {}
     error_limits: dict[str, float] = {}
     if not isinstance(given_limits, Mapping):
@@ -153,6 +163,9 @@ def read_policy(stored: Mapping[str, Any]) -> Policy:
         silence_hours=number("close_after_silence_hours", 48, low=0.001, high=24 * 90) or 48,
         answer_threshold=number("answer_threshold", None, low=0, high=1),
         confidence_threshold=number("confidence_threshold", None, low=0, high=1),
+        answers_alone=cast("Alone", answers_alone),
+        answer_error_limit=number("answer_error_limit", 0.05, low=0.001, high=MOST_ERRORS) or 0.05,
+        audit_share=_share(number("audit_share", 0.05, low=0, high=1)),
         signature=text("signature", ""),
         error_limits=error_limits,
         standing_consents=standing_consents,
@@ -165,3 +178,7 @@ def read_policy(stored: Mapping[str, Any]) -> Policy:
         listed = "; ".join(f"{problem.field}: {problem.problem}" for problem in problems)
         raise Invalid(f"The organization's settings are wrong: {listed}.", code="bad_policy", fields=tuple(problems))
     return policy
+
+
+def _share(given: float | None) -> float:
+    return 0.05 if given is None else given

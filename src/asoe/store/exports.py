@@ -73,6 +73,9 @@ class ExportsSql(NamedQueries):
     deliveries: str
     model_spend: str
     recommendations: str
+    answers: str
+    answer_judgements: str
+    answer_certificates: str
     topics: str
     facts: str
 

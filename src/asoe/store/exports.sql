@@ -181,6 +181,15 @@ select to_jsonb(t) as line from asoe.model_spend t where t.org_id = $1 order by 
 -- name: recommendations
 select to_jsonb(t) - 'vector' as line from asoe.recommendations t where t.org_id = $1 order by t.number
 
+-- name: answers
+select to_jsonb(t) as line from asoe.answers t where t.org_id = $1 order by t.at, t.id
+
+-- name: answer_judgements
+select to_jsonb(t) as line from asoe.answer_judgements t where t.org_id = $1 order by t.at, t.answer_id, t.source
+
+-- name: answer_certificates
+select to_jsonb(t) as line from asoe.answer_certificates t where t.org_id = $1 order by t.made_at, t.category
+
 -- name: topics
 select to_jsonb(t) - 'center' as line from asoe.topics t where t.org_id = $1 order by t.number
 

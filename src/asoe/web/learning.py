@@ -1,4 +1,4 @@
-"""Settings of what the engine has learned: models, how each was compared, training, roll-back, and the newest corrections."""
+"""Settings of what the engine has learned: certificates of answers and their blind sample, models, and corrections."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Final
 
 from starlette.responses import Response
 
-from asoe.desk import learning
+from asoe.desk import certificate, learning, people
+from asoe.domain.certificate import ALONE, in_words
 from asoe.domain.learning import REASONS
 from asoe.web.door import ADMINS, Pages, Visit
 from asoe.web.settings import TABS
@@ -25,9 +26,35 @@ async def show(visit: Visit) -> Response:
         models=models,
         corrections=corrections,
         reasons=REASONS,
+        certificates=await certificate.list_certificates(visit.desk, visit.principal),
+        sample=await certificate.to_audit(visit.desk, visit.principal, limit=5),
+        rules=ALONE,
+        in_words=in_words,
         is_training=any(each.state == "training" for each in models),
         has_champion=any(each.state == "champion" for each in models),
     )
+
+
+@pages.post(_PATH + "/answers", roles=ADMINS)
+async def choose_rule(visit: Visit) -> Response:
+    """By which rule answers are sent alone."""
+    rule = visit.text("answers_alone", most=20)
+    await people.change_organization(visit.desk, visit.principal, settings={"answers_alone": rule})
+    return visit.back(_PATH, "Saved.")
+
+
+@pages.post(_PATH + "/certificates", roles=ADMINS)
+async def renew(visit: Visit) -> Response:
+    found = await certificate.renew(visit.desk, visit.principal)
+    certified = sum(each.threshold is not None for each in found.standing)
+    return visit.back(_PATH, f"Made anew: {certified} of {len(found.standing)} rest on enough evidence.")
+
+
+@pages.post(_PATH + "/answers/{answer_id}/audit", roles=ADMINS)
+async def audit(visit: Visit) -> Response:
+    is_right = visit.text("is_right", most=3) == "yes"
+    await certificate.judge(visit.desk, visit.principal, visit.id("answer_id", "answer"), is_right=is_right)
+    return visit.back(_PATH, "Noted.")
 
 
 @pages.post(_PATH + "/train", roles=ADMINS)

@@ -125,6 +125,7 @@ _DEEDS: Final = {
     "run.ended": "Ended a runbook",
     "approval.requested": "Asked a person to agree to an act",
     "approval.expired": "Gave up an act that nobody decided on",
+    "certificate.voided": "Stopped trusting its answers, as other things are asked now",
     "autonomy.braked": "Took freedom away from a runbook that went wrong",
     "wish.recorded": "Wrote down a client's wish",
     "wish.told": "Told a client that its wish exists now",

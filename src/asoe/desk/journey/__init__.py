@@ -83,7 +83,7 @@ async def advance(desk: Desk, org_id: UUID, ticket_id: UUID, *, initiator: str =
     if step is None:
         await _stop_timer(desk, engine, standing)
         return "waiting" if standing.ticket.waiting_for else "ended"
-    if step.dossier is not None:
+    if step.dossier is not None and step.given is None:  # an answer to be sent by a person stays as it is
         step = replace(step, dossier=await _drafted(desk, engine, standing, step.dossier, trail))
     async with desk.database.org_transaction(engine) as connection:
         version = await journeys.hold(connection, org_id, ticket_id)

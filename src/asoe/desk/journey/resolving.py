@@ -89,6 +89,7 @@ async def resolve(
             ticket,
             answer,
             policy=standing.policy,
+            given=plan.given,
             after_a_miss=after_a_miss,
         )
     elif isinstance(plan, resolution.AskBack):
@@ -99,11 +100,11 @@ async def resolve(
         step = outcome.wished(standing.journey, ticket, await wish.phrase(desk, ticket))
     else:
         if looked is not None:
-            plan = HandOver(
-                (*plan.reasons, *looked.reasons),
+            plan = replace(
+                plan,
+                reasons=(*plan.reasons, *looked.reasons),
                 tried=(*plan.tried, *looked.tried),
                 not_done=looked.not_done,
-                links=plan.links,
             )
         step = hand_over(standing, plan, trail)
     return replace(step, triage=changed, treatment=found).seen(standing.positions)

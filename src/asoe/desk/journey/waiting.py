@@ -27,13 +27,17 @@ async def after_waiting(desk: Desk, engine: Principal, standing: Standing, trail
         with trail.agent("resolution", reading="silence"):
             return outcome.silent(desk.clock(), journey, ticket, policy=policy)
     reply = await read_replies(desk, standing, trail)
-    if reply == "wants_person":
-        return hand_over(standing, HandOver(("client_asked",), tried=tried_in(standing)), trail)
     if reply == "helped" and journey.data.get("cited"):
-        return outcome.confirmed(desk.clock(), journey, ticket, policy=policy).seen(standing.positions)
-    if journey.attempts >= resolution.MAX_ATTEMPTS:
-        return hand_over(standing, HandOver(("answer_did_not_help",), tried=tried_in(standing)), trail)
-    return await resolve(desk, engine, standing, trail, after_a_miss=reply == "did_not_help")
+        step = outcome.confirmed(desk.clock(), journey, ticket, policy=policy).seen(standing.positions)
+        return replace(step, was_right=True)
+    if reply == "wants_person":
+        step = hand_over(standing, HandOver(("client_asked",), tried=tried_in(standing)), trail)
+    elif journey.attempts >= resolution.MAX_ATTEMPTS:
+        step = hand_over(standing, HandOver(("answer_did_not_help",), tried=tried_in(standing)), trail)
+    else:
+        step = await resolve(desk, engine, standing, trail, after_a_miss=reply == "did_not_help")
+    # whoever goes on after an answer was not served by it: where that is unjust, staff's word stands above it
+    return replace(step, was_right=False) if journey.data.get("cited") else step
 
 
 async def after_resolution(desk: Desk, standing: Standing, trail: Trail) -> Step | None:
@@ -47,6 +51,7 @@ async def after_resolution(desk: Desk, standing: Standing, trail: Trail) -> Step
     if reply == "helped":
         if _is_proof(standing):
             step = outcome.confirmed(desk.clock(), journey, ticket, policy=standing.policy)
+            step = replace(step, was_right=True) if journey.data.get("cited") else step
         else:
             step = outcome.heard(journey, ticket)
         return step.seen(standing.positions)

@@ -17,6 +17,7 @@ from uuid import UUID
 import httpx
 
 from asoe.demo.estate.breaking import break_it
+from asoe.demo.estate.seed import add_customer
 from asoe.demo.estate.seed import seed as seed_estate
 from asoe.demo.estate.service import DEMO_TOKENS, running
 from asoe.demo.estate.store import open_store
@@ -92,13 +93,15 @@ class Lent:
 
 @asynccontextmanager
 async def broken_estate(lines: Iterable[Mapping[str, Any]]) -> AsyncIterator[str]:
-    """Run an estate in which is broken what the lines of tickets say (`broken`); yields its address."""
+    """Run an estate in which is broken what the lines of tickets say (`broken`), at customers of it; yields its address."""
     store = open_store()
     try:
         seed_estate(store, ESTATE_SEED)
-        for line in lines:
+        for index, line in enumerate(lines):
+            email = line["contact"]["email"]
+            if line.get("broken") and not store.find("users", email=email):
+                add_customer(store, line["contact"]["name"], email, index=index)
             for fault in line.get("broken", ()):
-                email = line["contact"]["email"]
                 user = store.find("users", email=email)[0]
                 break_it(store, fault, user["account_id"], user_id=user["id"], chance=random.Random(email))
         async with running(store) as url:

@@ -33,7 +33,7 @@ REASONS: Final[dict[str, str]] = {
     "act_failed": "An act failed without effect.",
     "effect_unknown": "Nobody can tell whether an act took effect: look in the outside system first.",
     "check_failed": "A check could not be read or understood.",
-    "not_found": "What the client writes about was not found in the outside system.",
+    "not_found": "The outside system knows neither this client's address nor what they write about.",
     "not_theirs": "What the client writes about belongs to somebody else.",
     "fraud": "There are signs of fraud.",
     "already_met": "The checks find nothing wrong.",

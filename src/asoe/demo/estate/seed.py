@@ -39,6 +39,14 @@ def seed(store: Store, number: int = 1, *, customers: int = CUSTOMERS) -> list[s
         return [_Customer(store, chance, index).make(_name(names, index)) for index in range(customers)]
 
 
+def add_customer(store: Store, person: str, email: str, *, index: int) -> str:
+    """One more customer, all in order, whose owner is this person; returns the id of the account."""
+    domain = email.partition("@")[2]
+    company = domain.split(".")[0].replace("-", " ").title()
+    with store.transaction():
+        return _Customer(store, random.Random(email), index).make(company, owner=(person, email))
+
+
 def _name(names: list[str], index: int) -> str:
     again = index // len(names)
     return names[index % len(names)] + (f" {again + 1}" if again else "")
@@ -53,17 +61,19 @@ class _Customer:
         self.index = index
         self.account_id = ""
 
-    def make(self, company: str) -> str:
+    def make(self, company: str, *, owner: tuple[str, str] | None = None) -> str:
         domain = f"{company.lower().replace(' ', '-')}-{self.index + 1}.example"
         plan = PLANS[("starter", "team", "business")[self.index % 3]]
         region = REGIONS[self.index % 3]
         self.account_id = self._id("accounts")
         people = self._people()
-        owner = self._email(people[0], domain)
+        if owner is not None:
+            people[0], domain = owner[0], owner[1].partition("@")[2]
+        address = owner[1] if owner else self._email(people[0], domain)
         account = {
             "id": self.account_id,
             "name": company,
-            "email": owner,
+            "email": address,
             "status": "active",
             "suspended_reason": None,
             "fraud_flag": False,
@@ -75,7 +85,7 @@ class _Customer:
             "created_at": self.store.stamp(days=-300 - self.index),
         }
         self.store.put("accounts", account)
-        users = self._users(people, domain)
+        users = self._users(people, domain, address)
         self._keys(plan.rate_tier)
         self._billing(plan.id, len([user for user in users if user["status"] == "active"]))
         self._work()
@@ -90,7 +100,7 @@ class _Customer:
     def _email(self, person: str, domain: str) -> str:
         return f"{person.lower().replace(' ', '.')}@{domain}"
 
-    def _users(self, people: list[str], domain: str) -> list[Item]:
+    def _users(self, people: list[str], domain: str, owner: str) -> list[Item]:
         users = []
         for person, role in zip(people, ("owner", "admin", "member", "member"), strict=True):
             left = person == people[3]
@@ -98,7 +108,7 @@ class _Customer:
                 continue  # only every fourth has somebody who left
             user = self._put(
                 "users",
-                email=self._email(person, domain),
+                email=owner if role == "owner" else self._email(person, domain),
                 name=person,
                 role=role,
                 status="deactivated" if left else "active",

@@ -113,9 +113,12 @@ def test_a_folder_without_an_installation_is_not_well(tmp_path: Path) -> None:
     assert [*tmp_path.iterdir(), *(tmp_path / "empty").iterdir()] == [tmp_path / "empty"]
 
 
-def test_a_file_that_is_not_there_is_restored_into_nothing(tmp_path: Path) -> None:
-    done = CommandLine(tmp_path / "new")("restore", tmp_path / "nowhere.tar")
-    assert (done.code, list(tmp_path.iterdir())) == (4, [])
+def test_what_is_no_backup_is_restored_into_nothing(tmp_path: Path) -> None:
+    other = CommandLine(tmp_path / "new")
+    assert other("restore", tmp_path / "nowhere.tar").code == 4
+    (tmp_path / "some.tar").write_text("no backup", encoding="utf-8")
+    assert other("restore", tmp_path / "some.tar").code == 2
+    assert not other.data_dir.exists()
 
 
 def test_a_runbook_waits_for_its_connector(asoe: CommandLine, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 
 from asoe.cli.door import DataDir, Json, as_mapping, err, expect_installation, load, print_json, run, say
 from asoe.config import Settings
-from asoe.domain.errors import Missing, Unavailable
+from asoe.domain.errors import Invalid, Missing, Unavailable
 
 
 def add_to(app: typer.Typer) -> None:
@@ -89,6 +90,8 @@ async def _restore(settings: Settings, file: Path) -> Any:
 
     if not file.is_file():
         raise Missing(f"There is no file {file}.", code="no_file")
+    if not tarfile.is_tarfile(file):
+        raise Invalid(f"{file} is no backup of ASOE.", code="bad_backup")
     async with _owner_url(settings) as url:
         if not settings.is_embedded:
             from asoe.cli.migrate import make_roles

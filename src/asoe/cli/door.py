@@ -83,6 +83,8 @@ async def opened(data_dir: Path | None = None, *, may_make: bool = False, **give
     wanted = load(data_dir=data_dir, **given)
     if not may_make:
         expect_installation(wanted)
+    elif wanted.is_embedded and not has_database(wanted.data_dir):
+        say(f"Making the database in {wanted.data_dir.expanduser().absolute()}, which takes some seconds.")
     async with open_app(wanted, ai=ModelsOnDemand()) as app:
         yield app
 

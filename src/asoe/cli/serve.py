@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from asoe.cli import logs, processes
-from asoe.cli.door import DataDir, err, expect_installation, has_database, load, opened, run, say
+from asoe.cli.door import DataDir, err, expect_installation, load, opened, run, say
 from asoe.cli.processes import Child, Family
 from asoe.config import Settings
 from asoe.domain.errors import Invalid
@@ -115,8 +115,7 @@ def address(settings: Settings) -> str:
 
 
 async def _family(settings: Settings, *, with_worker: bool) -> None:
-    is_first = settings.is_embedded and not has_database(settings.data_dir)
-    say("Starting. This first start makes the database, which takes some seconds." if is_first else "Starting.")
+    say("Starting.")
     async with processes.stop_on_signals() as stop, served(settings, with_worker=with_worker, stop=stop) as up:
         url, family, app = up
         if not stop.is_set():

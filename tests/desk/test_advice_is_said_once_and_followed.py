@@ -12,6 +12,7 @@ from runbook_desk import publish, run_of
 from asoe.desk import housekeeping, privacy, recommendation, session
 from asoe.desk import ticket as desk_ticket
 from asoe.domain.errors import Denied, Invalid, Missing
+from cast import make_advice
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +107,7 @@ async def test_the_same_fix_by_people_is_a_runbook_worth_writing_with_its_steps(
         )
         await session.add_message(world.desk, agent, made.session_id, "agent", f"Cleared aboutcache for you, {n}.")
         await desk_ticket.move_ticket(world.desk, agent, made.id, "resolved")
+    await housekeeping.keep_counters(world.desk)
     found = {each["kind"]: each for each in await look(world)}
     said = found["runbook"]["evidence"]
     assert (said["cases"], said["clients"], said["walked"]) == (5, 2, 5)
@@ -188,11 +190,17 @@ async def test_a_connector_that_fails_and_a_client_at_risk_are_named(world, esta
 
 
 async def test_it_is_looked_for_once_a_day_and_whoever_asks_is_heard(world):
-    assert await recommendation.look_at_all(world.desk, world.acme.engine)
-    assert not await recommendation.look_at_all(world.desk, world.acme.engine)
-    world.clock.move(hours=25)
+    engine = world.acme.engine
+    assert await recommendation.look_at_all(world.desk, engine)
+    assert not await recommendation.look_at_all(world.desk, engine)
+    world.clock.move(minutes=61)
+    assert await recommendation.look_at_all(world.desk, engine), "every hour while there is nothing"
+    await make_advice(world.desk.database, engine)
+    world.clock.move(hours=23)
+    assert not await recommendation.look_at_all(world.desk, engine)
+    world.clock.move(hours=2)
     await housekeeping.keep_advice(world.desk)
-    assert not await recommendation.look_at_all(world.desk, world.acme.engine)
+    assert not await recommendation.look_at_all(world.desk, engine)
     await recommendation.ask(world.desk, world.acme.agent)
     await recommendation.ask(world.desk, world.acme.agent)
     assert await world.one("select count(*) from queue.pgqueuer where entrypoint = 'recommend'") == 1

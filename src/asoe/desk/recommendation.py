@@ -35,6 +35,7 @@ from asoe.store.recommendations import TicketLine
 
 JOB: Final = "recommend"
 EVERY: Final = timedelta(days=1)
+AT_FIRST_EVERY: Final = timedelta(hours=1)
 KEPT: Final = timedelta(days=90)
 _SHOWN_WORDS: Final = 3
 _LONGEST: Final = 200
@@ -64,10 +65,11 @@ class Advice:
 
 
 async def look_at_all(desk: Desk, engine: Principal) -> bool:
-    """Look, when the last look at the organization is a day old; True when it looked."""
+    """Look, when the last look at the organization is a day old, an hour while nothing was ever found; True when it looked."""
     async with desk.database.org_reading(engine) as connection:
         last = await recommendations.looked_at(connection, engine.org_id)
-    if last is not None and last > desk.clock() - EVERY:
+        pause = EVERY if await recommendations.has_any(connection, engine.org_id) else AT_FIRST_EVERY
+    if last is not None and last > desk.clock() - pause:
         return False
     await look(desk, engine)
     return True

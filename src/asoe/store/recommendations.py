@@ -19,6 +19,7 @@ MOST_ROWS: Final = 2000
 class RecommendationsSql(NamedQueries):
     hold: str
     looked_at: str
+    has_any: str
     set_looked: str
     all_known: str
     listed: str
@@ -111,6 +112,10 @@ async def looked_at(connection: Connection, org_id: UUID) -> datetime | None:
     return found
 
 
+async def has_any(connection: Connection, org_id: UUID) -> bool:
+    return bool(await connection.fetchval(RecommendationsSql.has_any, org_id))
+
+
 async def set_looked(connection: Connection, org_id: UUID, at: datetime) -> None:
     await connection.execute(RecommendationsSql.set_looked, org_id, at)
 
@@ -192,7 +197,7 @@ async def settled_by_people(
     connection: Connection, org_id: UUID, *, since: datetime, steps: Sequence[str], limit: int
 ) -> list[Settled]:
     """Newest first; `steps` are the kinds of facts that count as one."""
-    rows = await connection.fetch(RecommendationsSql.settled_by_people, org_id, since, list(steps), limit)
+    rows = await connection.fetch(RecommendationsSql.settled_by_people, org_id, since, list(steps), limit, MOST_ROWS)
     return [Settled(**dict(row)) for row in rows]
 
 

@@ -5,6 +5,9 @@ select pg_advisory_xact_lock(hashtextextended('recommendations:' || $1, 175))
 -- name: looked_at
 select looked_at from asoe.recommendation_looks where org_id = $1
 
+-- name: has_any
+select exists (select from asoe.recommendations where org_id = $1)
+
 -- name: set_looked
 insert into asoe.recommendation_looks (org_id, looked_at) values ($1, $2)
 on conflict (org_id) do update set looked_at = excluded.looked_at
@@ -53,21 +56,30 @@ where m.org_id = $1 and m.ticket_id = any ($2::uuid[]) and m.role = 'agent' and 
 order by m.created_at, m.id limit 30
 
 -- name: settled_by_people
--- tickets that people resolved, without a run that did anything: what they said last, and the facts they left, in order
+-- tickets that people resolved, without a run that did anything: what they said last, and the facts they left, in order. Looked for
+-- among the $5 newest that people replied to, so that it takes no longer when there are more
+with replied as materialized (
+  select i.ticket_id from asoe.insight_tickets i
+  where i.org_id = $1 and i.is_counted and i.day >= ($2::timestamptz - interval '30 days')::date and i.by_people = 1
+  order by i.day desc limit $5
+), settled as materialized (
+  select t.org_id, t.id, t.resolved_at, t.intent, t.category, t.contact_id, t.user_id
+  from replied r join public.support_tickets t on t.org_id = $1 and t.id = r.ticket_id
+  where t.resolved_at >= $2 and t.status in ('resolved', 'closed') and t.body <> '[erased]'
+    and not exists (select from asoe.runbook_runs r join asoe.run_actions a on a.org_id = r.org_id and a.run_id = r.id
+      where r.org_id = t.org_id and r.ticket_id = t.id and r.mode = 'live' and a.status in ('done', 'unknown'))
+  order by t.resolved_at desc, t.id limit $4
+)
 select t.id, t.resolved_at as at, coalesce(t.intent, '') as intent, t.category,
   coalesce('contact:' || t.contact_id, 'user:' || t.user_id, 'ticket:' || t.id) as client, said.words,
   array(select f.kind from asoe.facts f join asoe.members m on m.org_id = f.org_id and m.user_id = f.actor and m.kind = 'person'
     where f.org_id = t.org_id and f.ticket_id = t.id and f.kind = any ($3::text[]) order by f.id) as steps
-from public.support_tickets t
+from settled t
 cross join lateral (
   select m.content as words from asoe.session_messages m
   where m.org_id = t.org_id and m.ticket_id = t.id and m.role = 'agent' and not m.is_internal order by m.created_at desc, m.id limit 1
 ) said
-where t.org_id = $1 and t.resolved_at >= $2 and t.status in ('resolved', 'closed') and not t.is_spam and t.merged_into is null
-  and t.channel <> 'import' and t.body <> '[erased]'
-  and not exists (select from asoe.runbook_runs r join asoe.run_actions a on a.org_id = r.org_id and a.run_id = r.id
-    where r.org_id = t.org_id and r.ticket_id = t.id and r.mode = 'live' and a.status in ('done', 'unknown'))
-order by t.resolved_at desc, t.id limit $4
+order by t.resolved_at desc, t.id
 
 -- name: agreed
 -- acts of runbooks that people agreed to, newest first

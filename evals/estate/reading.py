@@ -1,7 +1,7 @@
 """Counts how the shipped runbooks' slots are read in letters written for development (`dev2.yaml`).
 
-`python -m evals.estate.reading [--misses]`: each letter alone, and amid a complaint and a distractor. Of the half `check` only counts
-are told. A consent read where none was given, or one of another matter, is the error that does harm; it is counted apart.
+`python -m evals.estate.reading [--misses]`: each letter alone, and amid a complaint and a distractor. Of `check` and
+`later` only counts are told. A consent read where none was given, or one of another matter, is the error that does harm; it is counted apart.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from asoe.domain.runbook import Consent, Slot
 
 from .cases import VOICES, WORDINGS, read_words
 
-Half = Literal["develop", "check"]
-HALVES: Final[tuple[Half, ...]] = ("develop", "check")
+Half = Literal["develop", "check", "later"]
+HALVES: Final[tuple[Half, ...]] = ("develop", "check", "later")
 WHOSE: Final = "whose"
 _NAMED: Final = {"feature": "audit log", "workflow": "Order sync", "system": "HubSpot", "webhook": "the hook", "export": "the customer export", "dashboard": "Sales", "hostname": "help.acme.example"}  # fmt: skip
 
@@ -50,12 +50,12 @@ def letters() -> Iterator[Letter]:
     for kind in ("given", "withheld"):
         for slot, halves in words[kind].items():
             for half in HALVES:
-                for line in halves[half]:
+                for line in halves.get(half, ()):
                     amount, text = line if isinstance(line, list) else (None, line)
                     yield Letter(half, kind, slot, text, amount)
     for kind in ("another", "own"):
         for half in HALVES:
-            yield from (Letter(half, kind, WHOSE, text) for text in words[kind][half])
+            yield from (Letter(half, kind, WHOSE, text) for text in words[kind].get(half, ()))
     for text in _plain():
         yield Letter("develop", "plain", "", text)
 

@@ -113,10 +113,11 @@ def _whole_sentences(
     topics: Sequence[Topic], passage: Heard, encoder: Encoder, language: str
 ) -> Iterator[tuple[Topic, list[Fragment]]]:
     """The sentences that give a consent as a whole, each with the one matter it is surely about."""
+    matters = frozenset[str]().union(*(matter for topic in topics for matter in topic.matters))
     sentences = [list(group) for _, group in groupby(passage.fragments, key=lambda fragment: fragment.sentence)]
     for place, sentence in enumerate(sentences):
         following = sentences[place + 1] if place + 1 < len(sentences) else []
-        way = gives(sentence, following, language)
+        way = gives(sentence, following, language, matters=matters)
         if not way:
             continue
         vectors = encoder.embed([likened(text) for text in parts_of(sentence)])

@@ -54,7 +54,7 @@ _FOR_ANOTHER: Final = tuple(
         r"(?i:\bi (?:do|write|ask|report|say) (?:it|this|that) for (?:him|her|them)\b)",
         # whoever stands between: a messenger, an outside administrator, somebody who keeps another's things
         r"(?i:\b(?:i(?:['’]m| am)|we(?:['’]re| are)) (?:only|just|merely|but) (?:the|a) messengers?\b|\bpass(?:ing)? (?:on|along) (?:a|the|this|their|his|her) (?:request|message|problem|report|complaint) (?:from|of|for)\b)",
-        r"(?i:\b(?:for whom|whose (?:[\w-]+ ){1,3}?|(?:compan(?:y|ies)|firms?|clients?|customers?|shops?|one) (?:that |which |whom? )?)(?:we|i) (?:keep|do|run|maintain|manage|administer|look after|take care of|advise|serve|support|host|represent|work for)\b)(?! (?:it|them|this|that)? ?(?:with|on|through|in) (?:you|your))",
+        r"(?i:\b(?:for whom|whose (?:[\w-]+ ){1,3}?|(?:compan(?:y|ies)|firms?|clients?|customers?|shops?) (?:that |which |whom? )?)(?:we|i) (?:keep|do(?! not)|run|maintain|manage|administer|look after|take care of|advise|serve|support|host|represent|work for)\b)(?! (?:it|them|this|that)? ?(?:with|on|through|in) (?:you|your))",
         rf"(?i:\b(?:as|being) (?:the|an|a|their|his|her) (?:[\w-]+ )?(?:external|outside|freelance|contracted|hired|it)\b)(?: [\w-]+){{0,3}} (?i:(?:for|of|at) )?(?:{_PARTY}|{_NAME}|(?i:i\b|we\b))",
         r"(?i:\b(?:i|we) (?:do|handle|run|provide|manage|maintain) (?:the |their |his |her )?(?:support|it|books|computers|systems?|website|administration)\b(?: \w+)?(?: for)?) (?!(?i:our|my|the|this|that|your)\b)(?:[A-Z]|(?i:them\b|him\b|her\b))",
         r"(?i:\bi (?:do|handle|run|manage|maintain|look after) their (?:support|it|books|computers|systems?|website)\b)",

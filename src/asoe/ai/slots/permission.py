@@ -69,7 +69,7 @@ _STRINGS_ATTACHED: Final = re.compile(
 _GIVING: Final = re.compile(
     r"\b(?:(?:do|does|would|did|will|won)(?: not|n t| t| nt|nt)?(?: really)? (?:not )?mind(?=\b)|(?:doesn|wouldn|don|didn) t (?:really )?mind|not mind\w*|dont mind|wouldnt mind"
     r"|no (?:problem|problems|objections?|issues?|worries|concerns?|qualms)(?: at all)?(?= (?:if|with|to|about|for|in|from|on)\b| $)"
-    r"|(?:not|isn t|aren t|wasn t|wouldn t be)(?: be)?(?: at all)? (?:opposed|against|averse|a problem|an issue)|nothing against|no objections?|(?:don|doesn|wouldn|won) t object|not object\w*"
+    r"|(?:not|isn t|aren t|wasn t|wouldn t be)(?: be)?(?: at all)? (?:opposed|against|averse|a problem|an issue)|nothing against|nothing (?:speaks|stands) against|(?:have |had |with )?no (?:quarrel|reservations?|misgivings|fears?) (?:with|about|regarding|at)|no objections?|(?:don|doesn|wouldn|won) t object|not object\w*"
     r"|(?:don t|do not|dont|needn t|no need to) (?:hesitate|be shy|wait|ask)|why not|no need to ask"
     r"|kein problem|nichts dagegen|keine einwande|no (?:hay|tengo|tiene|habria) (?:\w+ )?(?:problema|inconveniente|objecion)"
     r"|pas (?:de|d) (?:probleme|souci|inconvenient|objection)|aucun(?:e)? (?:probleme|objection|inconvenient))\b"
@@ -98,7 +98,7 @@ _HESITATING: Final = re.compile(
     r"|(?:not|never)(?: yet| been| ever)* (?:asked|discussed|obtained|answered|decided|confirmed|known|mentioned|specified|clear|clarified|recorded|given|provided|stated|received|covered|addressed|brought up|on file|available|applicable)"
     r"|(?:hasn t|has not|haven t|have not|didn t|did not|doesn t|does not|don t|do not|could not|couldn t)(?: yet| even)* (?:answer\w*|decide\w*|say|said|mention\w*|respond\w*|repl\w*|specif\w*|comment\w*|state\w*|confirm\w*|have (?:his|her|their|the)|know|ask\w*|discuss\w*|obtain\w*|reach\w*|get (?:his|her|their|the))"
     r"|(?:said|says|mentioned|stated) nothing|nothing (?:was )?(?:said|mentioned|stated)|no (?:answer|decision|word|information|reply|response|statement|mention|record)(?= |$)"
-    r"|can ?not be (?:reached|asked|contacted)|depend\w*|later|at another time|some other time|next time|(?:will|ll) (?:pay|do|buy|add|change|handle|settle) (?!for (?:it|them|that|this)\b)"
+    r"|can ?not be (?:reached|asked|contacted)|depend\w*|later|at another time|some other time|next time|(?:will|ll) (?:pay|do|buy|add|change|handle|settle) (?!for (?:it|them|that|this)\b|(?:it |them |that )?(?:again|twice|double|once more|a second time|another time)\b)"
     r"|only (?:change|add|pay|buy|do|act|proceed) \w+ \w*\b(?= ?if)|only if|only when"
     r"|nicht sicher|vielleicht|eventuell|uberleg\w*|quizas?|tal vez|no se si|no estoy segur\w*|peut etre|pas sur|reflech\w*)\b"
 )
@@ -107,7 +107,7 @@ _HOLDING: Final = re.compile(
     r"only after|not (?:before|until|unless)|before (?:i|he|she|they|we|any|knowing|doing|that)|until (?:i|he|she|they|we|after|then|told)"
     r"|(?:ask|call|ring|contact|tell|phone|check with|consult|inform|speak to|talk to)(?:s|ing)? (?:me|him|her|them|my \w+|his \w+|her \w+|us) (?:first|before|beforehand|up front)|first (?:find|check|ask|tell|call|talk|see)"
     r"|(?:needs?|requires?|awaiting|waiting for|wait for|subject to|pending) (?:the |an? |his |her |their |some )*(?:approval|permission|consent|confirmation|authori[sz]ation|to (?:ask|check|talk|discuss|think|confirm))|has to (?:sign|ask|check|agree|approve|confirm|decide)|(?:let|lets) (?:you|us|me) know|call\w* (?:\w+ )?back"
-    r"|hold off|hold on|wait with|no wait|wait|not now|not yet|not today|not right now|not this time|for now|nicht sofort|erst nach|despues de|apres avoir)\b"
+    r"|(?<!the )hold off|hold on|wait with|no wait|wait|not now|not yet|not today|not right now|not this time|for now|nicht sofort|erst nach|despues de|apres avoir)\b"
 )
 _DENIED: Final = r"(?:not|[a-z]+n t|cannot|never|no longer|nothing|nobody|none|not a single \w+)(?: (?:ever|yet|even|really|actually|always))?"
 _DENIED_OF_IT: Final = (

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from asoe.ai.slots.clauses import Fragment, plain_words
 from asoe.ai.slots.permission import cue_of, denies, doubts, fails, is_offered, is_over
+from asoe.ai.slots.topic import terms_of
 
 _QUOTED: Final = re.compile(r"[\"“”„«»]")
 # what stands apart from the main clause: a "no" in a reason, a condition or a comparison is about those
@@ -21,7 +22,7 @@ _ASIDE: Final = re.compile(
 _LATER: Final = re.compile(
     r"\b(?:next (?:week|month|quarter|year|spring|summer|autumn|winter)|in (?:january|february|march|april|june|july|august|september|october|november|december)|some ?day|one day|at some (?:stage|point|time)|in the (?:future|new year)|at the earliest"
     r"|until (?!now|it (?:froze|stopped|died|crashed|hung|broke|got))|once (?:i|we|it|he|she|they|the|my|our)|as soon as|after (?:i|we) (?:have|ve)|first\b(?! row| time| of all)|would have (?!no\b)|would (?:not|never) have"
-    r"|(?:i|we) (?:can|could|will|ll|shall|would|d|m going to|am going to|are going to|re going to|prefer to|want to|have to) [^|]*\b(?:ourselves|myself|by ourselves|on (?:our|my) own)|might be (?:able|willing|ok|okay|fine|possible|acceptable|an option)|(?:was|were) (?:pleased|glad|happy|relieved|content) (?:when|that|to)|(?:from|as of) (?:january|february|march|april|may|june|july|august|september|october|november|december|monday|tuesday|wednesday|thursday|friday|next|spring|summer|autumn|winter)\b|come (?:spring|summer|autumn|winter|monday)|(?:i|we) (?:would|d|did|will|ll) do (?:it|so|that|this) again|talk about|discuss|used to|in former times|(?:would|could|might) (?:agree|accept|consent|consider|be (?:acceptable|possible|nice|thinkable|an option|an idea|happy to (?:discuss|consider)))|could (?:imagine|live)|supposed to|ought to|meant to)\b"
+    r"|(?:i|we) (?:can|could|will|ll|shall|would|d|m going to|am going to|are going to|re going to|prefer to|want to|have to) [^|]*\b(?:ourselves|myself|by ourselves|on (?:our|my) own)|might be (?:able|willing|ok|okay|fine|possible|acceptable|an option)|(?:was|were) (?:pleased|glad|happy|relieved|content) (?:when|that|to)|(?:from|as of) (?:january|february|march|april|may|june|july|august|september|october|november|december|monday|tuesday|wednesday|thursday|friday|next|spring|summer|autumn|winter)\b|come (?:spring|summer|autumn|winter|monday)|(?:i|we) (?:would|d|did|will|ll) do (?:it|so|that|this) again|(?:we|i) (?:ll|will|shall) (?:see|decide|talk|think|tell|let)|see about|talk about|discuss|used to|in former times|(?:would|could|might) (?:agree|accept|consent|consider|be (?:acceptable|possible|nice|thinkable|an option|an idea|happy to (?:discuss|consider)))|could (?:imagine|live)|supposed to|ought to|meant to)\b"
 )
 _AFTERWARDS: Final = re.compile(
     r"(?:^|\|) (?:and |but |only |just )?after (?:the|our|my|this|that|it|christmas|easter|he|she|they|you|having)\b"
@@ -32,15 +33,16 @@ _WERE_IT_SO: Final = re.compile(
 )
 # what the same sentence goes on to keep out of it
 _CONTRARY: Final = re.compile(
-    r" (?:not|\w+n t|cannot|cant|wont|dont) (?:\||$)|\b(?:just|only|simply|though|and|but|certainly) not (?:me|us|mine|ours|on|for|to|at|this|that|the|while|when|now|before|yet|here|again)\b|\b(?:keep|stay) (?:away|off|out)\b|\bhands off\b"
+    r" (?:not|\w+n t|cannot|cant|wont|dont)\s*$|\b(?:just|only|simply|though|and|but|certainly) not (?:me|us|mine|ours|on|for|to|at|this|that|the|while|when|now|before|yet|here|again)\b|\b(?:keep|stay) (?:away|off|out)\b|\bhands off\b"
     r"|\bleave (?:me|us|it|this|that|them|the \w+) (?:out|alone|be|as)\b|\b(?:remains?|stays?) (?:on hold|as (?:it|they|he|she)|shut|off|put|where|like|paused|there)|\b(?:no|little|any) (?:wish|desire|intention|interest|inclination|reason|right|authority) (?:to|of|in|for)\b"
-    r"|\b(?:is|are|was|were) (?:with|before|up to) (?:our|my|the) (?:lawyers?|legal|board|boss|management|director|works council)\b|^ (?:and |but )?only (?:our|my|the|a) \w+(?: \w+){0,2} (?:can|may|could|is|has|decides)\b|\b(?:is|are) not (?:for|up to) (?:me|us|him|her|them) to\b|\btomorrow\b|\boff (?:our|my|the) (?:bill|invoice|account|card|contract|subscription)\b"
+    r"|\b(?:is|are|was|were) (?:with|before|up to) (?:our|my|the) (?:lawyers?|legal|board|boss|management|director|works council)\b|^ (?:and |but )?only (?:our|my|the|a) \w+(?: \w+){0,2} (?:can|may|could|is|has|decides)\b|\b(?:is|are) not (?:for|up to) (?:me|us|him|her|them) to\b|\btomorrow\b|\b(?:at your (?:own )?(?:cost|expense|charge)|free of (?:charge|cost)|for free|gratis|at no (?:cost|charge|expense)|(?:without|no) (?:any |extra |further |additional )?(?:cost|costs|charge|charges)|on the house|(?:can ?not|can t|cant|couldn t|could not|unable to) (?:\w+ )?afford|too (?:expensive|dear|much))\b|\boff (?:our|my|the) (?:bill|invoice|account|card|contract|subscription)\b"
 )
 _BUT_NOT: Final = re.compile(
     r"^ (?:(?:but|yet|though|however|and|only|just|please) )*(?:(?:please )?(?:do not|don t|dont|never|not|no one|nobody|nothing|(?:we|i|he|she|they|you) (?:do not|don t|will not|won t|would not|wouldn t|cannot|can t|must not|may not|shall not|should not|refuse|object))\b)"
 )
 _OPINION: Final = r"(?:say|says|said|states?|stated|thinks?|thought|believes?|believed|claims?|claimed|suggest\w*|recommend\w*|propos\w*|feels?|felt|holds?|would like|would prefer|wants?|wanted|asks?|asked|insists?|meant|means|hopes?|(?:is|was|are|were) (?:of the opinion|certain|convinced|sure|adamant|under the impression|told))"
 _OTHERS_SAY: Final = re.compile(
+    r"\bhad (?:once |already |previously |first )?(?:agreed|accepted|allowed|consented|permitted|approved|authori[sz]ed|ordered|wanted)\b|\bof yours\b|\bthe (?:other|next|last|previous|former) (?:\w+ ){1,3}?(?:allowed|allows|agreed|agrees|accepted|accepts|consented|permitted|wanted|wants)\b|"
     rf"\b(?:some|any)(?:one|body)(?: (?!i |we )\w+){{0,3}} {_OPINION}\b|\b(?:is|was) (?:untrue|not true|a lie|nonsense|not the case)\b|"
     r"\b(?:i|we) (?:am|was|were|are|have been|had been) (?:told|informed|advised|led to believe|assured|promised|offered|asked to (?:agree|accept|consent|allow))\b|\b(?:i|we) (?:replied|answered|said|told (?:you|them|him|her)) that\b|"
     rf"\b(?:our|my|the|a|an|your|one|some) (?:[\w-]+ ){{0,3}}?(?:officer|people|folks|department|lawyers?|engineers?|consultants?|partners?|owner|board|fellow|lady|gentleman|rep|representative|guys?|auditors?|accountants?|sales|marketing|accounting|tester|trainee|student|investors?|colleagues?|coworkers?|friends?|interns?|assistant|reseller|contractor|vendor|neighbou?r|relative)(?: (?:of|from|at|in) (?:yours?|ours?|the|my|your|\w+)(?: \w+){{0,2}}?)? {_OPINION}\b|"
@@ -84,7 +86,7 @@ _PERMITS: Final = re.compile(
 _OTHER_ACT: Final = re.compile(
     r"(?:\b(?:please|pls|just|kindly|ahead|ahead and|free to|may|can|could|would you|will you|you to|better to|best to|sense to|prefer to|rather|simply|first|or|only)|^(?: (?:and|but|so|then|or|yes|well))?) (?:please |just |kindly |also |first |simply |at least )*"
     r"(?:tell|say|explain|check|look|inspect|see(?! to it)|verify|inform|clarify|describe|list|show|find out|let (?:me|us|him|her|them) (?:know|see|check|think|have a look)|answer|confirm|restore|recover|bring (?:\w+ ){1,3}?back|return|refund|reimburse|give (?:\w+ ){0,6}?back|have (?:it|them|that|this|things|everything) (?:paused|stopped|kept|left|untouched|unchanged|as)"
-    r"|put back|leave|keep|pause|halt|suspend|stop|save|rescue|ask|wait|investigate|find|read|count|hold|retain|preserve|protect|back up|send (?:me|us) (?:a|an|the|what|all)\b(?! new| other| another| fresh| different| replacement| bill| invoice))\b"
+    r"|put back|leave|keep|pause|halt|suspend|stop|save|rescue|ask|wait|investigate|find|read|count|hold|retain|preserve|protect|back up|correct|rectify|reverse|revert|cancel|annul|let (?:\w+ ){1,2}(?:be|rest|alone|stay)|send (?:me|us) (?:a|an|the|what|all)\b(?! new| other| another| fresh| different| replacement| bill| invoice))\b"
 )
 _ASKED: Final = re.compile(
     r"\b(?:you (?:asked?|ask|want(?:ed)? to (?:know|hear)|would like to (?:know|hear)|wrote|raise|wish to know|inquired)|your (?:question|query|inquiry|colleague asked|last mail|request)|the (?:point|question) you raise|(?:young man|lady|gentleman|agent|colleague)(?: \w+){0,4} (?:wanted to know|asked))\b"
@@ -95,17 +97,29 @@ _YES: Final = re.compile(
 )
 
 
+_LONG_ENOUGH_TO_BE_ASIDE: Final = 5
+_POINTS: Final = re.compile(
+    r"\b(?:it|its|that|this|them|these|those|so|such|any|anything|nothing|everything|one|ones|either|neither|else|way|case|circumstances|here|there|yet|now|you|your|yours)\b"
+)
+_WILL: Final = re.compile(
+    r"\b(?:want|wants|wish|wishes|agree\w*|accept\w*|allow\w*|consent\w*|permit\w*|permission|approv\w*|authori[sz]\w*|like|let|lets|touch\w*|do|pay|paid|need|needs|start\w*|stop\w*|change\w*|happen\w*|willing|ready|happy|fine|ok|okay|may|must|shall|should|please|refus\w*|declin\w*|object\w*|against|go|going|be|keep|leave|remove\w*|delete\w*|lose|lost)\b"
+)
 Giving = Literal["plainly", "by an order", "by a wish", ""]
 
 
-def gives(fragments: Sequence[Fragment], following: Sequence[Fragment], language: str) -> Giving:
+def gives(
+    fragments: Sequence[Fragment], following: Sequence[Fragment], language: str, *, matters: frozenset[str]
+) -> Giving:
     """How one sentence gives a permission, of whatever; by an order ("lift it") only a likely one, since complaints hold orders, too.
 
     `following`: the next sentence's, which may be the answer to what this one repeats as asked, or hold back what it gives.
+    `matters`: the telling words of all that may be permitted.
     """
     if not fragments or fragments[0].is_question or any(_QUOTED.search(fragment.text) for fragment in fragments):
         return ""
-    main = [fragment for fragment in fragments if not _ASIDE.match(fragment.words)]
+    main = [
+        fragment for fragment in fragments if not (_ASIDE.match(fragment.words) or fails(fragment.words))
+    ]  # a complaint in passing refuses nothing
     told = " |".join(fragment.words for fragment in main)
     whole = "".join(fragment.words for fragment in fragments)
     if any(_holds(fragment, language) for fragment in (*fragments, *following)):
@@ -114,15 +128,21 @@ def gives(fragments: Sequence[Fragment], following: Sequence[Fragment], language
         return "plainly" if any(_is_yes(fragment) for fragment in (*main, *following[:2])) else ""
     if is_withheld(fragments):
         return ""
-    if _THEIRS.search(whole) or doubts(told) or fails(whole):
+    if _THEIRS.search(whole) or doubts(told) or any(_refuses(one, matters) for one in main):
         return ""
-    bare = _HARMLESS.sub(" ", told)
-    if denies(bare, "und"):
-        return ""
-    if is_offered(bare):
+    if is_offered(_HARMLESS.sub(" ", told)):
         return ""
     ways = {_way(fragment, language) for fragment in main}
     return next((way for way in ("plainly", "by an order", "by a wish") if way in ways), "")
+
+
+def _refuses(fragment: Fragment, matters: frozenset[str]) -> bool:
+    """A "no" in a part that names nothing of the matter, points at nothing and is no will of the client's is about something else."""
+    words = _HARMLESS.sub(" ", fragment.words)
+    if not denies(words, "und"):
+        return False
+    is_aside = fragment.length >= _LONG_ENOUGH_TO_BE_ASIDE and not (_POINTS.search(words) or _WILL.search(words))
+    return not is_aside or bool(terms_of(words) & matters)
 
 
 def is_withheld(fragments: Sequence[Fragment]) -> bool:

@@ -11,6 +11,7 @@ BENCHES = {
     "triage": [],
     "million": [],
     "recorder": [],
+    "pages": [],
 }
 
 

@@ -53,6 +53,14 @@ def page_paths() -> list[str]:
     return sorted({page.path for page in routes() if page.method == "GET"} - set(NOT_PAGES)) + list(EXTRA)
 
 
+def test_what_is_looked_at_is_what_the_routes_name() -> None:
+    """A page that is renamed or gone leaves no name behind here, under which another would go unseen."""
+    there = {page.path for page in routes() if page.method == "GET"}
+    assert set(NOT_PAGES) <= there
+    assert set(SIGNED_OUT) <= there
+    assert set(page_paths()) == (there - set(NOT_PAGES)) | set(EXTRA)
+
+
 async def fill(house: House, path: str) -> str:
     """The path with ids of things that exist."""
     desk, owner = house.app.desk, house.acme.owner

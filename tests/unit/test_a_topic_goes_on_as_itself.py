@@ -30,6 +30,28 @@ def test_groups_are_found_whatever_their_number_and_size(sizes: list[int]) -> No
     assert (topics.find_groups(vectors) == found).all(), "the same texts always make the same groups"
 
 
+def test_what_was_one_stays_one_unless_it_is_clear() -> None:
+    vectors, true = texts_about([30] * 12, noise=1.1)
+    first = topics.find_groups(vectors)
+    other, _ = texts_about([30] * 12, seed=1, noise=1.1)
+    dice = np.random.default_rng(2)
+    new = dice.permutation(len(vectors))[:10]
+    other[new] = vectors[dice.permutation(new)]  # some leave, some come
+    known = first.copy()
+    known[new] = -1
+    again = topics.find_groups(other, known)
+    stayed = np.setdiff1d(np.arange(len(other)), new)
+    pairs = {(a, b) for a, b in zip(first[stayed].tolist(), again[stayed].tolist(), strict=True)}
+    assert len(pairs) == len(set(first.tolist())), "each group is the same as before"
+
+    one = np.where(true < 2, 0, true).astype(np.int32)  # two subjects that were one group, clearly apart
+    assert len(set(topics.find_groups(vectors, one)[true < 2].tolist())) == 2
+    two = np.where((true == 0) & (np.arange(len(true)) % 2 == 0), 12, true).astype(
+        np.int32
+    )  # one that was cut at random
+    assert len(set(topics.find_groups(vectors, two)[true == 0].tolist())) == 1
+
+
 def test_few_texts_are_no_topic() -> None:
     for few in range(topics.LEAST):
         assert topics.find_groups(np.ones((few, 384), np.float32)).tolist() == [-1] * few

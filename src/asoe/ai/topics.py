@@ -28,11 +28,19 @@ RESOLUTION: Final = 12.0
 AS_LIKE: Final = 0.7
 """Groups become one from this share of the likeness inside the less alike of them. It, RESOLUTION and NEIGHBORS were chosen on six cuts of
 the train and dev parts of clinc150: even and uneven, from 90 texts on 8 subjects to 6,000 on 150 (`docs/evidence.md`)."""
+STAYS_ONE: Final = 0.6
+BECOMES_ONE: Final = 0.8
+"""The same for parts of what was one group before, and of what were two: groups change only when it is clear."""
 LEAST: Final = 4
 """Texts of a group; fewer are no topic."""
 SHRUNK_BY: Final = 10
 """The texts of one organization have much in common that tells none from another: their mean is taken off, the more the more there are."""
 LEAST_AUTHORS: Final = 2
+_ROUNDS: Final = 5
+_STAYS: Final = 0.05
+"""How much more like another group's center a text must be to leave its own, once groups are known."""
+_PART: Final = 0.1
+"""A part of a group that was there before is looked at by itself from this share of it on."""
 _LEAST_ALIKE: Final = 0.05
 """Texts less alike than this in the mean are of no subject; it keeps a group of one text from joining all."""
 _BLOCK: Final = 512
@@ -52,12 +60,19 @@ Labels = NDArray[np.int32]
 _Term = tuple[str, ...]
 
 
-def find_groups(vectors: Vectors) -> Labels:
-    """The group of each text, counted from 0 with the largest first; -1 for a text of none. Rows are unit vectors."""
+def find_groups(vectors: Vectors, before: Labels | None = None) -> Labels:
+    """The group of each text, counted from 0 with the largest first; -1 for a text of none. Rows are unit vectors.
+
+    `before` says of which group each text was (-1: of none, or new): what was one stays one, what was two stays two, unless it is clear.
+    """
     if len(vectors) < LEAST:
         return np.full(len(vectors), -1, np.int32)
     own = apart(vectors)
-    return _largest_first(_joined(own, _communities(_shared(_nearest(own)))))
+    found = _joined(own, _communities(_shared(_nearest(own))))
+    if before is None or before.max() < 0:
+        return _largest_first(_refined(own, found, rounds=_ROUNDS))
+    parts, of = _parts(found, before)
+    return _largest_first(_refined(own, _joined(own, parts, of), rounds=1, stays=_STAYS))
 
 
 def apart(vectors: Vectors, shared: Vectors | None = None) -> Vectors:
@@ -226,32 +241,84 @@ def _moved(graph: Any) -> NDArray[np.int64]:
     return np.asarray(group)
 
 
-def _joined(vectors: Vectors, label: Labels) -> Labels:
-    """Groups joined pair by pair, the most alike first: the mean likeness across two against that inside each (group average)."""
+def _joined(vectors: Vectors, label: Labels, of: Labels | None = None) -> Labels:
+    """Groups joined pair by pair, the most alike first: the mean likeness across two against that inside each (group average).
+
+    `of` says of which group before each one is a part (-1: of none).
+    """
     groups = int(label.max(initial=-1)) + 1
+    of = np.full(groups, -1, np.int32) if of is None else of.copy()
     size = np.bincount(label, minlength=groups).astype(float)
+    largest = size.copy()
     sums = np.zeros((groups, vectors.shape[1]))
     np.add.at(sums, label, vectors)
     across = sums @ sums.T
     inside = (across.diagonal() - size) / np.maximum(size * (size - 1), 1)
-    alike = across / np.outer(size, size) / np.maximum(np.minimum.outer(inside, inside), _LEAST_ALIKE)
-    np.fill_diagonal(alike, -np.inf)
+    is_left = np.ones(groups, bool)
+
+    def alike(one: int) -> NDArray[np.float64]:
+        """How like each other group it is, 1 being enough to be joined."""
+        needed = np.where((of < 0) | (of[one] < 0), AS_LIKE, np.where(of == of[one], STAYS_ONE, BECOMES_ONE))
+        likeness = across[one] / (size * size[one]) / np.maximum(np.minimum(inside, inside[one]), _LEAST_ALIKE)
+        found: NDArray[np.float64] = likeness / needed
+        found[one], found[~is_left] = -np.inf, -np.inf
+        return found
+
+    pairs = np.stack([alike(one) for one in range(groups)])
     becomes = np.arange(groups)
     while groups > 1:
-        one, other = divmod(int(alike.argmax()), groups)
-        if alike[one, other] < AS_LIKE:
+        one, other = divmod(int(pairs.argmax()), groups)
+        if pairs[one, other] < 1:
             break
+        if of[one] < 0 or (of[other] >= 0 and largest[other] > largest[one]):
+            of[one] = of[other]
+        largest[one] = max(largest[one], largest[other])
         across[one] += across[other]
         across[:, one] += across[:, other]
         size[one] += size[other]
         inside[one] = (across[one, one] - size[one]) / max(size[one] * (size[one] - 1), 1)
         becomes[becomes == other] = one
-        fresh = across[one] / (size * size[one]) / np.maximum(np.minimum(inside, inside[one]), _LEAST_ALIKE)
-        fresh[(alike[one] == -np.inf) | (np.arange(groups) == other)] = -np.inf
-        alike[one], alike[:, one] = fresh, fresh
-        alike[other], alike[:, other] = -np.inf, -np.inf
-    found: Labels = becomes[label].astype(np.int32)
-    return found
+        is_left[other] = False
+        pairs[other], pairs[:, other] = -np.inf, -np.inf
+        pairs[one] = pairs[:, one] = alike(one)
+    return _numbered(becomes[label])
+
+
+def _parts(label: Labels, before: Labels) -> tuple[Labels, Labels]:
+    """Groups cut by what their texts were of before, and of what each part is; texts that are new go where most of their group were.
+
+    A part too small to be looked at stays with the largest of what it was of.
+    """
+    was = before.copy()
+    for group in range(int(label.max()) + 1):
+        members = label == group
+        known = was[members & (before >= 0)]
+        if 2 * len(known) >= members.sum() and len(known):
+            was[members & (before < 0)] = np.bincount(known).argmax()
+    cuts, place, sizes = np.unique(np.stack([label, was]), axis=1, return_inverse=True, return_counts=True)
+    of, becomes = cuts[1], np.arange(cuts.shape[1])
+    for group in range(int(before.max()) + 1):
+        mates = np.flatnonzero(of == group)
+        if len(mates):
+            small = sizes[mates] < max(LEAST, _PART * sizes[mates].sum())
+            becomes[mates[small]] = mates[sizes[mates].argmax()]
+    left, parts = np.unique(becomes[place.ravel()], return_inverse=True)
+    return parts.astype(np.int32), of[left].astype(np.int32)
+
+
+def _refined(vectors: Vectors, label: Labels, *, rounds: int, stays: float = 0.0) -> Labels:
+    """Each text goes to the group whose center is most like it (Lloyd's method); its own counts for `stays` more."""
+    for _ in range(rounds):
+        middles = centers(vectors, label)
+        middles /= np.maximum(np.linalg.norm(middles, axis=1, keepdims=True), 1e-6)
+        alike = vectors @ middles.T
+        alike[np.arange(len(label)), label] += stays
+        label = _numbered(alike.argmax(axis=1))
+    return label
+
+
+def _numbered(label: NDArray[Any]) -> Labels:
+    return np.unique(label, return_inverse=True)[1].astype(np.int32)
 
 
 def _largest_first(label: Labels) -> Labels:

@@ -86,7 +86,9 @@ class Topics:
 
 
 @dataclass(frozen=True, slots=True)
-class _Groups:
+class Groups:
+    """Tickets by what they are about; `labels` -1: of none."""
+
     labels: np.ndarray
     centers: np.ndarray
     likeness: np.ndarray
@@ -100,7 +102,7 @@ class _Groups:
 class _Found:
     vectors: Sequence[Vector]
     known: Sequence[Known]
-    groups: _Groups
+    groups: Groups
     names: Sequence[tuple[str, ...]]
 
 
@@ -175,6 +177,37 @@ def to_json(found: Topics) -> dict[str, Any]:
     }
 
 
+def arrange(vectors: Sequence[Vector], known: Sequence[Known]) -> Groups:
+    """Group tickets by what they are about, and say which known topic each group is."""
+    made = _unpacked([each.embedding for each in vectors])
+    place_of = {each.id: place for place, each in enumerate(known)}
+    before = np.array([-1 if each.topic_id is None else place_of.get(each.topic_id, -1) for each in vectors], np.int32)
+    labels = grouping.find_groups(made, before)
+    centers = grouping.centers(made, labels)
+    shared_part = grouping.shared_part(made)
+    tickets, middles = grouping.apart(made, shared_part), grouping.apart(centers, shared_part)
+    likeness = (
+        np.where(labels >= 0, (tickets * middles[np.maximum(labels, 0)]).sum(1), 0.0)
+        if len(centers)
+        else np.zeros(len(made))
+    )
+    shared = np.zeros((len(centers), len(known)), int)
+    both = (labels >= 0) & (before >= 0)
+    np.add.at(shared, (labels[both], before[both]), 1)
+    alike = middles @ grouping.apart(_unpacked([each.center for each in known]), shared_part).T
+    nearest = []
+    for group in range(len(centers)):
+        places = np.flatnonzero(labels == group)
+        nearest.append(tuple(places[np.argsort(-likeness[places], kind="stable")[:_NAMED_BY]].tolist()))
+    return Groups(
+        labels=labels,
+        centers=centers,
+        likeness=likeness,
+        continuity=carry_on(alike.tolist(), shared.tolist(), [each.ended_at is not None for each in known]),
+        nearest=tuple(nearest),
+    )
+
+
 async def _search(desk: Desk, principal: Principal, *, unless_since: datetime) -> Outcome | None:
     engine = await desk.engine_of(principal.org_id)
     begun_at = desk.clock()
@@ -186,7 +219,7 @@ async def _search(desk: Desk, principal: Principal, *, unless_since: datetime) -
         async with desk.database.org_transaction(engine) as connection:
             vectors = await topic_rows.vectors(connection, engine.org_id, most=MOST)
             known = await topic_rows.known(connection, engine.org_id, ended_since=begun_at - REMEMBERED)
-        groups = await asyncio.to_thread(_group, vectors, known)
+        groups = await asyncio.to_thread(arrange, vectors, known)
         names = await _names(desk, engine, vectors, groups)
         found = _Found(vectors, known, groups, names)
         async with desk.database.org_transaction(engine) as connection:
@@ -214,7 +247,7 @@ async def _read(desk: Desk, engine: Principal, *, now: datetime) -> None:
             unread = await topic_rows.unread(connection, engine.org_id, since=since, most=MOST, limit=_BATCH)
         if not unread:
             return
-        made = await desk.ai.embed([_words(each) or "." for each in unread])
+        made = await desk.ai.embed([_said(each) or "." for each in unread])  # which redacts them
         async with desk.database.org_transaction(engine) as connection:
             await topic_rows.add(
                 connection,
@@ -223,7 +256,7 @@ async def _read(desk: Desk, engine: Principal, *, now: datetime) -> None:
             )
 
 
-async def _names(desk: Desk, engine: Principal, vectors: Sequence[Vector], groups: _Groups) -> list[tuple[str, ...]]:
+async def _names(desk: Desk, engine: Principal, vectors: Sequence[Vector], groups: Groups) -> list[tuple[str, ...]]:
     """Of each group the words it is named by, the best first."""
     label_of = {vectors[place].ticket_id: group for group, places in enumerate(groups.nearest) for place in places}
     async with desk.database.org_reading(engine) as connection:
@@ -231,43 +264,13 @@ async def _names(desk: Desk, engine: Principal, vectors: Sequence[Vector], group
 
     def name() -> list[tuple[str, ...]]:
         return grouping.name_groups(
-            [_words(each) for each in texts],
+            [redact(_said(each)).text for each in texts],
             [each.client for each in texts],
             [label_of[each.id] for each in texts],
             groups=len(groups.nearest),
         )
 
     return await asyncio.to_thread(name)
-
-
-def _group(vectors: Sequence[Vector], known: Sequence[Known]) -> _Groups:
-    made = _unpacked([each.embedding for each in vectors])
-    labels = grouping.find_groups(made)
-    centers = grouping.centers(made, labels)
-    shared_part = grouping.shared_part(made)
-    tickets, middles = grouping.apart(made, shared_part), grouping.apart(centers, shared_part)
-    likeness = (
-        np.where(labels >= 0, (tickets * middles[np.maximum(labels, 0)]).sum(1), 0.0)
-        if len(centers)
-        else np.zeros(len(made))
-    )
-    place_of = {each.id: place for place, each in enumerate(known)}
-    shared = np.zeros((len(centers), len(known)), int)
-    for each, label in zip(vectors, labels.tolist(), strict=True):
-        if label >= 0 and each.topic_id in place_of:
-            shared[label, place_of[each.topic_id]] += 1
-    alike = middles @ grouping.apart(_unpacked([each.center for each in known]), shared_part).T
-    nearest = []
-    for group in range(len(centers)):
-        places = np.flatnonzero(labels == group)
-        nearest.append(tuple(places[np.argsort(-likeness[places], kind="stable")[:_NAMED_BY]].tolist()))
-    return _Groups(
-        labels=labels,
-        centers=centers,
-        likeness=likeness,
-        continuity=carry_on(alike.tolist(), shared.tolist(), [each.ended_at is not None for each in known]),
-        nearest=tuple(nearest),
-    )
 
 
 async def _write(connection: Connection, engine: Principal, found: _Found, *, now: datetime) -> Outcome:
@@ -320,8 +323,8 @@ def _name(words: Sequence[str], taken: set[str]) -> str:
     return " · ".join(words[:_NAME_WORDS])
 
 
-def _words(text: Text) -> str:
-    return redact("\n".join(part for part in (text.subject, text.body) if part)).text.strip()
+def _said(text: Text) -> str:
+    return "\n".join(part for part in (text.subject, text.body) if part).strip()
 
 
 def _line(title: str) -> str:

@@ -1,7 +1,8 @@
-"""`asoe runbook run | runs | log | cancel | judge | backtest`: runbooks on tickets. Acts as the organization's owner."""
+"""`asoe runbook run | runs | log | cancel | judge | replay | backtest`: runbooks on tickets. Acts as the organization's owner."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +20,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("log")(show_run)
     app.command()(cancel)
     app.command()(judge)
+    app.command()(replay)
     app.command()(backtest)
 
 
@@ -110,6 +112,41 @@ def judge(
 
     run(acting(work, org, data_dir))
     say("Noted.")
+
+
+def replay(
+    *,
+    run_id: RunId,
+    version: Annotated[int | None, typer.Option(min=1, help="With this version of the runbook.")] = None,
+    runbook: Annotated[str | None, typer.Option(help="With this other runbook.")] = None,
+    settings: Annotated[Path | None, typer.Option(help="With the settings of this file (YAML) over your own.")] = None,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Read the client's words anew, with the models of today.")
+    ] = False,
+    org: OrgOption = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Play a run again with something else, from what it was told; do nothing, and show what would be different."""
+
+    async def work(desk: Any, owner: Any) -> Any:
+        from asoe.desk.runbook import replay as again
+        from asoe.desk.settings_text import read_settings
+
+        given = None if settings is None else read_settings(settings.read_text("utf-8"), again.SETTINGS)
+        wanted = identifier(run_id, of="run")
+        return await again.replay(desk, owner, wanted, runbook=runbook, version=version, settings=given, is_anew=anew)
+
+    found = run(acting(work, org, data_dir))
+    if as_json:
+        print_json(found.to_json())
+        return
+    for name, side in (("was", found.was), ("now", found.now)):
+        ended = f"{side.verdict or 'nobody can tell'} {side.reason}".strip()
+        out.print(
+            f"{name}: {side.runbook} v{side.version} – {ended}; acts: {', '.join(side.acts) or 'none'}", markup=False
+        )
+    out.print("\n".join(found.differences) or "Nothing would be different.", markup=False)
 
 
 def backtest(

@@ -106,7 +106,7 @@ def read_cases(text: str) -> tuple[Case, ...]:
     cases = []
     for number, data in enumerate(source.data["cases"]):
         try:
-            cases.append(_case(data))
+            cases.append(case_of(data))
         except ValueError:
             place = ("cases", number, "now")
             raise refused(source, [(place, "it is no time; write it like 2026-01-31T12:00:00Z")]) from None
@@ -168,7 +168,7 @@ def record(
             if mode == "live":
                 calls.append({**call, **_act_row(row)})
     given = {part: environment[part] for part in ("ticket", "contact") if environment.get(part)}
-    slots = {slot: _slot_json(reading) for slot, reading in (environment.get("slots") or {}).items()}
+    slots = {slot: slot_json(reading) for slot, reading in (environment.get("slots") or {}).items()}
     now = environment.get("now")
     case = {
         "name": name,
@@ -285,7 +285,8 @@ class _Stage:
         return [one for one in recorded if one.after is None]
 
 
-def _case(data: Mapping[str, Any]) -> Case:
+def case_of(data: Mapping[str, Any]) -> Case:
+    """A case as `record` wrote it, or as a file has it; raises ValueError when its `now` is no time."""
     expect = data["expect"]
     return Case(
         name=data["name"],
@@ -354,7 +355,7 @@ def _identity(row: Mapping[str, Any]) -> dict[str, Any]:
     return {part: value for part, value in found.items() if value is not None}
 
 
-def _slot_json(reading: Any) -> Any:
+def slot_json(reading: Any) -> Any:
     """A reading as a case writes it: its value, when it was read."""
     if isinstance(reading, SlotReading):
         reading = reading.value if reading.status == "read" else None

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+from uuid import UUID
+
 import httpx
 from flow_cast import Connect, open_ticket, problem
 from pydantic import TypeAdapter
 
+from asoe.api import certificates
 from asoe.api import learning as shapes
+from asoe.app import App
+from asoe.desk import people
+from cast import make_answer
+
+if TYPE_CHECKING:
+    from tests.conftest import Org
 
 LEARNING = "/api/learning"
 
@@ -34,3 +44,22 @@ async def test_corrections_models_training_and_roll_back(
     stranger = await connect(globex.owner)  # type: ignore[attr-defined]
     problem(await stranger.get(f"{LEARNING}/models/1"), 404, "model_missing")
     assert (await stranger.get(f"{LEARNING}/corrections")).json()["items"] == []
+
+
+async def test_certificates_and_the_blind_sample(
+    owner: httpx.AsyncClient, agent: httpx.AsyncClient, client: httpx.AsyncClient, app: App, acme: Org
+) -> None:
+    made = await open_ticket(agent, contact={"email": "ana@client.example"})
+    await make_answer(app.database, acme.engine, UUID(made["id"]))
+    await people.change_organization(app.desk, acme.owner, settings={"audit_share": 1})
+    (unseen,) = (await agent.get("/api/support/audit-sample")).json()["answers"]
+    assert set(unseen) == {"id", "subject", "question", "answer", "articles", "at"}
+    path = f"/api/support/answers/{unseen['id']}/audit"
+    assert (await agent.post(path, json={"is_right": True})).status_code == 204
+    problem(await agent.post(path, json={"is_right": False}), 409, "already_judged")
+    found = await owner.post("/api/support/certificates/renew")
+    page = TypeAdapter(certificates.CertificatePage).validate_json(found.content)
+    assert (page.alone, page.items[0].state, page.items[0].audited) == ("lent", "not_enough_evidence", 1)
+    assert (await agent.get("/api/support/certificates")).json() == found.json()
+    problem(await agent.post("/api/support/certificates/renew"), 403, "role_not_permitted")
+    problem(await client.get("/api/support/certificates"), 403, "role_not_permitted")

@@ -8,6 +8,7 @@ import random
 import pytest
 
 from asoe.desk import journey, session, ticket
+from asoe.store import journeys, sessions
 
 
 @pytest.mark.parametrize(("body", "replies", "escalated"), [("How?", 1, 0), ("lost #severity:critical", 1, 1)])
@@ -210,3 +211,28 @@ async def test_a_journey_of_another_organization_is_not_found(world, globex):
     made = await world.open()
     assert await journey.carry_on(world.desk, globex.org_id, made.id) == "gone"
     assert await world.said_by_engine(made) == []
+
+
+async def test_who_writes_while_the_engine_answers_waits_and_neither_is_thrown_out(world):
+    made = await world.open("How do I export?")
+    org_id, engine = world.acme.org_id, world.acme.engine
+    is_held = asyncio.Event()
+
+    async def write():
+        await is_held.wait()
+        await session.add_message(world.desk, world.acme.client, made.session_id, "user", "And how do I print?")
+
+    writing = asyncio.create_task(write())
+    async with world.desk.database.org_transaction(engine) as connection:
+        await journeys.hold(connection, org_id, made.id)
+        await journeys.recheck(connection, org_id, made.id, {})
+        is_held.set()
+        while not await world.rows("select pid from pg_locks where not granted"):
+            assert not writing.done()
+            await asyncio.sleep(0.01)
+        spoken = await sessions.find(connection, org_id, made.session_id)
+        await sessions.add(
+            connection, org_id, spoken, role="assistant", content="Open the menu.", author=engine.user_id
+        )
+    await writing
+    assert [role for role, _ in await world.messages(made)] == ["user", "assistant", "user"]

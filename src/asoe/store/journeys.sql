@@ -26,8 +26,10 @@ select pg_try_advisory_xact_lock(hashtextextended($1::text || ':' || $2::text, 0
 from public.support_tickets t where t.org_id = $1::text::uuid and t.id = $2::text::uuid for no key update of t
 
 -- name: hold_sessions
--- whoever is about to say something here does it before or after; behind the ticket, as everywhere
-select s.id from public.support_sessions s where s.ticket_id = $1 order by s.id for no key update
+-- whoever is about to say something here does it before or after: by the lock that gives a message its seq, and never by the row, which
+-- its writer takes only after that
+select pg_advisory_xact_lock(hashtextextended(s.id::text, 2))
+from (select id from public.support_sessions where ticket_id = $1 order by id offset 0) s
 
 -- name: recheck
 -- where a held ticket stands now, and whether anything was said on it that its reader has not read

@@ -59,32 +59,6 @@ def test_people_and_keys(asoe: CommandLine) -> None:
     assert revoked["first key"] is None
 
 
-def test_canned_replies_and_preferences_are_kept(asoe: CommandLine, tmp_path: Path) -> None:
-    text = tmp_path / "reply.txt"
-    text.write_text("About #{{ticket.number}}: [bold]it[/bold] is on its way.")
-    put = asoe("canned-reply", "put", "on-its-way", text, "--title", "On its way", "--json")
-    assert (put.code, put.json["name"]) == (0, "on-its-way")
-    opened = asoe("ticket", "open", "Where is my order?", "--json").json
-    filled = asoe("canned-reply", "fill", "on-its-way", "--ticket", str(opened["number"]))
-    assert filled.out.strip() == f"About #{opened['number']}: [bold]it[/bold] is on its way."
-    text.write_text("Dear {{client.salary}}")
-    assert "client.salary" in asoe("canned-reply", "put", "bad", text, "--title", "Bad").err
-    assert asoe("canned-reply", "remove", "on-its-way").code == 2, "nobody was asked"
-    assert asoe("canned-reply", "remove", "on-its-way", "--yes").code == 0
-    assert asoe("canned-reply", "fill", "on-its-way", "--ticket", "1").code == 4
-    ben = ("--member", "ben@acme.example")
-    changed = asoe(
-        "preference", "set", *ben, "--digest", "16:00", "--digest", "09:00", "--tell", "acts.stopped=none", "--json"
-    )
-    assert (changed.json["digests"], changed.json["acts.stopped"]) == (["09:00", "16:00"], [])
-    again = asoe("preference", "set", *ben, "--quiet", "22:00-07:00", "--zone", "Europe/Berlin", "--json").json
-    assert (again["digests"], again["quiet_hours"]) == (["09:00", "16:00"], "22:00-07:00")
-    assert asoe("preference", "show", "--json").json["digests"] == [], "the owner's own are its own"
-    wrong = asoe("preference", "set", *ben, "--digest", "noon")
-    assert (wrong.code, "noon" in wrong.err) == (2, True)
-    assert asoe("preference", "show", "--member", "nobody@acme.example").code == 4
-
-
 def test_incidents_are_opened_and_shown(asoe: CommandLine) -> None:
     opened = asoe("incident", "open", "Exports stand still", "--intent", "outage", "--known", "We know.", "--json")
     assert opened.json["status"] == "open", opened.err
@@ -167,6 +141,24 @@ def test_an_import_names_wrong_rows_and_goes_on_where_it_ended(asoe: CommandLine
     tickets = {ticket["subject"]: ticket for ticket in asoe("ticket", "list", "--json").json}
     assert tickets["Invoice"]["created_at"].startswith("2026-01-02T10:00")
     assert (tickets["Invoice"]["status"], tickets["Slow"]["waiting_for"]) == ("closed", "person")
+
+
+def test_canned_replies_and_preferences_are_kept(asoe: CommandLine, tmp_path: Path) -> None:
+    text = tmp_path / "reply.txt"
+    text.write_text("About #{{ticket.number}}: [bold]it[/bold] is on its way.")
+    assert asoe("canned-reply", "put", "on-its-way", text, "--title", "On its way").code == 0
+    filled = asoe("canned-reply", "fill", "on-its-way", "--ticket", "1")  # of the import above
+    assert filled.out.strip() == "About #1: [bold]it[/bold] is on its way."
+    assert asoe("ticket", "show", "1", "--json").json["given"] == []
+    text.write_text("Dear {{client.salary}}")
+    assert "client.salary" in asoe("canned-reply", "put", "bad", text, "--title", "Bad").err
+    assert asoe("canned-reply", "remove", "on-its-way", "--yes").code == 0
+    ben = ("--member", "ben@acme.example")
+    hours = ("--digest", "16:00", "--digest", "09:00", "--quiet", "22:00-07:00", "--zone", "Europe/Berlin")
+    kept = asoe("preference", "set", *ben, *hours, "--tell", "acts.stopped=none", "--json").json
+    assert (kept["digests"], kept["quiet_hours"], kept["acts.stopped"]) == (["09:00", "16:00"], "22:00-07:00", [])
+    wrong = asoe("preference", "set", *ben, "--digest", "noon")
+    assert (wrong.code, "noon" in wrong.err) == (2, True)
 
 
 def test_backup_restore_and_doctor(asoe: CommandLine, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from asoe.domain.service_level import Clock, Moment, ServiceLevels, Target, run_
 
 IS_FULL = os.environ.get("ASOE_EVIDENCE") == "full"
 PARTS = 10 if IS_FULL else 1
-CASES = 1000 if IS_FULL else 60
+CASES = 1000 if IS_FULL else 40
 """Of each part."""
 KINDS = ("first_response", "next_response", "resolution")
 LATER = 3 * 1440

@@ -7,7 +7,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from asoe.desk import recommendation
-from asoe.domain.errors import AsoeError, Missing
+from asoe.domain.errors import Invalid, Missing
 from asoe.domain.recommendation import RULES, STATUSES
 from asoe.web.door import ADMINS, STAFF, Pages, Visit
 
@@ -42,13 +42,13 @@ async def decide(visit: Visit) -> Response:
     decision = visit.text("decision", most=20)
     try:
         await recommendation.decide(visit.desk, visit.principal, int(given), decision, visit.text("reason", most=2000))
-    except AsoeError as error:
+    except Invalid as error:
         return await _page(visit, problem=error)
     says = "Accepted: what comes of it is counted for 30 days." if decision == "accept" else "Dismissed."
     return visit.back("/recommendations", says)
 
 
-async def _page(visit: Visit, *, problem: AsoeError | None = None) -> Response:
+async def _page(visit: Visit, *, problem: Invalid | None = None) -> Response:
     status = visit.text("status", "open", most=20)
     if status not in STATUSES:
         status = "open"

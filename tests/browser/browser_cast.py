@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 COOKIE = "asoe_sign_in"
 PASSWORD = "correct horse battery"
+_WIDE = {f"a_column_{number}": f"usr_{number}00327@example.com" for number in range(12)}
+"""What systems answer: wider than any page."""
 _number = itertools.count(1)
 Visitor = Callable[..., Awaitable[Page]]
 
@@ -75,7 +77,10 @@ class House:
                 risk=risk,
                 arguments={"id": "a-1", "note": "<b>bold</b>"},
                 digest="d",
-                card={"evidence": {"account": {"status": "locked"}}, "undo": "estate.lock"},
+                card={
+                    "evidence": {"account": {"status": "locked"}, "users": {"items": [_WIDE, _WIDE]}},
+                    "undo": "estate.lock",
+                },
                 people=people,
                 role=role,
                 expires_after=timedelta(hours=1),

@@ -107,7 +107,7 @@ def because(reasons: Sequence[str]) -> str:
 
 _DEEDS: Final = {
     "ticket.opened": "Took in a ticket that came by mail or chat",
-    "ticket.triaged": "Sorted a ticket: category, severity, intent",
+    "ticket.triaged": "Sorted a ticket after it had come in",
     "ticket.answered": "Answered a client from the knowledge base",
     "ticket.asked": "Asked a client for what was missing",
     "ticket.escalated": "Gave a ticket to a person, with its dossier",

@@ -130,7 +130,8 @@ async def test_a_mail_is_handed_in_once(
     assert first.json()["outcome"] == "opened"
     TypeAdapter(mailbox_api.ReceivedOut).validate_python(first.json())
     again = await agent.post("/api/mail", content=raw, headers=headers)
-    assert again.json() == {**first.json(), "outcome": "duplicate"}
+    why = "a mail with this Message-ID was taken in before"
+    assert again.json() == {**first.json(), "outcome": "duplicate", "reason": why}
     opened = (await agent.get(f"/api/support/ticket/{first.json()['ticket_id']}")).json()
     assert (opened["channel"], opened["subject"], opened["body"]) == ("email", "Invoice", "Where is it?")
     problem(

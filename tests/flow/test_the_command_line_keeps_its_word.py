@@ -132,9 +132,10 @@ def test_articles_are_found_at_once_when_waited_for(asoe: CommandLine, tmp_path:
 def test_an_import_names_wrong_rows_and_goes_on_where_it_ended(asoe: CommandLine, tmp_path: Path) -> None:
     file = tmp_path / "old.csv"
     file.write_text(TABLE, encoding="utf-8")
+    before = asoe("ticket", "list", "--json").json
     tried = asoe("import", "csv", file, "--dry-run", "--json")
     assert (tried.code, tried.json["created"], len(tried.json["problems"])) == (2, 2, 1)
-    assert asoe("ticket", "list", "--json").json == []
+    assert asoe("ticket", "list", "--json").json == before
     assert "row 2 (line 3)" in asoe("import", "csv", file).err
     again = asoe("import", "csv", file, "--json").json
     assert (again["created"], again["skipped"]) == (0, 2)
@@ -189,7 +190,7 @@ async def test_doctor_sees_edited_migrations_and_articles_that_nobody_indexed(
     try:
         checks = {check["check"]: check for check in asoe("doctor", "--json").json["checks"]}
         assert (checks["knowledge"]["verdict"], checks["migrations"]["verdict"]) == ("warn", "ok")
-        assert re.search(r"acme (0 of 1|1 of 2) published", checks["knowledge"]["detail"])
+        assert re.search(r"acme (0 of 1|[01] of 2) published", checks["knowledge"]["detail"])
         before = await owner.fetchval("select checksum from asoe.migrations where number = 114")
         await owner.execute("update asoe.migrations set checksum = 'edited' where number = 114")
         looked = asoe("doctor", "--json")

@@ -81,6 +81,8 @@ class ConnectorHealthOut(Answer):
 
 
 class ActionOut(Answer):
+    """`is_hearsay`: what it answers is an outside agent's word, which proves nothing."""
+
     name: str
     risk: Risk
     description: str
@@ -89,6 +91,7 @@ class ActionOut(Answer):
     has_probe: bool
     undo: str | None
     amount: str | None
+    is_hearsay: bool
 
 
 class ActionsOut(Answer):

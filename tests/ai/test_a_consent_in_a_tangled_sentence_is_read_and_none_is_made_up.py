@@ -57,6 +57,8 @@ def test_a_sentence_gives_as_a_whole_what_no_part_of_it_gives(models: Models, te
         "Please restore everything that was deleted to the trash.",
         "Go ahead and check how large the trash is.",
         "Does the trash count? Our wifi is fine.",
+        "You can empty the trash at your own cost.",
+        "One of us wants the trash emptied, one of us doesn't.",
         'Your page says "you may empty our trash for good" and I wonder why.',
     ],
 )  # fmt: skip

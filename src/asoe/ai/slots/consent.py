@@ -104,7 +104,10 @@ def _doubt_what_is_not_of_now(said: Mapping[str, list[Statement]], passage: Hear
     }
     for statements in said.values():
         for place, one in enumerate(statements):
-            is_doubtful = told.get(one.fragment.sentence) or is_another_act(one.fragment.words)
+            words = one.fragment.words
+            # "nichts" and "jamais" in a letter that passes for English
+            is_denied = cue_of(words).polarity == "refused"
+            is_doubtful = told.get(one.fragment.sentence) or is_another_act(words) or is_denied
             if one.passage == number and one.polarity == "given" and is_doubtful:
                 statements[place] = replace(one, polarity="unsure")
 
@@ -135,9 +138,10 @@ def _whole_sentences(
 
 
 def _take(topic: Topic, sentence: Sequence[Fragment], said: list[Statement], *, number: int) -> None:
-    """A sentence that gives as a whole counts for what its fragments left in doubt, not against what they gave."""
+    """A sentence that gives as a whole counts for what its fragments left in doubt, not against what they refused."""
     here = [one for one in said if one.passage == number and one.fragment.sentence == sentence[0].sentence]
-    if any(one.polarity == "given" for one in here) and all(one.polarity == "given" for one in here):
+    polarities = {one.polarity for one in here}
+    if polarities == {"given"} or "refused" in polarities:
         return
     for one in here:
         said.remove(one)

@@ -128,7 +128,7 @@ def gives(
         return "plainly" if any(_is_yes(fragment) for fragment in (*main, *following[:2])) else ""
     if is_withheld(fragments):
         return ""
-    if _THEIRS.search(whole) or doubts(told) or any(_refuses(one, matters) for one in main):
+    if _THEIRS.search(whole) or doubts(told) or any(_refuses(one, matters, language) for one in main):
         return ""
     if is_offered(_HARMLESS.sub(" ", told)):
         return ""
@@ -136,13 +136,13 @@ def gives(
     return next((way for way in ("plainly", "by an order", "by a wish") if way in ways), "")
 
 
-def _refuses(fragment: Fragment, matters: frozenset[str]) -> bool:
+def _refuses(fragment: Fragment, matters: frozenset[str], language: str) -> bool:
     """A "no" in a part that names nothing of the matter, points at nothing and is no will of the client's is about something else."""
     words = _HARMLESS.sub(" ", fragment.words)
     if not denies(words, "und"):
         return False
-    is_aside = fragment.length >= _LONG_ENOUGH_TO_BE_ASIDE and not (_POINTS.search(words) or _WILL.search(words))
-    return not is_aside or bool(terms_of(words) & matters)
+    is_long = language == "en" and fragment.length >= _LONG_ENOUGH_TO_BE_ASIDE
+    return not is_long or bool(_POINTS.search(words) or _WILL.search(words)) or bool(terms_of(words) & matters)
 
 
 def is_withheld(fragments: Sequence[Fragment]) -> bool:

@@ -141,7 +141,8 @@ def _refuses(fragment: Fragment, matters: frozenset[str], language: str) -> bool
     words = _HARMLESS.sub(" ", fragment.words)
     if not denies(words, "und"):
         return False
-    is_long = language == "en" and fragment.length >= _LONG_ENOUGH_TO_BE_ASIDE
+    is_english = language == "en" and denies(words, "en") and not words.startswith(" no ")
+    is_long = is_english and fragment.length >= _LONG_ENOUGH_TO_BE_ASIDE
     return not is_long or bool(_POINTS.search(words) or _WILL.search(words)) or bool(terms_of(words) & matters)
 
 

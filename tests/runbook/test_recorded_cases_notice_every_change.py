@@ -228,9 +228,9 @@ def test_a_rehearsal_is_recorded_as_one():
 
 
 def test_a_consent_is_written_as_an_object():
-    from asoe.desk.runbook.recorded import _slot_json
+    from asoe.desk.runbook.recorded import slot_json
 
-    assert _slot_json(SlotReading("c", "read", Consent("given", Decimal(2), "GB"))) == {
+    assert slot_json(SlotReading("c", "read", Consent("given", Decimal(2), "GB"))) == {
         "status": "given",
         "amount": 2.0,
         "unit": "GB",

@@ -15,12 +15,16 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from hypothesis import settings
 from pytest_socket import enable_socket, socket_allow_hosts
 
 from asoe.store.db import Database, open_database
 from asoe.store.embedded import EmbeddedServer, close_embedded, open_embedded
 from asoe.store.migrate import migrate
 from cast import TEMPLATE, Dsns, Org, make_org
+
+settings.register_profile("asoe", settings(), deadline=None)  # a busy machine is no failure
+settings.load_profile("asoe")
 
 
 @pytest.fixture(autouse=True, scope="session")

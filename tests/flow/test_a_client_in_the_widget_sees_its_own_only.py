@@ -112,7 +112,8 @@ async def test_a_token_is_good_in_its_own_organization_until_it_expires(
     refused = await ana.http.get("/api/support/tickets", headers={"Authorization": f"Bearer {ana.token}"})
     assert refused.status_code == 401, "a client token opens the widget's routes only"
     body, _, signature = ana.token.partition(".")
-    for forged in (f"{body}.{signature[:-1]}A", f"{body[:-4]}AAAA.{signature}", body, CLIENT_MARK, CLIENT_MARK + "."):
+    other = f"{'B' if signature[0] == 'A' else 'A'}{signature[1:]}"  # the last letter carries bits that say nothing
+    for forged in (f"{body}.{other}", f"{body[:-4]}AAAA.{signature}", body, CLIENT_MARK, CLIENT_MARK + "."):
         abroad = visit()
         abroad.token = forged
         problem(await abroad.get(""), 401, "bad_client_token")

@@ -156,12 +156,14 @@ class Line:
     """Passes calls on to the server. `breaks`: what happens to the next changes of a state, one each.
 
     `worker` is called with the id of a run that was reset, before the answer goes back: it plays the worker that takes it.
+    `url` is where it is served. Its answers bear the line's own clock, which may go two seconds behind the server's.
     """
 
     http: httpx.AsyncClient
     breaks: deque[str] = field(default_factory=deque)
     changes: int = 0
     worker: Callable[[str], Awaitable[None]] | None = None
+    url: str = ""
 
     def application(self) -> Starlette:
         return Starlette(routes=[Route("/{path:path}", self._pass, methods=["GET", "POST"])])

@@ -17,7 +17,6 @@ from asoe.domain.recommendation import (
     Seen,
     advise,
     after,
-    at_least_by_chance,
     compare,
     count_limits,
     gain_of,
@@ -132,9 +131,10 @@ def test_limits_of_a_ratio_cover_what_they_say() -> None:
     assert compare(0, 30, 0, 30, is_final=True).ratio is None
 
 
-def test_the_chance_of_so_many_wrong_runs_is_the_binomials() -> None:
-    assert at_least_by_chance(0, 10, 0.05) == 1.0
-    assert at_least_by_chance(2, 10, 0.05) == pytest.approx(0.0861, abs=1e-4)
+def test_a_busy_organization_gets_its_gain_too() -> None:
+    gain = gain_of(replace(seen(6), share=(600, 2000)))
+    assert gain.expected == pytest.approx(6 * 0.3, abs=0.1)
+    assert gain.low < gain.expected < gain.high
 
 
 def test_the_usual_way_of_people_is_the_commonest_with_repeats_taken_together() -> None:

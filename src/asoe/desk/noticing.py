@@ -16,9 +16,10 @@ from asoe.desk import autonomy
 from asoe.desk.context import Desk
 from asoe.desk.gap import MOST_TICKETS, group_alike, words_of_ticket
 from asoe.domain.autonomy import Standing
+from asoe.domain.binomial import at_least
 from asoe.domain.connector import ConnectorRecord, Trouble
 from asoe.domain.organization import Principal
-from asoe.domain.recommendation import STEPS, Seen, at_least_by_chance, usual_steps
+from asoe.domain.recommendation import STEPS, Seen, usual_steps
 from asoe.store import autonomy as standings
 from asoe.store import connectors, gaps, recommendations
 from asoe.store.db import Connection
@@ -161,7 +162,7 @@ def _to_brake(rows: _Rows) -> list[Seen]:
         runs = alone.get(each.book.id, [])
         wrong = [run for run in runs if run.is_wrong]
         limit = rows.limits.get(each.book.risk or "", min(rows.limits.values()))
-        is_due = each.standing.level == "auto" and at_least_by_chance(len(wrong), len(runs), limit) < BY_CHANCE
+        is_due = each.standing.level == "auto" and at_least(len(wrong), len(runs), limit) < BY_CHANCE
         detail = {"runbook": each.book.name, "level": each.standing.level, "runs": len(runs), "limit": limit}
         found.append(_of_runs("brake", each.book.name, wrong, detail, is_due=is_due))
     return found

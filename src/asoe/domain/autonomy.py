@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
-from math import comb
 from typing import Any, Final, Literal, TypeAlias
 from zoneinfo import ZoneInfo
+
+from asoe.domain.binomial import at_most
 
 LEVELS: Final = ("off", "shadow", "suggest", "approve", "auto")
 CONFIDENCE: Final = 0.95
@@ -83,7 +84,7 @@ def upper_limit(errors: int, cases: int, confidence: float = CONFIDENCE) -> floa
     low, high = errors / cases, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        if _at_most(errors, cases, middle) > 1.0 - confidence:
+        if at_most(errors, cases, middle) > 1.0 - confidence:
             low = middle
         else:
             high = middle
@@ -157,7 +158,3 @@ def _is_day(day: int, first: int, last: int) -> bool:
 def _zone(window: str) -> ZoneInfo:
     named = window.split()
     return ZoneInfo(named[2] if len(named) > 2 else "UTC")
-
-
-def _at_most(errors: int, cases: int, rate: float) -> float:
-    return sum(comb(cases, k) * float(rate**k * (1 - rate) ** (cases - k)) for k in range(errors + 1))

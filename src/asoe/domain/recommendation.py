@@ -275,11 +275,6 @@ def usual_steps(walks: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], int]:
     return best, taken.get(best, 0)
 
 
-def at_least_by_chance(wrong: int, total: int, rate: float) -> float:
-    """How likely `wrong` of `total` or more are when each is wrong with probability `rate`."""
-    return 1.0 - sum(math.comb(total, k) * rate**k * (1 - rate) ** (total - k) for k in range(wrong))
-
-
 def _mean_where(count: int, share: float) -> float:
     """The mean at which a Poisson number is at most `count` with probability `share`."""
     low, high = 0.0, 4.0 * count + 12.0

@@ -5,13 +5,13 @@ How texts are grouped and named is `ai.topics`'; which tickets are looked at, an
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
+from asoe.domain.binomial import at_most
 from asoe.domain.interval import interval
 
 Verdict = Literal["growing", "shrinking", "steady"]
@@ -79,7 +79,7 @@ class Change:
         if not cases or not self.now_of or not self.before_of:
             return 1.0
         expected = self.now_of / (self.now_of + self.before_of)
-        return min(1.0, 2 * min(_at_most(self.now, cases, expected), _at_most(self.before, cases, 1 - expected)))
+        return min(1.0, 2 * min(at_most(self.now, cases, expected), at_most(self.before, cases, 1 - expected)))
 
     def _ratio(self, part: float) -> float | None:
         if part >= 1 or not self.now_of:
@@ -142,25 +142,3 @@ def _most(parts: Sequence[int], total: int) -> int | None:
     """The place of the part that is more than MOST_OF the total."""
     best = max(range(len(parts)), key=parts.__getitem__, default=None)
     return best if best is not None and parts[best] > MOST_OF * total else None
-
-
-def _at_most(hits: int, cases: int, share: float) -> float:
-    """The probability of at most so many hits (binomial), summed from the largest term down until the rest adds nothing."""
-    if hits >= cases or share <= 0:
-        return 1.0
-    if share >= 1:
-        return 0.0
-    term = math.exp(
-        math.lgamma(cases + 1)
-        - math.lgamma(hits + 1)
-        - math.lgamma(cases - hits + 1)
-        + hits * math.log(share)
-        + (cases - hits) * math.log1p(-share)
-    )
-    total, odds = 0.0, (1 - share) / share
-    for each in range(hits, -1, -1):
-        total += term
-        term *= odds * each / (cases - each + 1)
-        if term < total * 1e-12 and each < cases * share:
-            break
-    return min(1.0, total)

@@ -164,7 +164,7 @@ async def pack(desk: Desk, connection: Connection, org_id: UUID, delivery: Deliv
     if push is None or delivery.ticket_id is None:
         return None
     ticket = await tickets.find(connection, org_id, push.ticket_id)
-    if ticket is None or ticket.user_id != push.user_id:
+    if ticket.user_id != push.user_id:
         return None
     said = await sessions.messages_of_ticket(connection, org_id, ticket.id)
     shown = [each for each in said if not each.is_internal]
@@ -202,7 +202,7 @@ def _shown(desk: Desk, org_id: UUID, push: TaskPush) -> Push:
 async def _own(connection: Connection, principal: Principal, ticket_id: UUID, *, is_locked: bool = False) -> None:
     find = tickets.find_for_update if is_locked else tickets.find
     ticket = await find(connection, principal.org_id, ticket_id)
-    if ticket is None or ticket.user_id != principal.user_id:
+    if ticket.user_id != principal.user_id:
         raise Missing("There is no such task of yours.", code="ticket_missing")
 
 

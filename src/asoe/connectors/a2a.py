@@ -18,13 +18,14 @@ from typing import Any, Final, Literal
 import httpx
 
 from asoe.connectors import a2a_tasks
-from asoe.connectors.a2a_settings import A2aConfig, SkillIn, endpoint_problems, read_config, rules_of
+from asoe.connectors.a2a_settings import A2aConfig, SkillIn, endpoint_problems, read_config
 from asoe.connectors.a2a_tasks import DEADLINE_META, KEY_META, Card, Interface, Seen
 from asoe.connectors.contract import Action, ConnectorError, Health, Json, Probe
 from asoe.connectors.credentials import credentials_for, shown_secrets
 from asoe.connectors.kinds import Kind, Opening, refused
 from asoe.connectors.mapping import Checker, fill
 from asoe.connectors.outbound import Outbound, parse_json
+from asoe.connectors.remote import rules_at
 from asoe.domain.errors import FieldProblem
 
 KIND: Final = "a2a"
@@ -62,7 +63,7 @@ class A2aConnector:
         self.name = opening.name
         self._config = config
         secrets = shown_secrets(config.auth, opening.secrets)
-        self._outbound = Outbound(rules_of(config, opening), name=opening.name, secrets=secrets)
+        self._outbound = Outbound(rules_at(config.url, config, opening), name=opening.name, secrets=secrets)
         self._credentials = credentials_for(config.auth, opening.secrets, self._outbound)
         self._known: OrderedDict[str, str] = OrderedDict()  # key → task: spares the search while this process lives
 

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, ValidationError
 
 from asoe.connectors.a2a_tasks import Card
-from asoe.connectors.credentials import Auth, HeaderName, extra_hosts
 from asoe.connectors.kinds import Config, Opening, problems_of, refused
 from asoe.connectors.mapping import Checker
-from asoe.connectors.places import CONNECT_SECONDS, READ_SECONDS, Rules, origin_of, rules_for
+from asoe.connectors.places import origin_of
+from asoe.connectors.remote import RemoteConfig, rules_at
 from asoe.domain.errors import FieldProblem
 
 CARD_PATH: Final = "/.well-known/agent-card.json"
@@ -42,23 +42,16 @@ class Reviewed(Config):
     description: str = ""
 
 
-class A2aConfig(Config):
+class A2aConfig(RemoteConfig):
     """The configuration of a connector of this kind; docs/connectors.md explains each field."""
 
     url: str
     card: str = Field(CARD_PATH, pattern=r"^/[!-~]*$", max_length=500)
-    hosts: tuple[str, ...] = ()
-    allow_http: bool = False
-    ca: str | None = None
-    headers: dict[HeaderName, str] = Field(default_factory=dict)
-    auth: Auth | None = None
     risks: dict[SkillName, ActRisk] = Field(default_factory=dict)
     skills: dict[SkillName, SkillIn] = Field(default_factory=dict)
     reviewed: dict[SkillName, Reviewed] = Field(default_factory=dict)
     offered: tuple[str, ...] = ()
     largest_bytes: int = Field(_LARGEST, ge=1, le=4 * 1024 * 1024)
-    connect_seconds: float = Field(CONNECT_SECONDS, gt=0, le=60)
-    read_seconds: float = Field(READ_SECONDS, gt=0, le=300)
 
     def skill(self, name: str) -> SkillIn:
         return self.skills.get(name, SkillIn())
@@ -82,7 +75,7 @@ def read_config(opening: Opening) -> A2aConfig:
         raise refused(problems_of(error)) from None
     problems = []
     try:
-        rules_of(config, opening)
+        rules_at(config.url, config, opening)
     except ValueError as error:
         problems.append(FieldProblem("config.url", str(error)))
     for name, skill in config.skills.items():
@@ -110,16 +103,3 @@ def endpoint_problems(config: A2aConfig, card: Card) -> list[FieldProblem]:
         problem = f"the agent's card names an endpoint elsewhere: add {scheme}://{host}:{port} if that is meant"
         return [FieldProblem("config.hosts", problem)]
     return []
-
-
-def rules_of(config: A2aConfig, opening: Opening) -> Rules:
-    return rules_for(
-        config.url,
-        hosts=(*config.hosts, *extra_hosts(config.auth)),
-        allow_http=config.allow_http,
-        allow_private=opening.allow_private,
-        largest=config.largest_bytes,
-        connect_seconds=config.connect_seconds,
-        read_seconds=config.read_seconds,
-        ca=config.ca,
-    )

@@ -15,12 +15,13 @@ import httpx
 
 from asoe.connectors.contract import Action, ConnectorError, Health, Json, Probe
 from asoe.connectors.credentials import credentials_for, shown_secrets
-from asoe.connectors.http_settings import ErrorBy, HttpConfig, Operation, read_settings, rules_of
+from asoe.connectors.http_settings import ErrorBy, HttpConfig, Operation, read_settings
 from asoe.connectors.kinds import Kind, Opening, refused
 from asoe.connectors.mapping import MISSING, Checker, at, code_of
 from asoe.connectors.openapi import LARGEST_DOCUMENT, check_document, read_document
 from asoe.connectors.outbound import Answer, Outbound, parse_json
 from asoe.connectors.places import origin_of
+from asoe.connectors.remote import rules_at
 from asoe.domain.errors import FieldProblem
 
 KIND: Final = "http"
@@ -277,7 +278,11 @@ async def _fetched(opening: Opening, config: Mapping[str, Any], url: str) -> dic
 
 
 def _outbound(opening: Opening, config: HttpConfig) -> Outbound:
-    return Outbound(rules_of(opening, config), name=opening.name, secrets=shown_secrets(config.auth, opening.secrets))
+    return Outbound(
+        rules_at(config.base_url, config, opening),
+        name=opening.name,
+        secrets=shown_secrets(config.auth, opening.secrets),
+    )
 
 
 def _body_of(answer: Answer) -> Any:

@@ -7,21 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError
 
 from asoe.connectors.contract import Action
-from asoe.connectors.credentials import Auth, HeaderName, extra_hosts
+from asoe.connectors.credentials import HeaderName
 from asoe.connectors.kinds import Config, Opening, problems_of, refused
 from asoe.connectors.mapping import MISSING, Checker, ProbeBy
 from asoe.connectors.openapi import Described, Slot, operations_of
-from asoe.connectors.places import CONNECT_SECONDS, LARGEST, READ_SECONDS, Rules, rules_for
+from asoe.connectors.remote import RESERVED_HEADERS, RemoteConfig, rules_at
 from asoe.domain.errors import FieldProblem
 from asoe.domain.runbook import Risk
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,99}$")]
-RESERVED_HEADERS: Final = frozenset(
-    "authorization host cookie content-length content-type transfer-encoding connection accept-encoding".split()
-)
 _PATH_NAME: Final = re.compile(r"\{([^{}]+)\}")
 
 
@@ -71,15 +68,10 @@ class OperationIn(Config):
     amount: str | None = None
 
 
-class HttpConfig(Config):
+class HttpConfig(RemoteConfig):
     """The configuration of a connector of this kind; docs/connectors.md explains each field."""
 
     base_url: str
-    hosts: tuple[str, ...] = ()
-    allow_http: bool = False
-    ca: str | None = None
-    headers: dict[HeaderName, str] = Field(default_factory=dict)
-    auth: Auth | None = None
     openapi: dict[str, Any] | None = None
     operations: dict[Name, OperationIn] = Field(default_factory=dict)
     risks: dict[Name, Risk] = Field(default_factory=dict)
@@ -87,17 +79,6 @@ class HttpConfig(Config):
     idempotency_header: HeaderName | None = "Idempotency-Key"
     in_progress: tuple[int, ...] = (409,)
     health: Name | None = None
-    largest_bytes: int = Field(LARGEST, ge=1, le=64 * 1024 * 1024)
-    connect_seconds: float = Field(CONNECT_SECONDS, gt=0, le=60)
-    read_seconds: float = Field(READ_SECONDS, gt=0, le=300)
-
-    @field_validator("headers")
-    @classmethod
-    def _plain_headers(cls, value: dict[str, str]) -> dict[str, str]:
-        for name, text in value.items():
-            if name.lower() in RESERVED_HEADERS or not (text.isascii() and text.isprintable()):
-                raise ValueError(f"{name} is set by ASOE itself, or its value is not printable ASCII")
-        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +114,7 @@ def read_settings(opening: Opening, *, with_operations: bool = True) -> tuple[Ht
         raise refused(problems_of(error)) from None
     problems: list[FieldProblem] = []
     try:
-        rules_of(opening, config)
+        rules_at(config.base_url, config, opening)
     except ValueError as error:
         problems.append(FieldProblem("config.base_url", str(error)))
     operations: dict[str, Operation] = {}
@@ -143,20 +124,6 @@ def read_settings(opening: Opening, *, with_operations: bool = True) -> tuple[Ht
     if problems:
         raise refused(problems)
     return config, operations
-
-
-def rules_of(opening: Opening, config: HttpConfig) -> Rules:
-    """What the guard is to allow; raises ValueError for wrong addresses."""
-    return rules_for(
-        config.base_url,
-        hosts=(*config.hosts, *extra_hosts(config.auth)),
-        allow_http=config.allow_http,
-        allow_private=opening.allow_private,
-        largest=config.largest_bytes,
-        connect_seconds=config.connect_seconds,
-        read_seconds=config.read_seconds,
-        ca=config.ca,
-    )
 
 
 def _operations(config: HttpConfig, problems: list[FieldProblem]) -> dict[str, Operation]:

@@ -27,11 +27,12 @@ from mcp.shared.exceptions import MCPError
 from pydantic import Field, ValidationError
 
 from asoe.connectors.contract import Action, ConnectorError, Health, Json, Probe
-from asoe.connectors.credentials import Auth, Credentials, HeaderName, credentials_for, extra_hosts, shown_secrets
+from asoe.connectors.credentials import Credentials, credentials_for, shown_secrets
 from asoe.connectors.kinds import Config, Kind, Opening, problems_of, refused
 from asoe.connectors.mapping import Checker, ProbeBy
 from asoe.connectors.outbound import Answer, Outbound, checked_depth, parse_json
-from asoe.connectors.places import CONNECT_SECONDS, LARGEST, READ_SECONDS, rules_for
+from asoe.connectors.places import LARGEST
+from asoe.connectors.remote import RemoteConfig, rules_at
 from asoe.domain.errors import FieldProblem
 from asoe.domain.runbook import Risk
 
@@ -71,22 +72,15 @@ class Reviewed(Config):
     arguments: dict[str, Any] = Field(default_factory=dict)
 
 
-class McpConfig(Config):
+class McpConfig(RemoteConfig):
     """The configuration of a connector of this kind; docs/connectors.md explains each field."""
 
     url: str
-    hosts: tuple[str, ...] = ()
-    allow_http: bool = False
-    ca: str | None = None
-    headers: dict[HeaderName, str] = Field(default_factory=dict)
-    auth: Auth | None = None
     risks: dict[ToolName, Risk] = Field(default_factory=dict)
     tools: dict[ToolName, ToolIn] = Field(default_factory=dict)
     reviewed: dict[ToolName, Reviewed] = Field(default_factory=dict)
     offered: tuple[str, ...] = ()
     largest_bytes: int = Field(LARGEST, ge=1, le=16 * 1024 * 1024)
-    connect_seconds: float = Field(CONNECT_SECONDS, gt=0, le=60)
-    read_seconds: float = Field(READ_SECONDS, gt=0, le=300)
 
     def tool(self, name: str) -> ToolIn:
         return self.tools.get(name, ToolIn())
@@ -107,16 +101,7 @@ class McpConnector:
     def __init__(self, opening: Opening, config: McpConfig) -> None:
         self.name = opening.name
         self._config = config
-        rules = rules_for(
-            config.url,
-            hosts=(*config.hosts, *extra_hosts(config.auth)),
-            allow_http=config.allow_http,
-            allow_private=opening.allow_private,
-            largest=config.largest_bytes,
-            connect_seconds=config.connect_seconds,
-            read_seconds=config.read_seconds,
-            ca=config.ca,
-        )
+        rules = rules_at(config.url, config, opening)
         self._outbound = Outbound(rules, name=opening.name, secrets=shown_secrets(config.auth, opening.secrets))
         self._credentials = credentials_for(config.auth, opening.secrets, self._outbound)
 
@@ -404,9 +389,7 @@ def _read(opening: Opening) -> McpConfig:
         raise refused(problems_of(error)) from None
     problems = []
     try:
-        rules_for(
-            config.url, hosts=(*config.hosts, *extra_hosts(config.auth)), allow_http=config.allow_http, ca=config.ca
-        )
+        rules_at(config.url, config, opening)
     except ValueError as error:
         problems.append(FieldProblem("config.url", str(error)))
     for name, tool in config.tools.items():

@@ -20,7 +20,7 @@ from asoe.desk.runbook import shelf
 from asoe.domain.organization import Principal
 from asoe.domain.ticket import Ticket
 from asoe.engine import Connection, SupportOpsEngine
-from asoe.store import organizations, runs
+from asoe.store import organizations, runs, slot_readings
 
 from .world import COSTLY, Started, World
 
@@ -187,7 +187,7 @@ async def _account(house: House, ticket: Ticket) -> dict[str, Any]:
         run = found[0]
         done = [each for each in await runs.actions(connection, ticket.org_id, run.id) if each.status == "done"]
         book = await shelf.load(connection, ticket.org_id, run.runbook_id, run.version)
-    slots = {name: _shown(runs.reading_from_json(stored)) for name, stored in run.slots.items()}
+    slots = {name: _shown(slot_readings.from_json(stored)) for name, stored in run.slots.items()}
     costly = tuple(each.action for each in done if each.action in COSTLY)
     return {
         "runbook": book.name,

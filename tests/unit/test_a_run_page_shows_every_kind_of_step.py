@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 from jinja2 import ChoiceLoader, DictLoader, Environment, FileSystemLoader, StrictUndefined
 
-from asoe.store import runs
+from asoe.domain.runbook import SlotReading
+from asoe.store import runs, slot_readings
 from asoe.web import words
 from asoe.web.render import TEMPLATES
 
@@ -20,7 +21,7 @@ def test_questions_and_pauses_are_shown_beside_reads():
     page.globals |= {"asset": str}
     told = (
         ("observe", {"value": "<b>locked", "error": None, "is_missing": False}),
-        ("inquire", runs.reading_to_json(runs.SlotReading("terms", "absent"))),
+        ("inquire", slot_readings.to_json(SlotReading("terms", "absent"))),
         ("inquire", None),
         ("pause", {}),
     )

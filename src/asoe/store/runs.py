@@ -15,7 +15,8 @@ from uuid import UUID
 
 from asoe.domain.errors import Missing
 from asoe.domain.organization import Principal
-from asoe.domain.runbook import Consent, SlotReading
+from asoe.domain.runbook import SlotReading
+from asoe.store import slot_readings
 from asoe.store.autonomy import Deciding, read_deciding, with_deciding
 from asoe.store.db import Connection
 from asoe.store.queries import NamedQueries
@@ -275,7 +276,7 @@ async def start(connection: Connection, by: Principal, begin: Beginning) -> UUID
         begin.ticket_id,
         begin.client_key,
         begin.mode,
-        {name: reading_to_json(reading) for name, reading in begin.slots.items()},
+        {name: slot_readings.to_json(reading) for name, reading in begin.slots.items()},
         begin.environment,
         begin.initiator,
         by.user_id,
@@ -535,7 +536,7 @@ async def ask_to_cancel(connection: Connection, org_id: UUID, run_id: UUID) -> R
 
 async def answer(connection: Connection, org_id: UUID, run_id: UUID, readings: Mapping[str, SlotReading]) -> bool:
     """Keep what was read from the client's words; False when the run has ended."""
-    values = {name: reading_to_json(reading) for name, reading in readings.items()}
+    values = {name: slot_readings.to_json(reading) for name, reading in readings.items()}
     return await connection.fetchval(RunsSql.answer, org_id, run_id, values) is not None
 
 
@@ -560,36 +561,6 @@ async def savepoint(connection: Connection) -> AsyncIterator[None]:
         await connection.execute("rollback to savepoint part")
         raise
     await connection.execute("release savepoint part")
-
-
-def reading_to_json(reading: SlotReading) -> dict[str, Any]:
-    """A slot's reading as it is stored; amounts are texts, so that none is rounded."""
-    value, kind = reading.value, "plain"
-    if isinstance(value, Consent):
-        amount = None if value.amount is None else str(value.amount)
-        value, kind = {"status": value.status, "amount": amount, "unit": value.unit}, "consent"
-    elif isinstance(value, Decimal):
-        value, kind = str(value), "number"
-    return {
-        "name": reading.name,
-        "status": reading.status,
-        "value": value,
-        "kind": kind,
-        "source": reading.source,
-        "evidence": reading.evidence,
-        "confidence": reading.confidence,
-    }
-
-
-def reading_from_json(stored: Mapping[str, Any]) -> SlotReading:
-    values = dict(stored)
-    kind, value = values.pop("kind", "plain"), values.pop("value", None)
-    if kind == "consent" and value is not None:
-        amount = value.get("amount")
-        value = Consent(value["status"], None if amount is None else Decimal(amount), value.get("unit"))
-    elif kind == "number" and value is not None:
-        value = Decimal(value)
-    return SlotReading(value=value, **values)
 
 
 def _listed(kept: Sequence[StepRow]) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from asoe.domain.errors import Conflict, Unavailable
 from asoe.domain.organization import Principal
 from asoe.domain.runbook import RECOVERED, Consent, SlotReading
 from asoe.domain.ticket import Ticket
-from asoe.store import autonomy, delegations, journeys, runs, sessions, tickets
+from asoe.store import autonomy, delegations, journeys, runs, sessions, slot_readings, tickets
 from asoe.store.db import Connection
 
 MOST_REPEATS: Final = 2
@@ -205,7 +205,7 @@ async def _hear(desk: Desk, engine: Principal, standing: Standing, run_id: UUID,
         run = await runs.find(connection, engine.org_id, run_id)
         runbook = await treatment.runbook_of(connection, engine.org_id, run_id)
         client = await treatment.client_of(connection, engine.org_id, standing.ticket.id)
-    before = {name: runs.reading_from_json(stored) for name, stored in run.slots.items()}
+    before = {name: slot_readings.from_json(stored) for name, stored in run.slots.items()}
     slots = await treatment.read_slots(
         desk,
         runbook,

@@ -14,7 +14,7 @@ from asoe.desk.runbook.backtest import rehearse
 from asoe.domain.errors import Denied
 from asoe.domain.organization import Principal
 from asoe.domain.runbook import SlotReading
-from asoe.store import runs, sessions, tickets
+from asoe.store import runs, sessions, slot_readings, tickets
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ async def verify(desk: Desk, principal: Principal, run_id: UUID) -> Verification
         run = await runs.find(connection, principal.org_id, run_id)
         runbook = await shelf.load(connection, principal.org_id, run.runbook_id, run.version)
     only_its_goal = replace(runbook, slots=(), routine=replace(runbook.routine, steps=()))
-    slots = {name: runs.reading_from_json(stored) for name, stored in run.slots.items()}
+    slots = {name: slot_readings.from_json(stored) for name, stored in run.slots.items()}
     environment = {
         "ticket": run.environment.get("ticket") or {},
         "contact": run.environment.get("contact") or {},

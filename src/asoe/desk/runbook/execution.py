@@ -51,7 +51,7 @@ from asoe.domain.runbook import (
 )
 from asoe.domain.ticket import Ticket
 from asoe.queue.failures import kind_of, place_of
-from asoe.store import approvals, facts, runs
+from asoe.store import approvals, facts, runs, slot_readings
 from asoe.store.db import Connection
 from asoe.store.runs import Beginning, Claimed, Client, Run, StepRow
 from asoe.store.transient import is_transient
@@ -88,7 +88,7 @@ async def start(
     environment = {
         "ticket": _ticket(ticket),
         "contact": {name: getattr(client, name) or "" for name in ("email", "phone", "external_id", "name")},
-        "slots": {name: runs.reading_to_json(reading) for name, reading in given.items()},
+        "slots": {name: slot_readings.to_json(reading) for name, reading in given.items()},
         "assignee": None if ticket is None or ticket.assignee is None else str(ticket.assignee),
         "library": await shelf.pins(connection, engine.org_id, runbook),
     }
@@ -291,7 +291,7 @@ async def _inquire(passing: Pass, effect: Inquire, step: StepRow | None) -> Told
     name = effect.slot.name
     stored = passing.run.slots.get(name)
     if stored is not None and stored.get("status") == "read":
-        told = runs.reading_from_json(stored)
+        told = slot_readings.from_json(stored)
     elif not passing.is_live or (
         step is not None and step.at is not None and passing.now() >= step.at + effect.patience
     ):
@@ -420,7 +420,7 @@ async def _book(connection: Connection, org_id: UUID, runbook_id: UUID, version:
 
 def _environment(run: Run) -> dict[str, Any]:
     seen = run.environment
-    slots = {name: runs.reading_from_json(stored) for name, stored in (seen.get("slots") or {}).items()}
+    slots = {name: slot_readings.from_json(stored) for name, stored in (seen.get("slots") or {}).items()}
     return {
         "ticket": seen.get("ticket") or {},
         "contact": seen.get("contact") or {},

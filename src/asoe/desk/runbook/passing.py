@@ -19,7 +19,7 @@ from asoe.connectors.contract import Action, Json, Probe
 from asoe.desk.context import Desk
 from asoe.domain.organization import Principal
 from asoe.domain.runbook import Call, Observed, Passed, Runbook, SlotReading, Told
-from asoe.store import facts, runs
+from asoe.store import facts, runs, slot_readings
 from asoe.store.db import Connection
 from asoe.store.runs import ActionRow, Claimed, Intent, Run, StepRow
 
@@ -249,7 +249,7 @@ def told_to_json(told: Told) -> dict[str, Any]:
         case Observed():
             return {"value": told.value, "error": told.error, "is_missing": told.is_missing}
         case SlotReading():
-            return runs.reading_to_json(told)
+            return slot_readings.to_json(told)
         case _:
             return {}
 
@@ -257,4 +257,4 @@ def told_to_json(told: Told) -> dict[str, Any]:
 def told_from_json(kind: str, stored: Mapping[str, Any]) -> Told:
     if kind == "observe":
         return Observed(**stored)
-    return runs.reading_from_json(stored) if kind == "inquire" else Passed()
+    return slot_readings.from_json(stored) if kind == "inquire" else Passed()

@@ -21,7 +21,7 @@ from asoe.domain.organization import Principal
 from asoe.domain.policy import Policy, read_policy
 from asoe.domain.runbook import Runbook, SlotReading
 from asoe.domain.ticket import Ticket
-from asoe.store import autonomy, organizations, runbooks, runs, sessions, tickets
+from asoe.store import autonomy, organizations, runbooks, runs, sessions, slot_readings, tickets
 from asoe.store.db import Connection
 from asoe.store.runs import ActionRow, Run, StepRow
 
@@ -213,7 +213,7 @@ async def _anew(
 
 def _slots_of(run: Run) -> dict[str, SlotReading]:
     stored = run.environment.get("slots") or {}
-    return {name: runs.reading_from_json(each) for name, each in stored.items()}
+    return {name: slot_readings.from_json(each) for name, each in stored.items()}
 
 
 def _values(slots: Mapping[str, SlotReading]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """A certified threshold errs more often than promised in at most the stated share of cases; figures are exact."""
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from asoe.ai.calibration import (
     upper_limit,
     wilson_interval,
 )
+from asoe.domain.certificate import Certificate, deciding, may_send
 
 
 def test_limits_are_the_exact_binomial_ones() -> None:
@@ -70,3 +73,33 @@ def test_the_marginal_error_is_kept_on_average() -> None:
 def test_a_perfect_forecast_has_no_calibration_error() -> None:
     right = np.array([True] * 70 + [False] * 30)
     assert expected_calibration_error(np.full(100, 0.7), np.random.default_rng(1).permutation(right), bins=1) < 1e-9
+
+
+def made(category: str, threshold: float | None, *, errors: int = 0, cases: int = 100) -> Certificate:
+    return Certificate(
+        category=category,
+        model="triage-1",
+        threshold=threshold,
+        marginal_threshold=None,
+        level=0.05,
+        delta=0.05,
+        cases=cases,
+        errors=errors,
+        accepted=0,
+        accepted_errors=0,
+        audited=0,
+        reference={},
+        made_at=datetime(2026, 11, 23, tzinfo=UTC),
+    )
+
+
+def test_the_whole_stands_in_for_a_category_unless_its_own_evidence_speaks_against_it() -> None:
+    whole = made("", 0.7)
+    own = made("billing", 0.9)
+    assert deciding([own, whole]) == own
+    assert deciding([whole]) == whole
+    assert deciding([made("billing", None, errors=1, cases=12), whole]) == whole
+    assert deciding([made("billing", None, errors=5, cases=20), whole]) is None
+    assert deciding([made("billing", None, errors=0, cases=5)]) is None
+    assert not may_send(deciding([made("billing", None, errors=5, cases=20), whole]), chance=0.99, model="triage-1")
+    assert may_send(deciding([made("billing", None, errors=1, cases=12), whole]), chance=0.99, model="triage-1")

@@ -17,7 +17,7 @@ import numpy as np
 from asoe.ai.calibration import certify, control_marginal
 from asoe.ai.drift import Drift, Traffic, count_traffic, find_drift
 from asoe.desk.context import Desk, policy_of
-from asoe.domain.certificate import DELTA, EVERYTHING, Case, Certificate, Given, Trust, base_of, may_send
+from asoe.domain.certificate import DELTA, EVERYTHING, Case, Certificate, Given, Trust, base_of, deciding, may_send
 from asoe.domain.errors import Conflict, Denied
 from asoe.domain.organization import ROLE_RANK, Principal
 from asoe.domain.policy import Policy
@@ -60,7 +60,7 @@ async def trust_in(
         return "suggested"
     async with desk.database.org_reading(engine) as connection:
         found = await certificates.deciding(connection, engine.org_id, category)
-    return "certified" if may_send(found, chance=chance, model=base_of(model_version)) else "suggested"
+    return "certified" if may_send(deciding(found), chance=chance, model=base_of(model_version)) else "suggested"
 
 
 def given(trust: Trust, chance: float, slugs: Sequence[str], model_version: str) -> Given:

@@ -5,11 +5,13 @@ Thresholds are calculated by `asoe.ai.calibration`, drift is found by `asoe.ai.d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 from uuid import UUID
+
+from asoe.domain.binomial import at_least
 
 Alone: TypeAlias = Literal["lent", "certified", "never"]
 Trust: TypeAlias = Literal["lent", "certified", "suggested"]
@@ -73,6 +75,21 @@ class Certificate:
         if self.ended_at is not None:
             return "voided" if self.ended_why == "drift" else "renewed"
         return "not_enough_evidence" if self.threshold is None else "certified"
+
+
+def deciding(standing: Sequence[Certificate]) -> Certificate | None:
+    """Of a category's own certificate and the whole organization's the one that counts; None where neither does.
+
+    The whole's stands in where the category has too little evidence of its own, unless what it has speaks against it: as many
+    errors as that come by chance less often than `DELTA` where the level is kept.
+    """
+    own = next((one for one in standing if one.category != EVERYTHING), None)
+    whole = next((one for one in standing if one.category == EVERYTHING), None)
+    if own is None:
+        return whole
+    if own.threshold is not None:
+        return own
+    return None if at_least(own.errors, own.cases, own.level) < DELTA else whole
 
 
 def may_send(certificate: Certificate | None, *, chance: float, model: str) -> bool:

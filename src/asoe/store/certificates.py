@@ -34,10 +34,10 @@ async def hold(connection: Connection, org_id: UUID) -> None:
     await connection.execute(CertificatesSql.hold, str(org_id))
 
 
-async def deciding(connection: Connection, org_id: UUID, category: str) -> Certificate | None:
-    """The category's own certificate, else that of the whole organization, else None."""
-    row = await connection.fetchrow(_with_columns(CertificatesSql.deciding), org_id, category)
-    return None if row is None else Certificate(**dict(row))
+async def deciding(connection: Connection, org_id: UUID, category: str) -> list[Certificate]:
+    """What stands for the category and for the whole organization, the category's own first."""
+    rows = await connection.fetch(_with_columns(CertificatesSql.deciding), org_id, category)
+    return [Certificate(**dict(row)) for row in rows]
 
 
 async def standing(connection: Connection, org_id: UUID) -> list[Certificate]:

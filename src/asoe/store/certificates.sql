@@ -2,10 +2,9 @@
 select pg_advisory_xact_lock(hashtextextended('answer_certificates:' || $1, 0))
 
 -- name: deciding
--- what says whether an answer about a category may be sent alone: its own certificate, else that of the whole organization
+-- what stands for a category and for the whole organization, the category's own first
 select {columns} from asoe.answer_certificates c
-where c.org_id = $1 and c.category in ($2, '') and c.ended_at is null and c.threshold is not null
-order by c.category = '' limit 1
+where c.org_id = $1 and c.category in ($2, '') and c.ended_at is null order by c.category = ''
 
 -- name: standing
 select {columns} from asoe.answer_certificates c where c.org_id = $1 and c.ended_at is null order by c.category

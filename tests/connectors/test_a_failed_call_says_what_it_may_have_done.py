@@ -62,7 +62,7 @@ async def test_a_broken_answer_to_an_act_leaves_its_effect_unknown(system: Stub,
     error = await failure(system.url, "pay", largest_bytes=100_000)
     assert error.effect == "unknown"
     assert error.is_missing is False
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
     assert len(system.heard) == 1, "an act is sent once"
 
 

@@ -20,7 +20,7 @@ import pytest
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.embed import Server
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "flow"))
 
@@ -97,6 +97,7 @@ async def browser() -> AsyncIterator[Browser]:
     """The Chromium of this system; scripts/system-packages installs it."""
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     assert found, "no Chromium: run `make system`, or install the Debian package chromium"
+    expect.set_options(timeout=30_000)
     async with async_playwright() as playwright:
         # a shop's page out on the net, and our server on this machine: Chromium would ask its user about that
         options = ["--disable-features=LocalNetworkAccessChecks"]
@@ -121,7 +122,7 @@ async def visitor(house: House, browser: Browser, watch: Watch) -> AsyncIterator
         principal: Principal | None = None, path: str = "/", *, theme: str = "light", **options: Any
     ) -> Page:
         context = await browser.new_context(color_scheme=theme, base_url=house.url, **options)  # type: ignore[arg-type]
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         contexts.append(context)
         if principal is not None:
             token = await house.sign_in(principal)

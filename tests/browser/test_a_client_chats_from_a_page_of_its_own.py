@@ -73,7 +73,7 @@ async def shop(house: House, browser: Browser, watch: Watch, secret: str) -> Asy
     ) -> Page:
         if context is None:
             context = await browser.new_context(color_scheme=theme, **options)  # type: ignore[arg-type]
-            context.set_default_timeout(10_000)
+            context.set_default_timeout(30_000)
             contexts.append(context)
         identity = f'data-identity="{signed(secret, sub=client, name="Ana")}"' if client else ""
         policy = f"default-src 'none'; script-src {house.url}; frame-src {house.url}"

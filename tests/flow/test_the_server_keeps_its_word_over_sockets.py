@@ -66,7 +66,7 @@ async def test_a_viewer_learns_that_something_changed_and_resumes_where_it_was(
         await agent.post(f"/api/support/message/{session_id}", json={"role": "agent", "content": "Secret words."})
         told: list[dict[str, Any]] = []
         while not told or told[-1]["data"].get("seq") != 2:
-            told.append(await asyncio.wait_for(anext(stream), 10))
+            told.append(await asyncio.wait_for(anext(stream), 60))
         assert {event["event"] for event in told} == {"changed"}
         assert "Secret" not in json.dumps(told)
         await stream.aclose()
@@ -76,7 +76,7 @@ async def test_a_viewer_learns_that_something_changed_and_resumes_where_it_was(
         resumed = events(client, session_id, told[-1]["id"])
         missed = []
         while not missed or missed[-1].get("data", {}).get("kind") != "message.added":
-            missed.append(await asyncio.wait_for(anext(resumed), 10))
+            missed.append(await asyncio.wait_for(anext(resumed), 60))
         await resumed.aclose()
         kinds = [event["data"]["kind"] for event in missed[1:]]
         assert "note.added" not in kinds
@@ -93,7 +93,7 @@ async def test_a_stream_ends_when_the_right_to_see_does(
         await anext(stream)
         key_id = (await agent.get("/api/whoami")).json()["key_id"]
         await owner.delete(f"/api/keys/{key_id}")
-        assert (await asyncio.wait_for(anext(stream), 10))["event"] == "closed"
+        assert (await asyncio.wait_for(anext(stream), 60))["event"] == "closed"
         await stream.aclose()
 
 

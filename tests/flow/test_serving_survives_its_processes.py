@@ -140,15 +140,21 @@ def test_a_killed_parent_leaves_no_process(tmp_path: Path) -> None:
         text=True,
     )
     assert process.stderr is not None
-    for line in process.stderr:
-        if "is ready at" in line:
-            break
-    children = Served(asoe, process, "", {}).children()
-    assert set(children) == {"api", "worker", "postgres"}
-    process.kill()
-    process.wait()
-    wait_until_gone(children, seconds=60)
-    process.stderr.close()
+    with process.stderr:
+        said = []
+        try:
+            for line in process.stderr:
+                said.append(line)
+                if "is ready at" in line:
+                    break
+            else:
+                raise AssertionError(f"it ended ({process.wait()}) before it was ready:\n{''.join(said)}")
+            children = Served(asoe, process, "", {}).children()
+            assert set(children) == {"api", "worker", "postgres"}
+        finally:
+            process.kill()
+            process.wait()
+        wait_until_gone(children, seconds=60)
 
 
 def wait_until_gone(pids: dict[str, int], *, seconds: float) -> None:

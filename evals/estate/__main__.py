@@ -1,4 +1,4 @@
-"""Scores ASOE at the demo estate: `python -m evals.estate [--seed N] [--n 300] [--part dev|test|voices|held] [--late] --json FILE`.
+"""Scores ASOE at the demo estate: `python -m evals.estate [--seed N] [--n 300] [--part dev|test|voices|fresh|held] [--late] --json FILE`.
 
 Its estate, its PostgreSQL and its worker are its own and are gone afterwards. The score is read from the estate's store.
 """

@@ -26,8 +26,8 @@ from asoe.demo.estate.faults import FAULTS, Fault
 from asoe.demo.estate.seed import seed as seed_estate
 from asoe.demo.estate.store import Item, Store, open_store
 
-# `all` is dev and test; `voices` is for development, too; `held` has words of its own, and no others.
-Part = Literal["all", "dev", "test", "voices", "held"]
+# `all` is dev and test; `voices` is for development, too; `fresh` has complaints and consents of its own; `held` has words of its own, and no others.
+Part = Literal["all", "dev", "test", "voices", "fresh", "held"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
 
@@ -358,6 +358,8 @@ class _Teller:
         self.words = read_words("held.yaml") if part == "held" else WORDINGS
         if part == "voices":
             self.words = WORDINGS | VOICES | self._foreign(breakages)
+        if part == "fresh":
+            self.words = WORDINGS | VOICES | _fresh()
 
     def _foreign(self, breakages: tuple[Breakage, ...]) -> dict[str, Any]:
         """Another language's words for some of the letters, if all that may be told has a line there."""
@@ -370,7 +372,7 @@ class _Teller:
         return self.chance.choice(lines)
 
     def of_part(self, lines: list[str]) -> list[str]:
-        if self.part in {"all", "voices", "held"} or len(lines) < 2:
+        if self.part in {"all", "voices", "fresh", "held"} or len(lines) < 2:
             return lines
         return lines[0 if self.part == "dev" else 1 :: 2]
 
@@ -439,6 +441,13 @@ class _Teller:
         word = self.chance.choice(words)
         at = self.chance.randrange(word.start() + 1, word.end() - 2)
         return line[:at] + line[at + 1] + line[at] + line[at + 2 :]
+
+
+def _fresh() -> dict[str, Any]:
+    """Lines of a consent with a number of its own would not fit every case: those stay as in `voices`."""
+    words = read_words("fresh.yaml")
+    given = {name: lines for name, lines in words["given"].items() if isinstance(lines[0], str)}
+    return {"symptoms": words["symptoms"], "consents": VOICES["consents"] | given}
 
 
 def _needs(line: str) -> set[str]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
-from runbook_desk import CONSENT, opened, publish, run_of, speaks_in
+from runbook_desk import CONSENT, RUNBOOK, opened, publish, run_of, speaks_in
 
 from asoe.desk import approval, journey, session, ticket
 from asoe.desk.runbook import execution
@@ -152,6 +152,30 @@ async def test_where_nothing_is_broken_the_ticket_is_answered_or_handed_over(wor
     other = await opened(world, "I still cannot get in #category:account")
     (handed,) = await world.escalations(other)
     assert handed["reasons"] == ["already_met"]
+
+
+async def test_so_many_look_for_what_is_broken_and_the_dossier_says_which_did_and_which_did_not(world, estate):
+    estate.accounts["kim@example.org"]["status"] = "active"
+    titles = {"Unlocking", "Opening", "Letting in"}
+    for place, title in enumerate(sorted(titles)):
+        source = RUNBOOK.replace("unlock-account", f"book-{place}").replace("Your account is unlocked", title)
+        await publish(world, source=source)
+    world.passages.clear()
+    await world.set_settings(runbook_looks={"at_most": 2})
+    made = await opened(world)
+    (handed,) = await world.escalations(made)
+    assert await world.one("select count(*) from asoe.runbook_runs where ticket_id = $1", made.id) == 2
+    (looked,) = [line for line in handed["dossier"]["tried"] if line.startswith("Looked, and found nothing to mend: ")]
+    (unseen,) = [line for line in handed["dossier"]["not_done"] if line.startswith("Did not look, because 2 had")]
+    (left,) = titles - {title for title in titles if title in looked}
+    assert left in unseen
+    assert "%" in unseen
+    await world.set_settings(runbook_looks={"at_most": 9, "least_chance": 1})
+    other = await opened(world, "I still cannot get in #category:account")
+    assert await world.one("select count(*) from asoe.runbook_runs where ticket_id = $1", other.id) == 1
+    (handed,) = await world.escalations(other)
+    assert any("none was likely enough" in line for line in handed["dossier"]["not_done"])
+    assert (handed["reasons"], estate.effects) == (["already_met"], [])
 
 
 @pytest.mark.parametrize("level", ["off", "shadow", "suggest"])

@@ -27,6 +27,10 @@ WRONG = {
     "answers_alone": {"answers_alone": "sometimes"},
     "audit_share": {"audit_share": 2},
     "confidence_threshold": {"confidence_threshold": True},
+    "runbook_looks": {"runbook_looks": 8},
+    "runbook_looks.at_most": {"runbook_looks": {"at_most": 0}},
+    "runbook_looks.least_chance": {"runbook_looks": {"least_chance": 3}},
+    "runbook_looks.most": {"runbook_looks": {"most": 3}},
 }
 
 
@@ -58,6 +62,7 @@ def test_what_is_stored_is_read():
             "languages": ["de"],
             "default_language": "de",
             "reopen_window_days": 0,
+            "runbook_looks": {"at_most": 3, "least_chance": 0},
             "close_after_silence_hours": 0.5,
             "answer_threshold": 1,
             "persons_only": ["billing", "account_takeover"],

@@ -15,6 +15,7 @@ from asoe.domain.language_model import ModelRules, read_model_rules
 from asoe.domain.triage import CATEGORIES, INTENTS, SEVERITIES
 
 MOST_ERRORS: Final = 0.2
+MOST_LOOKS: Final = 40
 SUPPORTED_LANGUAGES: Final = ("en", "de", "es", "fr")
 
 DEFAULT_BY_CATEGORY: Final = {
@@ -29,6 +30,14 @@ DEFAULT_BY_CATEGORY: Final = {
 }
 DEFAULT_BY_INTENT: Final = {"account_takeover": "on_call", "outage": "on_call", "data_corruption": "on_call"}
 DEFAULT_BY_SEVERITY: Final = {"critical": "on_call"}
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """How long runbooks look at a ticket one after another: so many may find nothing to mend, and none that is less likely to help."""
+
+    at_most: int = 8
+    least_chance: float = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,7 @@ class Policy:
     persons_only: tuple[str, ...] = ()
     error_limits: Mapping[str, float] = field(default_factory=dict)
     standing_consents: Mapping[str, float | None] = field(default_factory=dict)
+    looks: Looks = field(default_factory=Looks)
     escalation: EscalationRules = field(default_factory=EscalationRules)
     outside_agents: OutsideAgents = field(default_factory=OutsideAgents)
     language_model: ModelRules = field(default_factory=ModelRules)
@@ -153,6 +163,7 @@ def read_policy(stored: Mapping[str, Any]) -> Policy:
             standing_consents[str(slot)] = None if amount is None else float(amount)
 
     policy = Policy(
+        looks=_looks(stored.get("runbook_looks"), problems),
         by_category=team_map("by_category", CATEGORIES, DEFAULT_BY_CATEGORY),
         by_intent=team_map("by_intent", tuple(INTENTS), DEFAULT_BY_INTENT),
         by_severity=team_map("by_severity", SEVERITIES, DEFAULT_BY_SEVERITY),
@@ -178,6 +189,25 @@ def read_policy(stored: Mapping[str, Any]) -> Policy:
         listed = "; ".join(f"{problem.field}: {problem.problem}" for problem in problems)
         raise Invalid(f"The organization's settings are wrong: {listed}.", code="bad_policy", fields=tuple(problems))
     return policy
+
+
+def _looks(given: Any, problems: list[FieldProblem]) -> Looks:
+    if given is None:
+        return Looks()
+    if not isinstance(given, Mapping):
+        problems.append(FieldProblem("runbook_looks", "must be an object with at_most or least_chance"))
+        return Looks()
+    for name in given:
+        if name not in {"at_most", "least_chance"}:
+            problems.append(FieldProblem(f"runbook_looks.{name}", "not one of at_most, least_chance"))
+    at_most, least = given.get("at_most", Looks().at_most), given.get("least_chance", Looks().least_chance)
+    if isinstance(at_most, bool) or not isinstance(at_most, int) or not 1 <= at_most <= MOST_LOOKS:
+        problems.append(FieldProblem("runbook_looks.at_most", f"must be a whole number from 1 to {MOST_LOOKS}"))
+        at_most = 1
+    if isinstance(least, bool) or not isinstance(least, int | float) or not 0 <= least <= 1:
+        problems.append(FieldProblem("runbook_looks.least_chance", "must be a share from 0 to 1"))
+        least = 1
+    return Looks(at_most, float(least))
 
 
 def _share(given: float | None) -> float:

@@ -13,7 +13,7 @@ from asoe.desk.consulting.ties import break_tie, tied_in
 from asoe.desk.context import Desk
 from asoe.desk.escalation import MENDED_ALL_THE_SAME, reasons_to_escalate
 from asoe.desk.journey import cause
-from asoe.desk.journey.standing import Standing, question_of, said_in
+from asoe.desk.journey.standing import Standing, looked_in, question_of, said_in
 from asoe.desk.outcome import Step
 from asoe.desk.resolution import Case, HandOver
 from asoe.desk.runbook import treatment
@@ -164,6 +164,7 @@ async def find_treatment(
             trail=trail,
             is_last=is_last,
             besides=besides,
+            in_order=[one["runbook"] for one in looked_in(standing)],
         )
         noted(runbook=found.runbook.name if found else None)
     return found

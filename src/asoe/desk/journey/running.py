@@ -17,7 +17,7 @@ from asoe.desk.context import Desk
 from asoe.desk.incident import signs as incident_signs
 from asoe.desk.journey import affected, cause
 from asoe.desk.journey.resolving import find_treatment, hand_over, judge, read_replies, resolve
-from asoe.desk.journey.standing import Standing, is_over, question_of, read
+from asoe.desk.journey.standing import Standing, is_over, looked_in, question_of, read
 from asoe.desk.outcome import Step
 from asoe.desk.resolution import HandOver
 from asoe.desk.runbook import execution, shelf, treatment
@@ -279,6 +279,7 @@ async def _after_run(
     if is_quiet:
         return _dropped(standing, report)
     if run.reason == "already_met" and not objection:
+        standing = _with_looked(standing, report)
         step = await _next_treatment(desk, engine, standing, trail)
         if step is not None:
             return step
@@ -292,7 +293,11 @@ async def _after_run(
     if run.reason == "already_met" and not objection:
         step = await resolve(desk, engine, standing, trail)
         # what was looked into is not vague: an answer or an end stands, a question back does not
-        return step if step.resolution and not step.dossier else hand_over(standing, _given_up(standing, report), trail)
+        if step.resolution and not step.dossier:
+            return step
+        plan = _given_up(standing, report)
+        unseen = await _not_looked(desk, engine, standing)
+        return hand_over(standing, replace(plan, not_done=(*plan.not_done, *unseen)), trail)
     if run.reason == "not_found" and not objection and not report.effects and not standing.journey.data.get("mended"):
         return await resolve(desk, engine, standing, trail, looked=_given_up(standing, report))
     reasons = (objection or run.reason or "stage_failed",)
@@ -370,6 +375,13 @@ def _with_mended(standing: Standing, report: Report) -> Standing:
     )
 
 
+def _with_looked(standing: Standing, report: Report) -> Standing:
+    """Keep that a runbook looked and found nothing to mend: so many may, and a person reads which did."""
+    looked = {"runbook": str(report.run.runbook_id), "title": report.runbook.title or report.runbook.name}
+    data = {**standing.journey.data, "looked": [*looked_in(standing), looked]}
+    return replace(standing, journey=replace(standing.journey, data=data))
+
+
 async def _fixed(desk: Desk, engine: Principal, standing: Standing, trail: Trail, *, is_checked: bool = False) -> Step:
     """All is fixed that was complained of, and nothing else is broken that it may have meant, too.
 
@@ -385,7 +397,8 @@ async def _fixed(desk: Desk, engine: Principal, standing: Standing, trail: Trail
             return step
     if left:
         lines = tuple(f"Nothing was done about: “{sentence}”" for sentence in left)
-        plan = HandOver(("needs_action",), tried=tuple(_mended_lines(standing)), not_done=lines)
+        unseen = await _not_looked(desk, engine, standing)
+        plan = HandOver(("needs_action",), tried=tuple(_done_lines(standing)), not_done=(*lines, *unseen))
         return hand_over(standing, plan, trail)
     mended = data.pop("mended")
     return outcome.fixed(
@@ -394,8 +407,26 @@ async def _fixed(desk: Desk, engine: Principal, standing: Standing, trail: Trail
 
 
 def _given_up(standing: Standing, report: Report) -> HandOver:
-    tried = (*_mended_lines(standing), *report.tried)
+    tried = (*_done_lines(standing), *report.tried)
     return HandOver((report.run.reason or "stage_failed",), tried=tried, not_done=report.not_done)
+
+
+def _done_lines(standing: Standing) -> list[str]:
+    """What was mended on the way, and which runbooks found nothing to mend."""
+    titles = "; ".join(f"“{one['title']}”" for one in looked_in(standing))
+    return [*_mended_lines(standing), *([f"Looked, and found nothing to mend: {titles}."] if titles else [])]
+
+
+async def _not_looked(desk: Desk, engine: Principal, standing: Standing) -> list[str]:
+    line = await treatment.not_looked(
+        desk,
+        engine,
+        question=question_of(standing),
+        tried=standing.journey.data.get("treated", ()),
+        in_order=[one["runbook"] for one in looked_in(standing)],
+        looks=standing.policy.looks,
+    )
+    return [line] if line else []
 
 
 def _mended_lines(standing: Standing) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -131,6 +131,12 @@ def said_in(standing: Standing) -> list[str]:
     """What the client said: all of a short conversation, the opening and the end of a long one."""
     said = [message.content for message in standing.messages if message.role == "user"]
     return said if len(said) <= WORDS_OF_QUESTION else [said[0], *said[1 - WORDS_OF_QUESTION :]]
+
+
+def looked_in(standing: Standing) -> Sequence[Mapping[str, str]]:
+    """The runbooks that have looked and found nothing to mend, in order: `runbook` (its id) and `title`."""
+    found: Sequence[Mapping[str, str]] = standing.journey.data.get("looked", ())
+    return found
 
 
 def tried_in(standing: Standing) -> tuple[str, ...]:

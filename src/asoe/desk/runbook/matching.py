@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -18,9 +18,11 @@ import numpy as np
 from asoe.ai.slots.clauses import BEGINNINGS, fragments_of, plain_words
 from asoe.ai.slots.permission import fails
 from asoe.desk.context import Desk
+from asoe.desk.runbook import chance
 from asoe.desk.runbook.expressions import ExpressionError, decide
 from asoe.desk.runbook.shelf import Shelved
 from asoe.desk.runbook.spelling import well_spelled
+from asoe.domain.policy import Looks
 from asoe.domain.runbook import Match
 from asoe.domain.ticket import Ticket
 from asoe.domain.triage import Estimate, Triage
@@ -67,7 +69,7 @@ _SENTENCE_END = re.compile(rf"(?<=[.!?])\s+|{_BREAK}")
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """The runbook, and how well it fits (about 0..1)."""
+    """The runbook, and how well it fits, or how likely it finds what is the matter (about 0..1)."""
 
     runbook_id: UUID
     score: float
@@ -97,27 +99,47 @@ async def fitting(
     client: Client,
     is_last: bool = False,
     besides: Container[str] = (),
+    in_order: Sequence[str] = (),
+    looks: Looks | None = None,
 ) -> list[Matched]:
     """The runbook that fits first, then those for what else is complained of and those worth a look, best first.
 
     `is_last`: all that can find out by themselves and are not unlike the text altogether, before a person must look; with
     `besides` (ids of what mended something) only those that explain a sentence about as well, before anything is called fixed.
+    `in_order` (ids): what has looked and found nothing to mend; under `looks` only so many do, and none that hardly helps.
     """
     open_to_it = _open_to(shelved, ticket, client)
-    if not open_to_it:
+    if not open_to_it or (looks is not None and len(in_order) >= looks.at_most):
         return []
-    if is_last and besides:
-        return await _explaining_as_well(desk, open_to_it, question, besides)
     likeness = await _likeness(desk, open_to_it, question)
-    if is_last:
-        return _worth_a_last_look(open_to_it, likeness, triage)
-    sure = _best(open_to_it, likeness, triage)
-    others = [
-        each
-        for each in _worth_a_look(open_to_it, likeness, triage)
-        if sure is None or each.runbook_id != sure.runbook_id
-    ]
-    return [sure, *others] if sure else others
+    if is_last and besides:
+        found = await _explaining_as_well(desk, open_to_it, question, besides)
+    elif is_last:
+        found = _worth_a_last_look(open_to_it, likeness, triage)
+    else:
+        sure = _best(open_to_it, likeness, triage)
+        others = _worth_a_look(open_to_it, likeness, triage)
+        found = [sure, *(each for each in others if each.runbook_id != sure.runbook_id)] if sure else others
+    if looks is None or (not in_order and not is_last):
+        return found
+    chances = _chances(open_to_it, likeness, in_order)
+    likely = [replace(each, score=chances[each.runbook_id]) for each in found]
+    return sorted(
+        (each for each in likely if each.score >= looks.least_chance), key=lambda each: -each.score if is_last else 0
+    )
+
+
+async def likeliest(desk: Desk, shelved: Sequence[Shelved], question: str, *, in_order: Sequence[str]) -> list[Matched]:
+    """How likely each runbook finds what is the matter, once some (ids) have looked and found all in order; best first."""
+    if not shelved:
+        return []
+    chances = _chances(shelved, await _likeness(desk, shelved, question), in_order)
+    return sorted((Matched(one, share) for one, share in chances.items()), key=lambda each: -each.score)
+
+
+async def at_clauses(desk: Desk, shelved: Sequence[Shelved], question: str) -> dict[UUID, np.ndarray]:
+    """How well each runbook fits each clause of what is asked (0..1)."""
+    return _at_clauses(shelved, await _likeness(desk, shelved, question))
 
 
 async def left_over(desk: Desk, shelved: Sequence[Shelved], question: str, *, mended: Container[str]) -> list[str]:
@@ -217,6 +239,20 @@ async def _explaining_as_well(
             if each in silent and score >= max(ABOUT, mended - AS_WELL):
                 found[silent[each].runbook_id] = max(score, found.get(silent[each].runbook_id, 0.0))
     return [Matched(one, score) for one, score in sorted(found.items(), key=lambda pair: -pair[1])[:MOST_LOOKS]]
+
+
+def _chances(shelved: Sequence[Shelved], likeness: Likeness, in_order: Container[str]) -> dict[UUID, float]:
+    rows = _at_clauses(shelved, likeness)
+    told = chance.of_each(np.stack(list(rows.values())), [str(each) in in_order for each in rows])
+    return {each: float(share) for each, share in zip(rows, told, strict=True)}
+
+
+def _at_clauses(shelved: Sequence[Shelved], likeness: Likeness) -> dict[UUID, np.ndarray]:
+    clauses = range(max((row.size for row in likeness.values()), default=0))
+    return {
+        each.runbook_id: np.array([_at_clause(each.runbook.match, likeness, clause) for clause in clauses])
+        for each in shelved
+    }
 
 
 def _at_clause(match: Match, likeness: Likeness, clause: int) -> float:

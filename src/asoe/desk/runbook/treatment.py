@@ -5,7 +5,7 @@ Carrying a run out is `execution.py`'s; what the ticket does next is the journey
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
@@ -21,7 +21,7 @@ from asoe.desk.wording import say
 from asoe.domain.escalation import REASONS
 from asoe.domain.mail import is_unproven
 from asoe.domain.organization import Principal
-from asoe.domain.policy import Policy
+from asoe.domain.policy import Looks, Policy
 from asoe.domain.runbook import RECOVERED, Consent, Runbook, Slot, SlotReading
 from asoe.domain.session import Message
 from asoe.domain.ticket import Ticket
@@ -32,6 +32,7 @@ from asoe.store.runs import ActionRow, Client, Run, StepRow
 
 ACTS: Final = frozenset({"approve", "auto"})
 REHEARSES: Final = frozenset({"shadow", "suggest"})
+MOST_NAMED: Final = 5
 _FROM_CONTACT: Final = {"email": "email", "phone": "phone", "name": "name"}
 
 
@@ -76,11 +77,13 @@ async def find(
     trail: Trail | None = None,
     is_last: bool = False,
     besides: Sequence[str] = (),
+    in_order: Sequence[str] = (),
 ) -> Treatment | None:
     """The next of the published runbooks that are for this ticket: the first that was not `tried` (ids) on it, or None.
 
     `is_last`: also one that is hardly like what was said; it finds out by itself whether it is the matter. With `besides`,
-    one that may be meant as well as those (ids), which mended something.
+    one that may be meant as well as those (ids), which mended something. None when enough found all `in_order` (ids), or
+    another hardly helps.
 
     None also for a ticket whose sender nobody has proven: it may be anybody, and a runbook acts on its contact's account.
     """
@@ -94,7 +97,16 @@ async def find(
     if is_last:  # a rehearsal of what is hardly meant would teach nothing
         shelved = [each for each in shelved if each.level in ACTS]
     fitting = await matching.fitting(
-        desk, shelved, ticket=ticket, triage=triage, question=question, client=client, is_last=is_last, besides=besides
+        desk,
+        shelved,
+        ticket=ticket,
+        triage=triage,
+        question=question,
+        client=client,
+        is_last=is_last,
+        besides=besides,
+        in_order=in_order,
+        looks=policy.looks,
     )
     matched = next((each for each in fitting if str(each.runbook_id) not in tried), None)
     if matched is None:
@@ -111,6 +123,24 @@ async def left_over(desk: Desk, engine: Principal, *, question: str, mended: Seq
     async with desk.database.org_reading(engine) as connection:
         shelved = [each for each in await shelf.published(connection, engine.org_id) if each.level in ACTS]
     return await matching.left_over(desk, shelved, question, mended=set(mended)) if shelved else []
+
+
+async def not_looked(
+    desk: Desk, engine: Principal, *, question: str, tried: Collection[str], in_order: Sequence[str], looks: Looks
+) -> str:
+    """In a line, which runbooks that may act have not looked at a ticket and why, likeliest first; empty when all have."""
+    async with desk.database.org_reading(engine) as connection:
+        shelved = [each for each in await shelf.published(connection, engine.org_id) if each.level in ACTS]
+    titles = {each.runbook_id: each.runbook.title or each.runbook.name for each in shelved}
+    found = await matching.likeliest(desk, shelved, question, in_order=in_order)
+    rest = [each for each in found if str(each.runbook_id) not in tried]
+    if not rest:
+        return ""
+    named = "; ".join(f"“{titles[each.runbook_id]}” ({each.score:.0%})" for each in rest[:MOST_NAMED])
+    more = f"; and {len(rest) - MOST_NAMED} less likely" if len(rest) > MOST_NAMED else ""
+    is_full = len(in_order) >= looks.at_most
+    why = f"{looks.at_most} had, which is the limit" if is_full else "none was likely enough to be what is meant"
+    return f"Did not look, because {why} (how likely each finds something): {named}{more}."
 
 
 async def read_slots(

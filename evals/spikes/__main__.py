@@ -2,7 +2,9 @@
 
 `python -m evals.spikes [--seed N] [--incidents 300] [--json FILE]`. Every method gets the same eight weeks to learn from and the same quiet
 weeks to set one threshold for each intent by; alarms are then counted on other quiet weeks, delays on incidents set into yet others. What
-is fixed here was fixed before the first run: shapes, sizes, smoothing, factors.
+is fixed here was fixed before the first run: shapes, sizes, smoothing, factors. How the learning shrinks was chosen on seeds 301 to 304
+with the first four shapes; then the last one was added, whose bursts last for hours as the learning does not assume, and how soon the
+detector forgets was chosen on the same seeds with all five.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from asoe.ai import spikes
 from asoe.ai.spikes import HOURS, STEPS, Expectation
 
 WEEKS_LEARNED: Final = 8
-QUIET_WEEKS: Final = 80
+QUIET_WEEKS: Final = 240
 LASTS: Final = 3
 """Hours an incident lasts; one that is not seen by then is missed."""
 BEFORE: Final = 24
@@ -32,12 +34,16 @@ EXTRA: Final = (3.0, 30.0)
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """`rates`: true tickets an hour, by intent and hour of the week; `k`: of the negative binomial; `growth` a week."""
+    """`rates`: true tickets an hour, by intent and hour of the week; `k`: of the negative binomial; `growth` a week.
+
+    `lasts`: how much of an hour's burst is in the next one (of a log-normal chain with the variance of `k`).
+    """
 
     name: str
     rates: np.ndarray
     k: float | None = None
     growth: float = 0.0
+    lasts: float = 0.0
 
 
 def shapes() -> list[Shape]:
@@ -50,6 +56,7 @@ def shapes() -> list[Shape]:
         Shape("evenings, bursty", _split(evening, 600, (9, 7, 5, 4, 3, 2, 2, 1, 1, 1)), k=4.0),
         Shape("small, 25 a week", _split(office, 25, (5, 4, 3, 3, 2, 1, 1, 1))),
         Shape("growing 3 % a week", _split(office, 200, (6, 4, 3, 2, 1)), growth=0.03),
+        Shape("evenings, bursts of hours", _split(evening, 300, (6, 4, 3, 2, 1)), k=4.0, lasts=0.8),
     ]
 
 
@@ -110,24 +117,36 @@ METHODS: Final[dict[str, Score]] = {
 }
 
 
-def drawn(rates: np.ndarray, k: float | None, dice: np.random.Generator) -> np.ndarray:
+def drawn(rates: np.ndarray, shape: Shape, dice: np.random.Generator) -> np.ndarray:
     """Counts in steps of five minutes of hours with these true rates (watches by hours)."""
-    own = rates if k is None else rates * dice.gamma(k, 1 / k, rates.shape)
+    own = rates if shape.k is None else rates * _bursts(rates.shape, shape.k, shape.lasts, dice)
     return dice.poisson(np.repeat(own, STEPS, axis=1) / STEPS)
+
+
+def _bursts(size: tuple[int, ...], k: float, lasts: float, dice: np.random.Generator) -> np.ndarray:
+    """What each hour's rate is multiplied by: mean 1, variance 1/k."""
+    if not lasts:
+        return dice.gamma(k, 1 / k, size)
+    variance = np.log1p(1 / k)
+    chain = dice.normal(0.0, np.sqrt(variance), size)
+    for hour in range(1, size[1]):
+        chain[:, hour] = lasts * chain[:, hour - 1] + np.sqrt(1 - lasts**2) * chain[:, hour]
+    found: np.ndarray = np.exp(chain - variance / 2)
+    return found
 
 
 def play(shape: Shape, *, incidents: int, dice: np.random.Generator) -> dict[str, Any]:
     intents = len(shape.rates)
     weeks = np.arange(WEEKS_LEARNED)
     grown = np.concatenate([shape.rates * (1 + shape.growth) ** week for week in weeks], axis=1)
-    history = drawn(grown, shape.k, dice).reshape(intents, -1, STEPS).sum(2)
+    history = drawn(grown, shape, dice).reshape(intents, -1, STEPS).sum(2)
     learned = [spikes.learn(row.tolist(), 0) for row in history]
     now = shape.rates * (1 + shape.growth) ** WEEKS_LEARNED
 
     def quiet() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         watched = np.repeat(np.arange(intents), QUIET_WEEKS)
         hours = np.broadcast_to(np.repeat(np.arange(HOURS), STEPS), (len(watched), HOURS * STEPS))
-        return drawn(now[watched], shape.k, dice), hours, watched
+        return drawn(now[watched], shape, dice), hours, watched
 
     setting, counting = quiet(), quiet()
     begins = dice.integers(0, HOURS, incidents)
@@ -137,7 +156,7 @@ def play(shape: Shape, *, incidents: int, dice: np.random.Generator) -> dict[str
     extra = np.exp(dice.uniform(low, high, incidents))
     rates = now[struck[:, None], hours]
     rates[:, BEFORE:] += extra[:, None]
-    broken = drawn(rates, None if shape.k is None else shape.k, dice)
+    broken = drawn(rates, shape, dice)
     steps = np.repeat(hours, STEPS, axis=1)
     found: dict[str, Any] = {}
     for name, score in METHODS.items():
@@ -166,6 +185,7 @@ def _judged(
     return {
         "false_alarms_a_week": round(float(passed.sum()) / QUIET_WEEKS, 2),
         "median_delay_minutes": float(np.median(delays)),
+        "mean_delay_minutes": round(float(np.minimum(delays, LASTS * 60).mean()), 1),
         "seen": round(float(during.any(1).mean()), 3),
         "incidents": len(during),
     }
@@ -184,7 +204,7 @@ def main() -> int:
         for name, figures in methods.items():
             print(
                 f"  {name:26} {figures['false_alarms_a_week']:5.2f} false alarms a week, median delay "
-                f"{figures['median_delay_minutes']:5.0f} min, seen {figures['seen']:.0%} of {figures['incidents']}"
+                f"{figures['median_delay_minutes']:5.0f} min, mean {figures['mean_delay_minutes']:5.1f}, seen {figures['seen']:.0%} of {figures['incidents']}"
             )
     if given.json:
         given.json.write_text(json.dumps(report, indent=1), encoding="utf-8")

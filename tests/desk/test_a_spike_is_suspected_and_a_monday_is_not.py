@@ -56,9 +56,22 @@ def test_dispersion_and_the_day_are_learned():
     bursty = dice.poisson(np.tile(BUSY * 4, 8) * dice.gamma(2, 0.5, HOURS * 8))
     found = spikes.learn(bursty, 0)
     assert 0.3 < found.spread < 0.8, "1/k of k = 2"
-    assert found.rate_at(9) > 2 * found.rate_at(24 + 9) > 10 * found.rate_at(3)
+    mornings = np.array(found.rates).reshape(7, 24)[:, 8:13].mean(1)
+    assert mornings[0] > 1.5 * mornings[1] > 10 * found.rate_at(3)
     shifted = spikes.learn(np.roll(bursty, -30), 30)
     assert np.corrcoef(found.rates, shifted.rates)[0, 1] > 0.98
+
+
+def test_an_hour_is_drawn_to_its_profile_only_as_far_as_chance_explains_it():
+    dice = np.random.default_rng(3)
+    evenings = np.tile(1 + np.exp(-(((np.arange(24) - 20) % 24) ** 2) / 18), 7)
+    bursty = dice.poisson(np.tile(evenings, 8) * dice.gamma(4, 0.25, HOURS * 8))
+    plain = bursty.reshape(8, HOURS).mean(0)
+    found = np.array(spikes.learn(bursty, 0).rates)
+    assert np.abs(found - evenings).mean() < 0.4 * np.abs(plain - evenings).mean(), "what is chance is not believed"
+    only_mondays = dice.poisson(np.tile(BUSY * 8, 8))
+    found = np.array(spikes.learn(only_mondays, 0).rates)
+    assert found[8:13].mean() > 2.7 * found[24 + 8 : 24 + 13].mean(), "what is not is"
 
 
 async def test_the_desk_suspects_a_spike_once_and_confirms_nothing_by_itself(world, monkeypatch):

@@ -1,8 +1,9 @@
 """Expected volume by hour of the week, and when there is more than that: a sequential test that works at low counts.
 
-A class of tickets has a rate for each hour of the week and a dispersion, both learned and shrunk where little was seen. Each step of
-five minutes adds the log-likelihood ratio of several larger rates against the expected one (negative binomial; Page's CUSUM, never below
-zero). The threshold is the one that traffic drawn from what was learned, its uncertainty included, passes as seldom as is wanted.
+A class of tickets has a rate for each hour of the week and a dispersion, both learned; an hour is drawn towards the profile of its day and
+time of day as far as what was seen of it may be chance (empirical Bayes). Each step of five minutes adds the log-likelihood ratio of several
+larger rates against the expected one (negative binomial; Page's CUSUM, never below zero, forgetting within hours). The threshold is the one
+that traffic drawn from what was learned, its uncertainty included, passes as seldom as is wanted.
 """
 
 from __future__ import annotations
@@ -20,14 +21,28 @@ STEPS: Final = 12
 FACTORS: Final = (2.0, 4.0, 10.0, 30.0, 100.0)
 """How many times as much a spike may be."""
 LEAST_WEEKS: Final = 2
-_SHRINK: Final = 2.0
-"""Weeks that the profile of day and hour counts against what was seen in an hour of the week."""
+_STRAYS: Final = 1e-3
+"""Hours stray from what others like them say by at least this share, squared."""
 _LEVEL: Final = 0.15
 """How far the level of a coming week strays from what was learned, as a standard deviation of its logarithm."""
 _OF_A_STEP: Final = 0.3
 """How much of an hour's dispersion its steps have of their own: they mostly share it. Chosen on other seeds than those reported."""
+_KEPT: Final = 0.97
+"""What a step leaves of what earlier ones said: bursts that last for hours would add up to an alarm. Chosen on other seeds, too."""
 _DRAWN: Final = 256
 _FLOOR: Final = 1e-4
+_HOUR: Final = np.arange(HOURS)
+_APART: Final = np.abs(_HOUR[:, None] - _HOUR)
+_ALIKE: Final = tuple(
+    each.astype(float)
+    for each in (
+        _HOUR[:, None] // 24 == _HOUR // 24,
+        _HOUR[:, None] % 24 == _HOUR % 24,
+        np.minimum(_APART, HOURS - _APART) <= 2,
+        _APART == 0,
+    )
+)
+"""Which hours of the week say something of which: those of the day, of the time of day, two before and after, the hour itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +63,12 @@ def learn(counts: Sequence[int] | np.ndarray, first_hour: int) -> Expectation:
     seen = np.asarray(counts, float)
     hours = (first_hour + np.arange(seen.size)) % HOURS
     weeks = seen.size / HOURS
-    mean = max(seen.mean(), _FLOOR)
-    by_day = _shrunk(np.bincount(hours // 24, seen, 7), np.bincount(hours // 24, minlength=7), mean, 24.0)
-    by_hour = _shrunk(np.bincount(hours % 24, seen, 24), np.bincount(hours % 24, minlength=24), mean, 14.0)
-    profile = np.outer(by_day, by_hour).ravel() / mean
-    sums, times = np.bincount(hours, seen, HOURS), np.bincount(hours, minlength=HOURS)
-    rates = (sums + _SHRINK * profile) / (times + _SHRINK)
+    sums, squares = np.bincount(hours, seen, HOURS), np.bincount(hours, seen**2, HOURS)
+    times = np.bincount(hours, minlength=HOURS)
+    own = _own_spread(sums, squares, times)
+    rates = np.full(HOURS, max(seen.mean(), _FLOOR))
+    for alike in _ALIKE:
+        rates = _drawn_towards_seen(rates, sums, times, own, alike)
     rates = np.maximum(rates * _recent(seen, rates[hours]), _FLOOR)
     expected = rates[hours]
     excess = ((seen - expected) ** 2 - expected).sum() / max((expected**2).sum(), _FLOOR)
@@ -107,7 +122,7 @@ def advance(state: np.ndarray, counts: np.ndarray, rates: np.ndarray, spreads: n
     k = 1 / (np.maximum(_OF_A_STEP * spreads, _FLOOR)[:, None] * STEPS)
     per_ticket = np.log(larger / (k + larger)) - np.log(expected / (k + expected))
     ratio = counts[:, None] * per_ticket + k * (np.log1p(expected / k) - np.log1p(larger / k))
-    moved: np.ndarray = np.maximum(0.0, state + ratio)
+    moved: np.ndarray = np.maximum(0.0, _KEPT * state + ratio)
     return moved
 
 
@@ -117,9 +132,26 @@ def _traffic(rates: np.ndarray, spread: float, dice: np.random.Generator) -> np.
     return dice.poisson(rates * dice.gamma(shape, 1 / shape, rates.shape))
 
 
-def _shrunk(sums: np.ndarray, times: np.ndarray, mean: float, weight: float) -> np.ndarray:
-    """Rates by day or by hour, pulled towards the mean as if `weight` hours of it had been seen."""
-    found: np.ndarray = (sums + weight * mean) / (times + weight)
+def _own_spread(sums: np.ndarray, squares: np.ndarray, times: np.ndarray) -> float:
+    """1/k of the counts of one hour of the week, from how they differ from week to week."""
+    often = np.maximum(times, 1)
+    varies = np.maximum(squares - sums**2 / often, 0) / np.maximum(times - 1, 1)
+    excess, level = (varies - sums / often).sum(), ((sums / often) ** 2 - varies / often).sum()
+    return max(0.0, float(excess / max(level, _FLOOR)))
+
+
+def _drawn_towards_seen(
+    prior: np.ndarray, sums: np.ndarray, times: np.ndarray, spread: float, alike: np.ndarray
+) -> np.ndarray:
+    """Rates between the prior and what was seen in hours that are alike (empirical Bayes by moments).
+
+    The less chance there is in what was seen, and the more all of it strays from the prior, the nearer to it.
+    """
+    expected = np.maximum(alike @ (prior * times), _FLOOR)
+    ratio = (alike @ sums) / expected
+    chance = (alike @ (times * (prior + spread * prior**2))) / expected**2
+    strays = max(_STRAYS, float((expected**2 * ((ratio - 1) ** 2 - chance)).sum() / (expected**2).sum()))
+    found: np.ndarray = np.maximum(prior * (1 + (ratio - 1) * strays / (strays + chance)), _FLOOR)
     return found
 
 

@@ -18,14 +18,16 @@ from estate_cast import break_somewhere
 from pydantic import TypeAdapter
 from starlette.types import ASGIApp
 
+from asoe.demo.back_office import broken_estate
 from asoe.demo.estate import operations
 from asoe.demo.estate.api import Answer, EffectView, Page, build_api
 from asoe.demo.estate.background import settle
 from asoe.demo.estate.faults import FAULTS, SYMPTOMS
 from asoe.demo.estate.models import KINDS, Plan
 from asoe.demo.estate.operations import OPERATIONS
-from asoe.demo.estate.service import running
+from asoe.demo.estate.service import DEMO_TOKENS, running
 from asoe.demo.estate.store import Store, open_store
+from asoe.demo.seed import read_tickets
 from openapi_cast import made_up, send
 
 HANDBOOK = Path(__file__).parents[2] / "docs" / "demo-estate.md"
@@ -63,6 +65,16 @@ async def test_a_client_is_found_by_address_and_reads_page_through_everything(
         if cursor is None:
             break
     assert seen == sorted(job["id"] for job in store.find("jobs"))
+
+
+async def test_whoever_writes_in_the_demo_is_a_customer_unless_the_line_says_otherwise() -> None:
+    lines = read_tickets()
+    async with broken_estate(lines) as url, httpx.AsyncClient(base_url=url, trust_env=False) as office:
+        office.headers["Authorization"] = f"Bearer {DEMO_TOKENS.operator}"
+        for line in lines:
+            found = (await office.get("/v1/users", params={"email": line["contact"]["email"]})).json()["items"]
+            assert bool(found) == line.get("customer", True), line["contact"]["email"]
+    assert sum(line.get("customer", True) for line in lines) > 0.8 * len(lines)
 
 
 async def test_the_same_key_has_one_effect_and_another_request_under_it_is_refused(

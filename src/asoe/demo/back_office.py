@@ -93,13 +93,16 @@ class Lent:
 
 @asynccontextmanager
 async def broken_estate(lines: Iterable[Mapping[str, Any]]) -> AsyncIterator[str]:
-    """Run an estate in which is broken what the lines of tickets say (`broken`), at customers of it; yields its address."""
+    """Run an estate whose customers wrote the lines (but `customer: false`), and in which is broken what they say (`broken`).
+
+    Yields its address.
+    """
     store = open_store()
     try:
         seed_estate(store, ESTATE_SEED)
         for index, line in enumerate(lines):
             email = line["contact"]["email"]
-            if line.get("broken") and not store.find("users", email=email):
+            if line.get("customer", True) and not store.find("users", email=email):
                 add_customer(store, line["contact"]["name"], email, index=index)
             for fault in line.get("broken", ()):
                 user = store.find("users", email=email)[0]

@@ -152,6 +152,11 @@ async def test_where_nothing_is_broken_the_ticket_is_answered_or_handed_over(wor
     other = await opened(world, "I still cannot get in #category:account")
     (handed,) = await world.escalations(other)
     assert handed["reasons"] == ["already_met"]
+    complained = await opened(
+        world, "Your answer about getting in was wrong #category:account #intent:engine_complaint"
+    )
+    (handed,) = await world.escalations(complained)
+    assert handed["reasons"] == ["engine_complaint", "already_met"], "what the client complains of is not lost"
 
 
 async def test_so_many_look_for_what_is_broken_and_the_dossier_says_which_did_and_which_did_not(world, estate):

@@ -16,7 +16,7 @@ from asoe.desk import outcome, resolution
 from asoe.desk.context import Desk
 from asoe.desk.incident import signs as incident_signs
 from asoe.desk.journey import affected, cause
-from asoe.desk.journey.resolving import find_treatment, hand_over, judge, read_replies, resolve
+from asoe.desk.journey.resolving import NOTHING_FITS, find_treatment, hand_over, judge, read_replies, resolve
 from asoe.desk.journey.standing import Standing, is_over, looked_in, question_of, read
 from asoe.desk.outcome import Step
 from asoe.desk.resolution import HandOver
@@ -295,9 +295,10 @@ async def _after_run(
         # what was looked into is not vague: an answer or an end stands, a question back does not
         if step.resolution and not step.dossier:
             return step
-        plan = _given_up(standing, report)
+        plan, own = _given_up(standing, report), step.dossier.reasons if step.dossier else ()
+        reasons = (*(each for each in own if each not in NOTHING_FITS), *plan.reasons)
         unseen = await _not_looked(desk, engine, standing)
-        return hand_over(standing, replace(plan, not_done=(*plan.not_done, *unseen)), trail)
+        return hand_over(standing, replace(plan, reasons=reasons, not_done=(*plan.not_done, *unseen)), trail)
     if run.reason == "not_found" and not objection and not report.effects and not standing.journey.data.get("mended"):
         return await resolve(desk, engine, standing, trail, looked=_given_up(standing, report))
     reasons = (objection or run.reason or "stage_failed",)

@@ -8,14 +8,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import asyncpg
 import structlog
 
+from asoe import tracing
 from asoe.ai.local import LocalAI
-from asoe.config import Settings
+from asoe.config import Settings, telemetry
 from asoe.connectors.kinds import Kind, lazily
 from asoe.desk import (
     briefing,
@@ -41,6 +42,9 @@ from asoe.secret_key import SecretKey, open_secret_key
 from asoe.store.db import Database, open_database
 from asoe.store.embedded import EmbeddedServer, close_embedded, open_embedded
 from asoe.store.migrate import migrate, pending
+
+if TYPE_CHECKING:
+    from asoe.tracing.export import Exporting
 
 _log = structlog.get_logger(__name__)
 
@@ -159,6 +163,7 @@ async def open_app(
     house_mail = read_house_mail(settings.mail_url, settings.mail_from)
     server: EmbeddedServer | None = None
     owner_url: str | None
+    traces = open_tracing()
     try:
         if settings.is_embedded:
             say("Opening the embedded PostgreSQL")
@@ -198,8 +203,20 @@ async def open_app(
                 if local is not None:
                     await local.close()
     finally:
+        if traces is not None:
+            await traces.close()
         if server is not None:
             await close_embedded(server)
+
+
+def open_tracing() -> Exporting | None:
+    """The way to the collector that the environment names; None without one, and when this process has one already."""
+    wanted = telemetry()
+    if not wanted.is_wanted or tracing.is_on():
+        return None
+    from asoe.tracing.export import Exporting
+
+    return Exporting(service=None if wanted.service_name else "asoe")
 
 
 @asynccontextmanager

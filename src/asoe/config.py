@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -88,6 +90,10 @@ class Settings(BaseSettings):
     model_output: Literal["auto", "native", "tool", "prompted"] = Field(
         "auto", description="How it is made to keep to a schema; prompted: for servers that know neither other way."
     )
+    trace_incoming: Literal["ignore", "link", "parent"] = Field(
+        "link",
+        description="What a caller's W3C traceparent is to a request's own trace; parent: only behind a gateway.",
+    )
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="Structured JSON lines, or lines for people; auto: for people in a terminal."
     )
@@ -114,15 +120,50 @@ class Settings(BaseSettings):
         return urlunsplit(parts._replace(netloc=f"asoe_system{password}@{host}"))
 
 
+class Telemetry(BaseSettings):
+    """Those standard variables of OpenTelemetry that say whether spans are sent; the rest is read by its SDK itself."""
+
+    model_config = SettingsConfigDict(env_prefix="OTEL_", extra="ignore")
+
+    sdk_disabled: bool = False
+    service_name: str | None = None
+    exporter_otlp_endpoint: str | None = None
+    exporter_otlp_traces_endpoint: str | None = None
+    exporter_otlp_protocol: Literal["http/protobuf"] = "http/protobuf"
+    exporter_otlp_traces_protocol: Literal["http/protobuf"] = "http/protobuf"
+    traces_exporter: Literal["otlp", "none"] = "otlp"
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a collector is named and nothing speaks against it."""
+        is_named = bool(self.exporter_otlp_endpoint or self.exporter_otlp_traces_endpoint)
+        return is_named and not self.sdk_disabled and self.traces_exporter == "otlp"
+
+
 @lru_cache(maxsize=1)
 def settings() -> Settings:
     """Read the environment once; raises `Invalid` naming each wrong variable."""
     try:
         return Settings()
     except ValidationError as error:
-        problems = tuple(
-            FieldProblem(f"ASOE_{'_'.join(str(part) for part in item['loc']).upper()}", item["msg"])
-            for item in error.errors()
-        )
-        listed = "; ".join(f"{problem.field}: {problem.problem}" for problem in problems)
-        raise Invalid(f"Wrong settings in the environment: {listed}.", code="bad_settings", fields=problems) from None
+        raise _wrong(error, "ASOE_") from None
+
+
+def telemetry() -> Telemetry:
+    """What OTEL_* say now, also in the file `.env`, which the SDK does not read by itself; raises `Invalid(bad_settings)`."""
+    for name, value in dotenv_values(".env").items():
+        if name.startswith("OTEL_") and value is not None:
+            os.environ.setdefault(name, value)
+    try:
+        return Telemetry()
+    except ValidationError as error:
+        raise _wrong(error, "OTEL_") from None
+
+
+def _wrong(error: ValidationError, prefix: str) -> Invalid:
+    problems = tuple(
+        FieldProblem(f"{prefix}{'_'.join(str(part) for part in item['loc']).upper()}", item["msg"])
+        for item in error.errors()
+    )
+    listed = "; ".join(f"{problem.field}: {problem.problem}" for problem in problems)
+    return Invalid(f"Wrong settings in the environment: {listed}.", code="bad_settings", fields=problems)

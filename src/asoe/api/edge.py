@@ -15,6 +15,7 @@ from uuid import uuid4
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from asoe import tracing
 from asoe.api import problems
 from asoe.api.door import refuse
 from asoe.api.metrics import Metrics
@@ -29,6 +30,9 @@ _FORM_OVERHEAD: Final = 64 * 1024
 _DRAIN_BYTES: Final = 64 * 1024 * 1024
 _DRAIN_SECONDS: Final = 10.0
 _TOO_LARGE: Final = 413
+_OUR_FAULT: Final = 500
+_UNTRACED: Final = ("/healthz", "/readyz", "/metrics", "/assets/", "/favicon")
+_METHODS: Final = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"})
 _SECURITY: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -48,6 +52,7 @@ class Edge:
     def __init__(self, app: ASGIApp, *, settings: Settings, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
+        self._incoming = settings.trace_incoming
         self._max_json = settings.max_request_bytes
         self._max_form = settings.max_attachment_bytes + _FORM_OVERHEAD
         always = list(_SECURITY)
@@ -58,7 +63,13 @@ class Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
+        elif not tracing.is_on() or scope["path"].startswith(_UNTRACED):
+            await self._answer(scope, receive, send, tracing.NOBODYS)
+        else:
+            with self._span_of(scope) as span:
+                await self._answer(scope, receive, send, span)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, span: tracing.Span) -> None:
         started = time.perf_counter()
         request_id, declared, expects = _read_headers(scope)
         scope["asoe.request_id"] = request_id
@@ -96,7 +107,23 @@ class Edge:
                 raise  # the response is half sent: the server ends the connection
             await refuse(error, scope)(scope, receive, dressed)
         finally:
-            self._note(scope, status, time.perf_counter() - started, request_id)
+            self._note(scope, status, time.perf_counter() - started, request_id, span)
+
+    def _span_of(self, scope: Scope) -> tracing.Span:
+        """A caller's traceparent is a stranger's word: by default our trace is our own and only points to it."""
+        theirs = None
+        if self._incoming != "ignore":
+            given = (value for name, value in scope["headers"] if name == b"traceparent")
+            theirs = next((text for value in given if tracing.is_traceparent(text := value.decode("latin-1"))), None)
+        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        is_parent = self._incoming == "parent"
+        return tracing.span(
+            method,
+            kind="server",
+            parent=theirs if is_parent else None,
+            link=None if is_parent else theirs,
+            http_method=method,
+        )
 
     def _dress(self, headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
         there = {name for name, _ in headers}
@@ -107,10 +134,17 @@ class Edge:
         dressed += [(name, value) for name, value in _DEFAULTS.items() if name not in there]
         return dressed
 
-    def _note(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
+    def _note(self, scope: Scope, status: int, seconds: float, request_id: str, span: tracing.Span) -> None:
         route = getattr(scope.get("route"), "path", "none")
         self._metrics.count(scope["method"], route, status, seconds)
         call = scope.get("asoe.call")
+        if span is not tracing.NOBODYS:
+            span.rename(scope["method"] if scope["method"] in _METHODS else "OTHER", of=route)
+            span.note(route=route, http_status=status, request_id=request_id)
+            if call:
+                span.note(org_id=call.principal.org_id, account_id=call.principal.user_id)
+            if status >= _OUR_FAULT:
+                span.failed(scope.get("asoe.code") or "server_error")
         _log.info(
             "request",
             request_id=request_id,

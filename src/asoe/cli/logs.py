@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import structlog
 
+from asoe import tracing
 from asoe.config import Settings
 
 _SECRET: Final = ("token", "secret", "password", "authorization", "api_key", "dsn", "_url")
@@ -27,6 +28,7 @@ def configure(settings: Settings) -> None:
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        place_in_trace,
         withhold,
     ]
     is_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
@@ -84,6 +86,14 @@ def chain_of(error: BaseException) -> list[BaseException]:
         found.append(at)
         at = at.__cause__ or (None if at.__suppress_context__ else at.__context__)
     return found
+
+
+def place_in_trace(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The trace in which a line was written, where there is one."""
+    found = tracing.trace_id()
+    if found is not None:
+        event["trace_id"] = found
+    return event
 
 
 def withhold(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -24,6 +24,7 @@ import httpcore
 import httpx
 import structlog
 
+from asoe import tracing
 from asoe.connectors.contract import ConnectorError, Json
 from asoe.connectors.places import ForbiddenPlaceError, Pinned, Resolve, Rules, origin_of, resolve, tls_context
 
@@ -99,20 +100,22 @@ class Outbound:
         """Status, headers and the body as it comes, never more than the limit; `timeout` None: the caller keeps the time."""
         progress = _Progress()
         opened: httpcore.Response | None = None
-        try:
-            async with asyncio.timeout(timeout):
-                opened = await self._open(request, progress)
-                headers = httpx.Headers(opened.headers)
-                self._check_head(headers, what, opened.status, may_have_effect=may_have_effect)
-                yield opened.status, headers, self._limited(opened, what, may_have_effect=may_have_effect)
-        except (*_FAILURES, TimeoutError, OSError) as error:
-            failed = self._failed(error, progress, what, may_have_effect=may_have_effect)
-        else:
-            return
-        finally:
-            if opened is not None:
-                await opened.aclose()
-        raise failed
+        with _span_of(request, is_current=False) as span:
+            try:
+                async with asyncio.timeout(timeout):
+                    opened = await self._open(request, progress)
+                    span.note(http_status=opened.status)
+                    headers = httpx.Headers(opened.headers)
+                    self._check_head(headers, what, opened.status, may_have_effect=may_have_effect)
+                    yield opened.status, headers, self._limited(opened, what, may_have_effect=may_have_effect)
+            except (*_FAILURES, TimeoutError, OSError) as error:
+                failed = self._failed(error, progress, what, may_have_effect=may_have_effect)
+            else:
+                return
+            finally:
+                if opened is not None:
+                    await opened.aclose()
+            raise failed
 
     def refusal(
         self,
@@ -172,21 +175,23 @@ class Outbound:
 
     async def _once(self, request: httpx.Request, *, what: str, timeout: float, may_have_effect: bool) -> Answer:
         progress = _Progress()
-        try:
-            async with asyncio.timeout(timeout):
-                opened = await self._open(request, progress)
-                try:
-                    headers = httpx.Headers(opened.headers)
-                    self._check_head(headers, what, opened.status, may_have_effect=may_have_effect)
-                    parts = [part async for part in self._limited(opened, what, may_have_effect=may_have_effect)]
-                finally:
-                    await opened.aclose()
-                return Answer(opened.status, headers, b"".join(parts))
-        except (*_FAILURES, TimeoutError, OSError) as error:
-            failed = self._failed(error, progress, what, may_have_effect=may_have_effect)
-            is_torn = isinstance(error, httpcore.NetworkError | httpcore.RemoteProtocolError) and progress.is_reused
-        # raised here, so that no cause with an address or a header of ours hangs on it
-        raise _Torn(failed) if is_torn else failed
+        with _span_of(request) as span:
+            try:
+                async with asyncio.timeout(timeout):
+                    opened = await self._open(request, progress)
+                    span.note(http_status=opened.status)
+                    try:
+                        headers = httpx.Headers(opened.headers)
+                        self._check_head(headers, what, opened.status, may_have_effect=may_have_effect)
+                        parts = [part async for part in self._limited(opened, what, may_have_effect=may_have_effect)]
+                    finally:
+                        await opened.aclose()
+                    return Answer(opened.status, headers, b"".join(parts))
+            except (*_FAILURES, TimeoutError, OSError) as error:
+                failed = self._failed(error, progress, what, may_have_effect=may_have_effect)
+                is_torn = isinstance(error, httpcore.NetworkError | httpcore.RemoteProtocolError) and progress.is_reused
+            # raised here, so that no cause with an address or a header of ours hangs on it
+            raise _Torn(failed) if is_torn else failed
 
     async def _open(self, request: httpx.Request, progress: _Progress) -> httpcore.Response:
         if origin_of(str(request.url)) not in self.rules.origins:
@@ -340,6 +345,16 @@ class _Progress:
             self.is_reused = False
         elif event.endswith("send_request_headers.started"):
             self.is_sent = True
+
+
+def _span_of(request: httpx.Request, *, is_current: bool = True) -> tracing.Span:
+    """One call on the wire: method, host, status. Paths and queries name clients, so that they stay out."""
+    if not tracing.is_on():
+        return tracing.NOBODYS
+    url = request.url
+    port = url.port or (443 if url.scheme == "https" else 80)
+    method = request.method.upper()
+    return tracing.span(method, kind="client", is_current=is_current, http_method=method, host=url.host, port=port)
 
 
 def _tls_error(error: BaseException) -> ssl.SSLError | None:

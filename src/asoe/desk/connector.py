@@ -23,6 +23,7 @@ from uuid import UUID
 
 import structlog
 
+from asoe import tracing
 from asoe.connectors.contract import (
     Action,
     Connector,
@@ -108,23 +109,29 @@ class Hand:
         known = (await self.actions()).get(action)
         if known is not None and known.risk != "read":
             raise ConnectorError(f"{self.name}: {action} is no read: its risk is {known.risk}.", permanent=True)
-        return await self._guarded(
-            lambda left: self._entry.connector.read(action, arguments, timeout=left), timeout, is_timed=True
-        )
+        with self._span("read", action):
+            return await self._guarded(
+                lambda left: self._entry.connector.read(action, arguments, timeout=left), timeout, is_timed=True
+            )
 
     async def act(self, action: str, arguments: Mapping[str, Json], *, key: str, timeout: float = TIMEOUT) -> Json:
         """Once; the intent must have been written before."""
-        return await self._guarded(
-            lambda left: self._entry.connector.act(action, arguments, key=key, timeout=left),
-            timeout,
-            is_timed=True,
-            is_act=True,
-        )
+        with self._span("act", action):
+            return await self._guarded(
+                lambda left: self._entry.connector.act(action, arguments, key=key, timeout=left),
+                timeout,
+                is_timed=True,
+                is_act=True,
+            )
 
     async def probe(self, action: str, arguments: Mapping[str, Json], *, key: str, timeout: float = TIMEOUT) -> Probe:
-        found: Probe = await self._guarded(
-            lambda left: self._entry.connector.probe(action, arguments, key=key, timeout=left), timeout, is_timed=True
-        )
+        with self._span("probe", action) as span:
+            found: Probe = await self._guarded(
+                lambda left: self._entry.connector.probe(action, arguments, key=key, timeout=left),
+                timeout,
+                is_timed=True,
+            )
+            span.note(outcome=found.status)
         return found
 
     async def health(self) -> Health:
@@ -145,6 +152,20 @@ class Hand:
         except Exception as error:
             _log.exception("connector.health_failed", connector=self.name, error=type(error).__name__)
             return Health(is_up=False, detail=f"{self.name}: the check itself failed ({type(error).__name__}).")
+
+    def _span(self, operation: str, action: str) -> tracing.Span:
+        if not tracing.is_on():
+            return tracing.NOBODYS
+        known = self._entry.actions.get(action)
+        return tracing.span(
+            "connector",
+            of=f"{self.name}.{action}",
+            connector=self.name,
+            connector_kind=self.kind,
+            action=action,
+            operation=operation,
+            risk=None if known is None else known.risk,
+        )
 
     async def close(self) -> None:
         """Nothing: the connector is closed by whoever opened it."""
@@ -215,8 +236,9 @@ class TransactionalHand(Hand):
         self, connection: Connection, action: str, arguments: Mapping[str, Json], *, key: str, org_id: UUID
     ) -> Json:
         ledger: Any = self._entry.connector
-        async with _using(self._entry, self._now):
-            return await ledger.act_within(connection, action, arguments, key=key, org_id=org_id)
+        with self._span("act", action):
+            async with _using(self._entry, self._now):
+                return await ledger.act_within(connection, action, arguments, key=key, org_id=org_id)
 
 
 class Connectors:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import structlog
 
+from asoe import tracing
 from asoe.connectors import mail, webhook
 from asoe.connectors.contract import ConnectorError
 from asoe.connectors.mail import MailServer
@@ -45,6 +46,13 @@ class _DeadError(Exception):
 
 async def deliver(desk: Desk, org_id: UUID, delivery_id: UUID) -> bool:
     """Try one delivery, if it is due and nobody else's; True when it was delivered by this call."""
+    with tracing.span("delivery", kind="client", org_id=org_id, delivery_id=delivery_id) as span:
+        is_delivered = await _delivered(desk, org_id, delivery_id)
+        span.note(outcome="delivered" if is_delivered else "not_delivered")
+    return is_delivered
+
+
+async def _delivered(desk: Desk, org_id: UUID, delivery_id: UUID) -> bool:
     engine = await desk.engine_of(org_id)
     now = desk.clock()
     async with desk.database.org_transaction(engine) as connection:
@@ -52,6 +60,9 @@ async def deliver(desk: Desk, org_id: UUID, delivery_id: UUID) -> bool:
         claimed = await deliveries.claim(connection, org_id, delivery_id, at=now, until=now + CLAIM)
         if claimed is None:
             return False
+        here = tracing.here()
+        here.rename("delivery", of=f"{claimed.channel}:{claimed.kind}")
+        here.note(channel=claimed.channel, fact=claimed.kind, ticket_id=claimed.ticket_id, tries=claimed.attempts)
         together = [claimed]
         if claimed.digest_at is not None:
             together += await deliveries.claim_digest(connection, org_id, claimed, at=now, until=now + CLAIM)
@@ -77,6 +88,7 @@ async def deliver(desk: Desk, org_id: UUID, delivery_id: UUID) -> bool:
             await facts.record(connection, engine, "webhook.disabled", webhook_id=claimed.recipient_id)
         return False
     except ConnectorError as error:
+        tracing.here().failed(type(error).__name__)
         for each in together:
             await _again(desk, engine, each, error)
         return False
@@ -99,8 +111,7 @@ async def wake_due(desk: Desk) -> None:
         except Missing:
             continue  # suspended since
         async with desk.database.org_transaction(engine) as connection:
-            for delivery_id in ids:
-                await notification.enqueue(desk, connection, org_id, delivery_id)
+            await notification.enqueue_all(desk, connection, org_id, ids)
 
 
 async def list_deliveries(

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import structlog
 
+from asoe import tracing
 from asoe.desk import approval, audit, certificate, counting, knowledge, recommendation, service_level, topic
 from asoe.desk.context import Desk
 from asoe.desk.incident import keeping, spiking
@@ -227,9 +228,11 @@ async def _complete(desk: Desk, connection: Connection, engine: Principal, ticke
 
 
 async def _wake(desk: Desk, connection: Connection, org_id: UUID, ticket_ids: list[UUID], *, why: str) -> None:
+    traces = await facts.traces_of_tickets(connection, org_id, ticket_ids) if tracing.is_on() else {}
     for ticket_id in ticket_ids:
         ids = {"org_id": org_id, "ticket_id": ticket_id}
-        await desk.queue.enqueue(connection, "advance", ids, dedupe_key=f"{why}:{ticket_id}")
+        with tracing.continuing(traces.get(ticket_id), is_link=why == "timer"):  # what was lost goes on as it was
+            await desk.queue.enqueue(connection, "advance", ids, dedupe_key=f"{why}:{ticket_id}")
 
 
 def _by_org(due: list[tuple[UUID, UUID]]) -> dict[UUID, list[UUID]]:

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
+from asoe import tracing
 from asoe.desk.champion import judge_text
 from asoe.desk.context import Desk, unstorable
 from asoe.desk.outcome import with_verdict
@@ -78,6 +79,19 @@ async def open_ticket(desk: Desk, principal: Principal, new: NewTicket, *, remem
     A client may name neither user_id nor contact. The same words from the same known person within ten minutes return
     the first ticket. `remember` runs in the same transaction, last. Raises `Invalid` naming each wrong field.
     """
+    with tracing.span("intake", org_id=principal.org_id, channel=new.channel) as span:
+        ticket = await _opened(desk, principal, new, remember=remember)
+        span.note(
+            ticket_id=ticket.id,
+            category=ticket.category,
+            severity=ticket.severity,
+            intent=ticket.intent,
+            status=ticket.status,
+        )
+    return ticket
+
+
+async def _opened(desk: Desk, principal: Principal, new: NewTicket, *, remember: Remember | None) -> Ticket:
     check(new, principal)
     await _check_fields(desk, principal, new)
     triage = await _judge_in_time(desk, principal.org_id, new)
@@ -240,8 +254,11 @@ async def _judge_in_time(desk: Desk, org_id: UUID, new: NewTicket) -> Triage | N
     try:
         if not budget or desk.ai.triage_backlog > budget:
             return None  # waiting in vain would only slow down everybody: the worker judges it
-        async with asyncio.timeout(budget.total_seconds()):
-            return await judge_text(desk, org_id, subject, body)
+        with tracing.span("invoke_agent", of="triage", agent="triage", spoken="invoke_agent", provider="asoe") as span:
+            async with asyncio.timeout(budget.total_seconds()):
+                judged = await judge_text(desk, org_id, subject, body)
+            span.note(category=judged.category.value, severity=judged.severity.value, language=judged.language)
+            return judged
     except TimeoutError:
         return None
     except Exception as error:

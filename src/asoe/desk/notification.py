@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
 
+from asoe import tracing
 from asoe.desk import task_push
 from asoe.desk.context import Desk
 from asoe.domain import notification as rules
@@ -73,9 +74,8 @@ async def _spread_batch(desk: Desk, org_id: UUID) -> int:
         wanted = await _wanted(connection, org_id, found, now=now) + await _owed(connection, org_id, found, now=now)
         pushes = await task_push.recipients(connection, org_id, found, now=now)
         wanted += [_delivery(org_id, fact, each) for fact, each in pushes]
-        for delivery_id, due_at in await deliveries.add(connection, org_id, wanted, at=now):
-            if due_at <= now:
-                await enqueue(desk, connection, org_id, delivery_id)
+        added = await deliveries.add(connection, org_id, wanted, at=now)
+        await enqueue_all(desk, connection, org_id, [delivery_id for delivery_id, due_at in added if due_at <= now])
         await notifications.move_cursor(connection, org_id, xid=found[-1].xid, fact_id=found[-1].id)
     return len(found)
 
@@ -88,6 +88,14 @@ async def enqueue(desk: Desk, connection: Connection, org_id: UUID, delivery_id:
         {"org_id": org_id, "delivery_id": delivery_id},
         dedupe_key=f"deliver:{delivery_id}",
     )
+
+
+async def enqueue_all(desk: Desk, connection: Connection, org_id: UUID, ids: Sequence[UUID]) -> None:
+    """`enqueue` for several, each in the trace in which what it tells of happened."""
+    traces = await deliveries.traces(connection, org_id, ids) if tracing.is_on() else {}
+    for delivery_id in ids:
+        with tracing.continuing(traces.get(delivery_id)):
+            await enqueue(desk, connection, org_id, delivery_id)
 
 
 async def _wanted(connection: Connection, org_id: UUID, found: Sequence[Fact], *, now: datetime) -> list[Delivery]:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from asoe import tracing
 from asoe.domain.language_model import ModelUsage
 from asoe.store import orchestrator
 from asoe.store.db import Connection
@@ -34,7 +35,10 @@ class Trail:
         """Record one agent's part: `given` is its input summary, the yielded function notes its output."""
         started = self.clock()
         output: dict[str, Any] = {}
-        yield output.update
+        with tracing.span("invoke_agent", of=name, agent=name, spoken="invoke_agent", provider="asoe") as span:
+            span.note(**given)
+            yield output.update
+            span.note(**output)
         self.invocations.append(
             Invocation(
                 agent=name, started_at=started, ended_at=self.clock(), input_summary=given, output_summary=output

@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
+from asoe import tracing
+
 Connection: TypeAlias = Any
 """An asyncpg connection; asyncpg ships no types."""
 
@@ -21,8 +23,8 @@ ID_KEYS: Final = ("org_id", "ticket_id", "session_id", "article_id", "run_id", "
 _AT_ONCE: Final = timedelta(0)
 
 _INSERT: Final = """
-insert into queue.pgqueuer (priority, entrypoint, payload, execute_after, dedupe_key, status)
-values ($1, $2, $3, now() + $4, $5, 'queued')
+insert into queue.pgqueuer (priority, entrypoint, payload, execute_after, dedupe_key, headers, status)
+values ($1, $2, $3, now() + $4, $5, $6::text::jsonb, 'queued')
 """
 
 _INSERT_ONCE: Final = f"""{_INSERT}
@@ -72,12 +74,13 @@ class Queue:
         dedupe_key: str | None = None,
         priority: int = 0,
     ) -> None:
-        """Add a job; it exists when the caller's transaction commits. One round trip.
+        """Add a job; it exists when the caller's transaction commits. One round trip. It takes along which trace it is part of.
 
         `ids` under `ID_KEYS` only. `dedupe_key` (a name and ids, "export:<uuid>") leaves the job out while one with that
         key waits *or runs*, so never give one to a job that must see what was written after it started. Higher
         `priority` first. Raises ValueError for a payload that is not ids.
         """
+        carried = tracing.carried()
         await connection.execute(
             _INSERT if dedupe_key is None else _INSERT_ONCE,
             priority,
@@ -85,6 +88,7 @@ class Queue:
             encode_ids(ids),
             delay or _AT_ONCE,
             dedupe_key,
+            None if carried is None else json.dumps(carried),
         )
 
     async def advance(

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -27,6 +27,7 @@ from pgqueuer.domain.models import Job, TracebackRecord
 from pgqueuer.domain.types import JobId, QueueEntrypoint, QueueManagerId
 from pgqueuer.ports.repository import EntrypointExecutionParameter
 
+from asoe import tracing
 from asoe.domain.errors import Unavailable
 from asoe.queue.cron import Clock, Cron
 from asoe.queue.failures import Retries, first_of, kind_of, place_of, record_of
@@ -230,7 +231,8 @@ class Worker:
         began = time.monotonic()
         outcome = _Outcome(job, "released")
         try:
-            await self._handlers[job.entrypoint](decode_ids(job.payload))
+            with _span_of(job):
+                await self._handlers[job.entrypoint](decode_ids(job.payload))
             outcome = _Outcome(job, "done")
         except asyncio.CancelledError as error:
             if self._deadline is None:  # not ours: something inside the handler was cancelled
@@ -347,6 +349,24 @@ async def _close(connection: asyncpg.Connection) -> None:
         await connection.close(timeout=2)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
         connection.terminate()
+
+
+def _span_of(job: Job) -> tracing.Span:
+    """Part of the trace in which it was enqueued, at every try and in every process; a job of a timer begins one."""
+    if not tracing.is_on():
+        return tracing.NOBODYS
+    carried = {name: str(value) for name, value in (job.otel_headers() or {}).items()}
+    ids: dict[str, Any] = dict(decode_ids(job.payload))
+    return tracing.span(
+        "job",
+        of=job.entrypoint,
+        kind="consumer",
+        parent=carried.get("traceparent"),
+        link=carried.get("link"),
+        job=job.entrypoint,
+        tries=job.attempts + 1,
+        **ids,
+    )
 
 
 def _words(job: Job) -> dict[str, str]:

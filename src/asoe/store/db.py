@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 
 import asyncpg
 
+from asoe import tracing
 from asoe.domain.errors import Unavailable
 from asoe.domain.organization import Principal
 
@@ -79,6 +80,9 @@ class Database:
     @asynccontextmanager
     async def _begin(self, principal: Principal, begin: str) -> AsyncIterator[Connection]:
         claims = json.dumps({"sub": str(principal.user_id), "org_id": str(principal.org_id), "role": "authenticated"})
+        trace = tracing.current()  # what happens in the transaction is written down with it (migration 189)
+        if trace is not None:
+            begin = f"{begin}; set local asoe.trace = '{trace}'"
         async with self.app.acquire() as connection:
             try:
                 # one round trip: the claims hold two UUIDs and a constant, nothing that needs quoting

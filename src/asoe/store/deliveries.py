@@ -16,6 +16,7 @@ from asoe.store.queries import NamedQueries
 class DeliveriesSql(NamedQueries):
     due: str
     add: str
+    traces: str
     hold_digest: str
     claim: str
     claim_digest: str
@@ -60,6 +61,11 @@ async def add(
         for each in wanted
     ]
     return _pending(await connection.fetch(DeliveriesSql.add, org_id, rows, at)) if rows else []
+
+
+async def traces(connection: Connection, org_id: UUID, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """The traceparent of what each of these tells of, where it is known."""
+    return {row["id"]: row["trace"] for row in await connection.fetch(DeliveriesSql.traces, org_id, list(ids))}
 
 
 async def hold_digest(connection: Connection, org_id: UUID, delivery_id: UUID) -> None:

@@ -14,6 +14,11 @@ left join public.support_tickets t on t.org_id = $1 and t.id = d.ticket_id
 on conflict do nothing
 returning id, status, due_at
 
+-- name: traces
+-- in which trace that happened of which each of them tells
+select d.id, f.trace from asoe.deliveries d join asoe.facts f on f.org_id = d.org_id and f.id = d.fact_id
+where d.org_id = $1 and d.id = any ($2::uuid[]) and f.trace is not null
+
 -- name: hold_digest
 select pg_advisory_xact_lock(hashtextextended(recipient || digest_at::text, 147))
 from asoe.deliveries where org_id = $1 and id = $2 and digest_at is not null

@@ -18,6 +18,8 @@ class FactsSql(NamedQueries):
     record_all: str
     timeline: str
     read_after: str
+    traces_of_tickets: str
+    traces_of_runs: str
     newest_cursor: str
 
 
@@ -75,6 +77,16 @@ async def read_after(
 ) -> list[Fact]:
     """Facts behind the cursor `(xid, fact_id)`; a transaction still in flight holds back all later ones."""
     return [_fact(row) for row in await connection.fetch(FactsSql.read_after, org_id, str(xid), fact_id, limit)]
+
+
+async def traces_of_tickets(connection: Connection, org_id: UUID, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """The traceparent in which something happened last to each of these tickets, where it is known."""
+    return {row["id"]: row["trace"] for row in await connection.fetch(FactsSql.traces_of_tickets, org_id, list(ids))}
+
+
+async def traces_of_runs(connection: Connection, org_id: UUID, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """The same of the tickets that these runs treat."""
+    return {row["id"]: row["trace"] for row in await connection.fetch(FactsSql.traces_of_runs, org_id, list(ids))}
 
 
 async def newest_cursor(connection: Connection) -> int:

@@ -27,6 +27,19 @@ where org_id = $1 and (xid, id) > ($2::text::xid8, $3) and xid < pg_snapshot_xmi
 order by xid, id
 limit $4
 
+-- name: traces_of_tickets
+-- in which trace something happened last to each of them
+select t.id, f.trace from unnest($2::uuid[]) as t (id)
+cross join lateral (select trace from asoe.facts where org_id = $1 and ticket_id = t.id and trace is not null
+  order by id desc limit 1) f
+
+-- name: traces_of_runs
+-- the same of the tickets that these runs treat
+select r.id, f.trace from asoe.runbook_runs r
+cross join lateral (select trace from asoe.facts where org_id = $1 and ticket_id = r.ticket_id and trace is not null
+  order by id desc limit 1) f
+where r.org_id = $1 and r.id = any ($2::uuid[])
+
 -- name: newest_cursor
 -- where a reader that only wants what comes next starts
 select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xid

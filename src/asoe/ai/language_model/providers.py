@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from opentelemetry import trace
 from pydantic import BaseModel
 
+from asoe import tracing
 from asoe.ai.language_model import LanguageModel, ModelFailure, Prompt, Reply, Shape
 from asoe.domain.errors import FieldProblem, Invalid, Unavailable
 from asoe.domain.language_model import ModelUsage
@@ -100,20 +100,20 @@ class PydanticAIModel:
                     prompt.text, model_settings=settings, usage=usage, usage_limits=UsageLimits(request_limit=1)
                 )
             except ModelTimeoutError as error:
-                raise self._failed(span, ModelFailure("slow", type(error).__name__)) from None
+                raise ModelFailure("slow", type(error).__name__) from None
             except ModelAPIError as error:
                 status = getattr(error, "status_code", "")
                 detail = f"{type(error).__name__} {status}".strip()
-                raise self._failed(span, ModelFailure("down", detail, usage=ModelUsage())) from None
+                raise ModelFailure("down", detail, usage=ModelUsage()) from None
             except (AgentRunError, UserError) as error:
                 spent = self._used(usage)
-                raise self._failed(span, ModelFailure("malformed", type(error).__name__, usage=spent)) from None
+                raise ModelFailure("malformed", type(error).__name__, usage=spent) from None
             except OSError as error:
-                raise self._failed(span, ModelFailure("down", type(error).__name__, usage=ModelUsage())) from None
+                raise ModelFailure("down", type(error).__name__, usage=ModelUsage()) from None
             used = self._used(usage)
             if used is not None:
-                span.set_attribute("gen_ai.usage.input_tokens", used.tokens_in)
-                span.set_attribute("gen_ai.usage.output_tokens", used.tokens_out)
+                cost = None if used.cost_usd is None else float(used.cost_usd)
+                span.note(tokens_in=used.tokens_in, tokens_out=used.tokens_out, cost_usd=cost)
             return Reply(result.output, used)
 
     def _shaped(self, shape: type[BaseModel]) -> Any:
@@ -125,21 +125,17 @@ class PydanticAIModel:
         forms: dict[str, Any] = {"native": NativeOutput, "tool": ToolOutput, "prompted": PromptedOutput}
         return forms[chosen](shape)
 
-    def _span(self) -> Any:
-        attributes: dict[str, str | int] = {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": self._provider,
-            "gen_ai.request.model": self._model.model_name,
-            "gen_ai.request.max_tokens": self._max_tokens,
-            "gen_ai.output.type": "json",
-        }
-        return trace.get_tracer("asoe").start_as_current_span(
-            f"chat {self._model.model_name}", kind=trace.SpanKind.CLIENT, attributes=attributes, record_exception=False
+    def _span(self) -> tracing.Span:
+        return tracing.span(
+            "chat",
+            of=self._model.model_name,
+            kind="client",
+            spoken="chat",
+            provider=self._provider,
+            model=self._model.model_name,
+            max_tokens=self._max_tokens,
+            output_type="json",
         )
-
-    def _failed(self, span: trace.Span, failure: ModelFailure) -> ModelFailure:
-        span.set_attribute("error.type", failure.kind)
-        return failure
 
     def _used(self, usage: RunUsage) -> ModelUsage | None:
         """None when the provider has not said."""

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import structlog
 
+from asoe import tracing
 from asoe.ai.language_model import Data, ModelFailure, Prompt, Shape, compose
 from asoe.desk.context import Desk, ModelAccess
 from asoe.desk.trail import Trail
@@ -63,7 +64,8 @@ async def consult(
     if access.breaker.wait() is not None:
         return None
     try:
-        return await _consulted(desk, engine, access, question, rules=rules, ticket_id=ticket_id, trail=trail)
+        with tracing.span("consult", of=question.use, use=question.use, agent=question.agent):
+            return await _consulted(desk, engine, access, question, rules=rules, ticket_id=ticket_id, trail=trail)
     finally:
         access.breaker.abandoned()
 
@@ -107,6 +109,7 @@ async def _consulted(
             await model_spend.settle(
                 connection, engine.org_id, started.date(), reserved=most, used=used, failed=result is None
             )
+    tracing.here().note(outcome=outcome)
     if result is None:
         _log.warning("language_model.passed_over", use=question.use, outcome=outcome, org_id=str(engine.org_id))
     trail.consulted(

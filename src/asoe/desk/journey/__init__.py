@@ -20,6 +20,7 @@ from datetime import timedelta
 from typing import Final, Literal
 from uuid import UUID
 
+from asoe import tracing
 from asoe.desk import autonomy, outcome, wish
 from asoe.desk.consulting.dossiers import draft
 from asoe.desk.context import Desk
@@ -79,6 +80,23 @@ async def advance(desk: Desk, org_id: UUID, ticket_id: UUID, *, initiator: str =
     async with desk.database.org_reading(engine) as connection:
         standing = await read(connection, engine, ticket_id)
     trail = Trail(desk.clock, initiator=initiator, entrypoint=f"journey.{standing.journey.stage}")
+    with tracing.span(
+        "invoke_workflow",
+        of=trail.entrypoint,
+        spoken="invoke_workflow",
+        workflow=trail.entrypoint,
+        orchestrator_run_id=trail.run_id,
+        org_id=org_id,
+        ticket_id=ticket_id,
+        initiator=initiator,
+    ) as span:
+        done = await _advanced(desk, engine, standing, trail)
+        span.note(outcome=done)
+    return done
+
+
+async def _advanced(desk: Desk, engine: Principal, standing: Standing, trail: Trail) -> Advance:
+    org_id, ticket_id = engine.org_id, standing.ticket.id
     step = await _think(desk, engine, standing, trail)
     if step is None:
         await _stop_timer(desk, engine, standing)
@@ -112,6 +130,7 @@ async def advance(desk: Desk, org_id: UUID, ticket_id: UUID, *, initiator: str =
         if step.settled is not None:
             await joining.settle(desk, connection, engine, standing, step.settled)
         await trail.save(connection, engine.org_id, ticket_id, step.name)
+    tracing.here().note(plan=step.name, waiting_for=step.waiting_for)
     return "waiting" if step.waiting_for else "ended"
 
 

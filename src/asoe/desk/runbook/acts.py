@@ -22,6 +22,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
+from asoe import tracing
 from asoe.connectors.contract import Action, ConnectorError, Json, Probe
 from asoe.desk import approval, autonomy
 from asoe.desk.autonomy import NeedsApproval, No
@@ -79,10 +80,39 @@ async def perform(passing: Pass, wanted: Perform) -> Outcome:
             )
         if row.status != "intended":
             return _told(row)
+    with tracing.span(
+        "act",
+        of=wanted.path,
+        step=wanted.path,
+        connector=passing.connector(wanted.call.connector),
+        action=wanted.call.action,
+        is_undo=wanted.is_undo,
+    ) as span:
+        outcome = await _performed(passing, wanted, row)
+        _note(span, outcome)
+    return outcome
+
+
+def _note(span: tracing.Span, outcome: Outcome) -> None:
+    match outcome:
+        case Performed():
+            span.note(status=outcome.status, reason=outcome.reason)
+            if outcome.status in {"failed", "unknown"}:
+                span.failed(outcome.reason or outcome.status)
+        case Hold():
+            span.note(waiting_for=outcome.waiting_for)
+        case Stop():
+            span.note(status=outcome.verdict, reason=outcome.reason)
+        case Lost():
+            span.note(outcome="lost")
+
+
+async def _performed(passing: Pass, wanted: Perform, row: ActionRow | None) -> Outcome:
     resolved = await _resolve(passing, wanted)
     if isinstance(resolved, Stop):
         return resolved if row is None else await _unreachable(passing, row, resolved)
     hand, action = resolved
+    tracing.here().note(risk=action.risk)
     understated = None
     if row is None and not wanted.is_undo:
         wanted, understated = with_amount(wanted, action)

@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
+from asoe import tracing
 from asoe.connectors.contract import ConnectorError
 from asoe.desk import autonomy
 from asoe.desk.context import Desk
@@ -122,9 +123,27 @@ async def advance_run(
     interpreter: Interpreter = interpret,
 ) -> RunAdvance:
     """Bring one run as far as it goes now. `busy`: another pass has it. Safe to call at any time, any number of times."""
+    with tracing.span("run", org_id=engine.org_id, run_id=run_id) as span:
+        done = await _advanced(desk, engine, run_id, connectors=connectors, pace=pace, interpreter=interpreter)
+        span.note(outcome=done)
+    return done
+
+
+async def _advanced(
+    desk: Desk,
+    engine: Principal,
+    run_id: UUID,
+    *,
+    connectors: Connectors | None,
+    pace: Pace,
+    interpreter: Interpreter,
+) -> RunAdvance:
     passing = await _claim(desk, engine, run_id, connectors or desk.connectors, pace)
     if isinstance(passing, str):
         return passing
+    here = tracing.here()
+    here.rename("run", of=passing.runbook.name)
+    here.note(runbook=passing.runbook.name, mode=passing.run.mode, ticket_id=passing.run.ticket_id)
     try:
         return await _carry_on(passing, interpreter)
     except Exception as error:
@@ -160,9 +179,11 @@ async def answer(
 
 async def wake(desk: Desk, connection: Connection, engine: Principal, run_ids: Sequence[UUID]) -> None:
     """Enqueue runs whose time has come or whose worker is gone; advancing one twice does no harm."""
+    traces = await facts.traces_of_runs(connection, engine.org_id, run_ids) if tracing.is_on() else {}
     for run_id in run_ids:
         ids = {"org_id": engine.org_id, "run_id": run_id}
-        await desk.queue.enqueue(connection, "advance_run", ids, dedupe_key=f"run:{run_id}")
+        with tracing.continuing(traces.get(run_id)):
+            await desk.queue.enqueue(connection, "advance_run", ids, dedupe_key=f"run:{run_id}")
 
 
 # One pass
@@ -242,7 +263,17 @@ async def _answer(passing: Pass, effect: Effect) -> Told | Halt:
     if halt is not None:
         return halt
     if isinstance(effect, Observe):
-        return await _observe(passing, effect)
+        # what is read last, after the acts, is the proof
+        with tracing.span(
+            "verify" if effect.is_final else "check",
+            of=effect.path,
+            step=effect.path,
+            connector=passing.connector(effect.call.connector),
+            action=effect.call.action,
+        ) as span:
+            observed = await _observe(passing, effect)
+            span.note(outcome="missing" if observed.is_missing else "unread" if observed.error else "read")
+            return observed
     return await (_inquire(passing, effect, step) if isinstance(effect, Inquire) else _pause(passing, effect, step))
 
 
@@ -324,6 +355,7 @@ async def _pause(passing: Pass, effect: Pause, step: StepRow | None) -> Told | H
 
 async def _wait(passing: Pass, hold: Hold) -> RunAdvance:
     """Let go of the run until it is woken."""
+    tracing.here().note(waiting_for=hold.waiting_for)
     if not hold.is_written:
         await acts.settle_last(passing)
         async with passing.desk.database.org_step(passing.engine) as connection:
@@ -336,6 +368,7 @@ async def _wait(passing: Pass, hold: Hold) -> RunAdvance:
 async def _end(passing: Pass, ending: Ending | Stop) -> RunAdvance:
     """Write how it ended, and wake the ticket's journey."""
     run = passing.run
+    tracing.here().note(status=ending.verdict, reason=ending.reason)
     if isinstance(ending, Stop):
         await acts.settle_last(passing)
         ending = await _cut_short(passing, ending)

@@ -19,6 +19,7 @@ pytest.importorskip("openai", reason="asoe[model] is not installed")
 from provider_stand_in import READY, StandIn, anthropic, called, google, openai, served
 from record import FILE, conversations, replayed
 
+from asoe import tracing
 from asoe.ai.language_model import Data, ModelFailure, compose
 from asoe.ai.language_model.providers import PROVIDERS, Prices, PydanticAIModel, open_model
 from asoe.ai.language_model.shapes import Ready
@@ -166,35 +167,25 @@ async def test_a_price_is_known_told_or_neither() -> None:
     assert await cost("openai:nobody-knows-this", prices=PRICES) is not None
 
 
-async def test_a_call_is_a_span_without_words(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    from opentelemetry import trace
+async def test_a_call_is_a_span_without_words(stand_in: StandIn) -> None:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-    spans: list[dict[str, Any]] = []
-
-    class Tracer:
-        def start_as_current_span(self, name: str, **more: Any) -> Any:
-            found: dict[str, Any] = {"name": name, **more["attributes"]}
-            spans.append(found)
-
-            class Span:
-                def __enter__(self) -> Any:
-                    return self
-
-                def __exit__(self, *_: object) -> None:
-                    return
-
-                def set_attribute(self, key: str, value: Any) -> None:
-                    found[key] = value
-
-            return Span()
-
-    monkeypatch.setattr(trace, "get_tracer", lambda _: Tracer())
+    seen = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(seen))
+    tracing.listen(provider.get_tracer("asoe"))
     stand_in.body = openai(READY)
-    async with _opened("openai:small-1", stand_in, "/v1") as model:
-        await model.ask(PROMPT, Ready)
-        stand_in.status = 503
-        with pytest.raises(ModelFailure):
+    try:
+        async with _opened("openai:small-1", stand_in, "/v1") as model:
             await model.ask(PROMPT, Ready)
+            stand_in.status = 503
+            with pytest.raises(ModelFailure):
+                await model.ask(PROMPT, Ready)
+    finally:
+        tracing.listen(None)
+    spans = [{"name": span.name, **dict(span.attributes or {})} for span in seen.get_finished_spans()]
     good, bad = spans
     assert good["name"] == "chat small-1"
     assert (good["gen_ai.operation.name"], good["gen_ai.usage.input_tokens"], good["gen_ai.usage.output_tokens"]) == (

@@ -120,11 +120,12 @@ NOBODYS: Final = Span()
 class Recorded(Span):
     """A span that somebody listens to."""
 
-    __slots__ = ("_is_current", "_span", "_token")
+    __slots__ = ("_has_failed", "_is_current", "_span", "_token")
 
     def __init__(self, span: Any, *, is_current: bool) -> None:
         self._span = span
         self._is_current = is_current
+        self._has_failed = False
         self._token: Any = None
 
     def __enter__(self) -> Self:
@@ -139,7 +140,7 @@ class Recorded(Span):
     ) -> None:
         if isinstance(error, asyncio.CancelledError | GeneratorExit):
             self.note(outcome="cancelled")
-        elif error is not None:
+        elif error is not None and not self._has_failed:
             self.failed(error.code if isinstance(error, AsoeError) else type(error).__name__.lstrip("_"))
         if self._token is not None:
             from opentelemetry import context
@@ -158,6 +159,7 @@ class Recorded(Span):
     def failed(self, error: str) -> None:
         from opentelemetry.trace import Status, StatusCode
 
+        self._has_failed = True
         self._span.set_status(Status(StatusCode.ERROR))
         self.note(error=error)
 

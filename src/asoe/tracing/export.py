@@ -46,10 +46,7 @@ class Exporting:
     async def close(self) -> None:
         """Send the last spans, as far as that goes in `LAST_SECONDS`."""
         tracing.listen(None)
-        milliseconds = int(LAST_SECONDS * 1000)
-        ending = threading.Thread(
-            target=self._processor.shutdown, args=(milliseconds,), name="tracing end", daemon=True
-        )
+        ending = threading.Thread(target=self._processor.shutdown, name="tracing end", daemon=True)
         ending.start()
         await asyncio.to_thread(ending.join, LAST_SECONDS + 0.5)
 

@@ -100,16 +100,16 @@ class PydanticAIModel:
                     prompt.text, model_settings=settings, usage=usage, usage_limits=UsageLimits(request_limit=1)
                 )
             except ModelTimeoutError as error:
-                raise ModelFailure("slow", type(error).__name__) from None
+                raise _failed(span, ModelFailure("slow", type(error).__name__)) from None
             except ModelAPIError as error:
                 status = getattr(error, "status_code", "")
                 detail = f"{type(error).__name__} {status}".strip()
-                raise ModelFailure("down", detail, usage=ModelUsage()) from None
+                raise _failed(span, ModelFailure("down", detail, usage=ModelUsage())) from None
             except (AgentRunError, UserError) as error:
                 spent = self._used(usage)
-                raise ModelFailure("malformed", type(error).__name__, usage=spent) from None
+                raise _failed(span, ModelFailure("malformed", type(error).__name__, usage=spent)) from None
             except OSError as error:
-                raise ModelFailure("down", type(error).__name__, usage=ModelUsage()) from None
+                raise _failed(span, ModelFailure("down", type(error).__name__, usage=ModelUsage())) from None
             used = self._used(usage)
             if used is not None:
                 cost = None if used.cost_usd is None else float(used.cost_usd)
@@ -195,6 +195,11 @@ async def open_model(
     async with model:
         listed = url is None
         yield PydanticAIModel(provider, model, prices=prices, is_listed=listed, output=output, max_tokens=max_tokens)
+
+
+def _failed(span: tracing.Span, failure: ModelFailure) -> ModelFailure:
+    span.failed(failure.kind)
+    return failure
 
 
 def _made(provider: str, name: str, *, url: str | None, api_key: str | None) -> Model:

@@ -263,9 +263,8 @@ async def _answer(passing: Pass, effect: Effect) -> Told | Halt:
     if halt is not None:
         return halt
     if isinstance(effect, Observe):
-        # what is read last, after the acts, is the proof
         with tracing.span(
-            "verify" if effect.is_final else "check",
+            "verify" if _is_proof(passing, effect) else "check",
             of=effect.path,
             step=effect.path,
             connector=passing.connector(effect.call.connector),
@@ -275,6 +274,11 @@ async def _answer(passing: Pass, effect: Effect) -> Told | Halt:
             span.note(outcome="missing" if observed.is_missing else "unread" if observed.error else "read")
             return observed
     return await (_inquire(passing, effect, step) if isinstance(effect, Inquire) else _pause(passing, effect, step))
+
+
+def _is_proof(passing: Pass, effect: Observe) -> bool:
+    """Whether it looks at what the acts came to."""
+    return "/verify/" in effect.path or (passing.has_acted and effect.path.startswith("goal/"))
 
 
 async def _observe(passing: Pass, effect: Observe) -> Observed:

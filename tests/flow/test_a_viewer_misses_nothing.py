@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import httpx
@@ -11,10 +11,11 @@ import pytest
 from flow_cast import open_ticket
 
 from asoe.api import live
-from asoe.api.live import Hub, read_cursor
+from asoe.api.live import Hub, read_cursor, write_cursor
 from asoe.app import App
 from asoe.desk import session
 from asoe.domain.errors import Unavailable
+from asoe.store import facts
 
 if TYPE_CHECKING:
     from tests.conftest import Org
@@ -51,6 +52,62 @@ async def test_concurrent_changes_are_each_told_once_and_in_order(
             assert change is not None
             missed.append(change.cursor)
         assert [cursor for cursor in missed if cursor in cursors] == cursors[10:]
+    await hub.close()
+
+
+async def test_who_looks_at_the_whole_organization_catches_up_change_by_change(
+    agent: httpx.AsyncClient, app: App, acme: Org, globex: Org
+) -> None:
+    hub = Hub(app.desk, poll_seconds=0.01)
+    async with hub.viewing(acme.agent) as viewer:
+        before = read_cursor(write_cursor(viewer.start))
+    made = await open_ticket(agent)
+    async with hub.viewing(acme.agent, after=before) as viewer:
+        kinds: dict[str, UUID | None] = {}
+        while "ticket.opened" not in kinds:
+            change = await asyncio.wait_for(viewer.waiting.get(), 10)
+            assert change is not None
+            kinds[change.kind] = change.ticket_id
+        assert "resync" not in kinds
+        assert str(kinds["ticket.opened"]) == made["id"]
+        resumed = change.cursor
+    async with hub.viewing(acme.agent, after=resumed) as viewer:
+        assert resumed == viewer.start
+    async with hub.viewing(globex.agent, after=before) as viewer:
+        assert viewer.waiting.empty(), "what happened elsewhere is nothing to it"
+    await hub.close()
+
+
+async def test_what_is_told_while_it_catches_up_hides_nothing_before_it(
+    agent: httpx.AsyncClient, app: App, acme: Org, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await open_ticket(agent)
+    hub = Hub(app.desk, poll_seconds=0.01)
+    found, _ = await session.read_session(app.desk, acme.agent, UUID(made["session_id"]))
+    path = f"/api/support/message/{made['session_id']}"
+    timeline, catching_up, late = facts.timeline, asyncio.Event(), asyncio.Event()
+
+    async def slow(*given: Any, **more: Any) -> Any:
+        read = await timeline(*given, **more)
+        catching_up.set()
+        await late.wait()
+        return read
+
+    async with hub.viewing(acme.agent, found) as first:
+        start = first.start
+        await agent.post(path, json={"role": "user", "content": "missed"})
+        missed = await asyncio.wait_for(first.waiting.get(), 10)
+        monkeypatch.setattr(live.facts, "timeline", slow)
+        coming = hub.viewing(acme.agent, found, after=start)
+        entering = asyncio.create_task(coming.__aenter__())
+        await catching_up.wait()
+        await agent.post(path, json={"role": "user", "content": "told at once"})
+        told = await asyncio.wait_for(first.waiting.get(), 10)
+        late.set()
+        viewer = await entering
+        heard = [await asyncio.wait_for(viewer.waiting.get(), 10) for _ in range(2)]
+        await coming.__aexit__(None, None, None)
+    assert heard == [missed, told]
     await hub.close()
 
 

@@ -21,7 +21,11 @@ from asoe.domain.organization import Principal
 from asoe.domain.session import Session
 from asoe.store import facts, presences
 
-POLL_SECONDS: Final = 0.5
+POLL_SECONDS: Final = 0.1
+"""How long nobody is told of what happened, at most, while few organizations have viewers here."""
+POLLS_PER_SECOND: Final = 40
+"""Of all organizations together; past that each is asked less often, but not less than twice a second."""
+_LONGEST_PAUSE: Final = 0.5
 MAX_VIEWERS: Final = 2000
 MAX_VIEWERS_OF_ONE: Final = 32
 _MAX_WAITING: Final = 500
@@ -65,20 +69,21 @@ class Change:
 
     @property
     def id(self) -> str:
-        return f"{self.cursor[0]}-{self.cursor[1]}"
+        return write_cursor(self.cursor)
 
 
 @dataclass(eq=False, slots=True)
 class Viewer:
     """One open stream: on a session, on a ticket, or with neither on the whole organization (staff only).
 
-    `team_writes`: what a client in the chat was last told of it; None for whoever is told nothing.
+    `start`: it is told what happened after that. `team_writes`: what a client in the chat was last told of it; None for whoever is told nothing.
     """
 
     principal: Principal
     session: Session | None
     ticket_id: UUID | None = None
     waiting: asyncio.Queue[Change | None] = field(default_factory=lambda: asyncio.Queue(_MAX_WAITING))
+    start: Cursor = (0, 0)
     last: Cursor = (0, 0)
     team_writes: bool | None = None
 
@@ -92,8 +97,10 @@ class Viewer:
         return True
 
     def sees(self, fact: Fact) -> bool:
-        if (fact.xid, fact.id) <= self.last:
-            return False
+        """Whether this is news for this viewer."""
+        return (fact.xid, fact.id) > self.last and self.may_see(fact)
+
+    def may_see(self, fact: Fact) -> bool:
         if self.session is None:
             return self.principal.is_staff and self.ticket_id in {None, fact.ticket_id}
         if fact.session_id is not None and fact.session_id != self.session.id:
@@ -120,6 +127,7 @@ class Hub:
         self._desk = desk
         self._poll_seconds = poll_seconds
         self._viewers: dict[UUID, set[Viewer]] = {}
+        self._at: dict[UUID, Cursor] = {}
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
 
     def __len__(self) -> int:
@@ -156,7 +164,9 @@ class Hub:
                 engine = await self._desk.engine_of(org_id)
                 start = await self._newest(engine)
                 if org_id not in self._tasks:
-                    self._tasks[org_id] = asyncio.create_task(self._poll(engine, start))
+                    self._at[org_id] = start
+                    self._tasks[org_id] = asyncio.create_task(self._poll(engine))
+            viewer.start = self._at[org_id] if after is None else after
             if after is not None:
                 await self._catch_up(viewer, after)
             yield viewer
@@ -175,9 +185,10 @@ class Hub:
         self._viewers = {}
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    async def _poll(self, engine: Principal, start: Cursor) -> None:
-        at, looked = start, None
+    async def _poll(self, engine: Principal) -> None:
+        looked = None
         while engine.org_id in self._viewers:
+            at = self._at[engine.org_id]
             try:
                 async with self._desk.database.org_reading(engine) as connection:
                     found = await facts.read_after(connection, engine.org_id, xid=at[0], fact_id=at[1], limit=_BATCH)
@@ -185,7 +196,7 @@ class Hub:
                         connection, engine.org_id, looked or await presences.now(connection)
                     )
                 for fact in found:
-                    at = (fact.xid, fact.id)
+                    at = self._at[engine.org_id] = (fact.xid, fact.id)
                     for viewer in self._viewers.get(engine.org_id, ()):
                         if viewer.sees(fact):
                             viewer.tell(_change(fact))
@@ -196,20 +207,27 @@ class Hub:
                     continue
             except Exception as error:
                 _log.warning("live.poll_failed", org_id=str(engine.org_id), error=type(error).__name__)
-            await asyncio.sleep(self._poll_seconds)
-        del self._tasks[engine.org_id]
+            await asyncio.sleep(max(self._poll_seconds, min(_LONGEST_PAUSE, len(self._tasks) / POLLS_PER_SECOND)))
+        del self._tasks[engine.org_id], self._at[engine.org_id]
 
     async def _catch_up(self, viewer: Viewer, after: Cursor) -> None:
-        """Tell what the ticket's facts say since; only what no transaction in flight could still precede."""
+        """Tell what happened since; only what no transaction in flight could still precede."""
         engine = await self._desk.engine_of(viewer.principal.org_id)
         missed: list[Fact] = []
         async with self._desk.database.org_reading(engine) as connection:
             horizon = await facts.newest_cursor(connection)
             at = 0
+            if viewer.ticket_id is None:
+                found = await facts.read_after(
+                    connection, engine.org_id, xid=after[0], fact_id=after[1], limit=_MAX_WAITING + 1
+                )
+                missed = [fact for fact in found if viewer.may_see(fact)]
             while viewer.ticket_id is not None and len(missed) <= _MAX_WAITING:
                 found = await facts.timeline(connection, engine.org_id, viewer.ticket_id, after=at, limit=_BATCH)
                 missed += [
-                    fact for fact in found if after < (fact.xid, fact.id) and fact.xid < horizon and viewer.sees(fact)
+                    fact
+                    for fact in found
+                    if after < (fact.xid, fact.id) and fact.xid < horizon and viewer.may_see(fact)
                 ]
                 if len(found) < _BATCH:
                     break
@@ -218,7 +236,7 @@ class Hub:
         early = [viewer.waiting.get_nowait() for _ in range(viewer.waiting.qsize())]
         is_foreign = after[0] >= horizon  # handed out before a restore, by a cluster that was further on
         viewer.last = (0, 0) if is_foreign else after
-        if viewer.ticket_id is None or is_foreign or len(missed) > _MAX_WAITING:
+        if is_foreign or len(missed) > _MAX_WAITING:
             viewer.tell(Change((horizon - 1, _LAST_ID), "resync"))
         else:
             for fact in missed:
@@ -230,6 +248,10 @@ class Hub:
     async def _newest(self, engine: Principal) -> Cursor:
         async with self._desk.database.org_reading(engine) as connection:
             return (await facts.newest_cursor(connection), 0)
+
+
+def write_cursor(cursor: Cursor) -> str:
+    return f"{cursor[0]}-{cursor[1]}"
 
 
 def read_cursor(text: str | None) -> Cursor | None:

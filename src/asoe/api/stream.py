@@ -15,7 +15,7 @@ from prometheus_client import Gauge
 from pydantic_core import to_json
 from starlette.responses import StreamingResponse
 
-from asoe.api.live import PRESENCE, Change, Viewer
+from asoe.api.live import PRESENCE, Change, Viewer, write_cursor
 
 HEARTBEAT_SECONDS: Final = 15.0
 
@@ -57,7 +57,7 @@ async def _events(
     async with viewing as viewer:
         gauge.inc()
         try:
-            yield greeting
+            yield b"id: %s\n%s" % (write_cursor(viewer.start).encode(), greeting)  # who is cut off resumes from here
             checked = time.monotonic()
             while True:
                 try:

@@ -3,6 +3,7 @@
 org_transaction(principal)     one organization, one principal, read and write
 org_reading(principal)         the same, READ ONLY
 system_transaction(purpose)    role asoe_system: a handful of functions, no tenant data
+system_statement(purpose)      the same for one statement
 """
 
 from __future__ import annotations
@@ -75,6 +76,14 @@ class Database:
         if purpose not in SYSTEM_PURPOSES:
             raise ValueError(f"asoe_system has no purpose {purpose!r}")
         async with self.system.acquire() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def system_statement(self, purpose: str) -> AsyncIterator[Connection]:
+        """`system_transaction` for one statement, which is a transaction by itself: two round trips less."""
+        if purpose not in SYSTEM_PURPOSES:
+            raise ValueError(f"asoe_system has no purpose {purpose!r}")
+        async with self.system.acquire() as connection:
             yield connection
 
     @asynccontextmanager

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from asoe.domain.errors import Missing
@@ -87,12 +89,17 @@ async def open_sign_in(
         await connection.execute(SignInsSql.open, user_id, token_hash, agent, at, until)
 
 
-async def find(database: Database, token_hash: bytes, *, at: datetime, idle: timedelta) -> SignIn | None:
-    """The sign-in with its role as the database has it now; None when it ended, expired or was idle for too long."""
-    async with database.system_transaction("sign_in") as connection:
-        row = await connection.fetchrow(SignInsSql.find, token_hash, at, idle)
-    if row is None:
-        return None
+async def find(
+    database: Database, token_hashes: Iterable[bytes], *, at: datetime, idle: timedelta
+) -> dict[bytes, SignIn]:
+    """The sign-ins with their roles as the database has them now; those that ended, expired or were idle for too long are left out."""
+    wanted = sorted(set(token_hashes))  # always in one order: that they were seen is written
+    async with database.system_statement("sign_in") as connection:
+        rows = await connection.fetch(SignInsSql.find, wanted, at, idle)
+    return {row["token_hash"]: _sign_in(row) for row in rows}
+
+
+def _sign_in(row: Any) -> SignIn:
     principal = None
     if row["role"] is not None and row["suspended_at"] is None:
         principal = Principal(row["user_id"], row["org_id"], row["role"], row["name"])

@@ -11,9 +11,10 @@ select user_id from asoe.system_find_person($1)
 select asoe.system_open_sign_in($1, $2, $3, $4, $5)
 
 -- name: find
--- asoe_system; also notes that the sign-in was seen
-select id, user_id, email, org_id, role, name, org_name, suspended_at, organizations
-from asoe.system_find_sign_in($1, $2, $3)
+-- asoe_system; several at once; also notes that the sign-ins were seen
+select wanted.token_hash, found.id, found.user_id, found.email, found.org_id, found.role, found.name, found.org_name,
+  found.suspended_at, found.organizations
+from unnest($1::bytea[]) wanted (token_hash) cross join lateral asoe.system_find_sign_in(wanted.token_hash, $2, $3) found
 
 -- name: choose
 -- asoe_system

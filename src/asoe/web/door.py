@@ -20,7 +20,6 @@ from asoe.api import problems
 from asoe.api.door import Gate
 from asoe.api.permissions import ADMINS, STAFF
 from asoe.api.throttle import Throttle
-from asoe.desk import sign_in as desk_sign_in
 from asoe.desk.context import Desk
 from asoe.domain.errors import Denied, FieldProblem, Invalid, Missing, Unavailable
 from asoe.domain.organization import Principal
@@ -31,6 +30,7 @@ from asoe.web.flash import Flash
 from asoe.web.keep import Keep
 from asoe.web.openid import OpenIdProvider
 from asoe.web.render import Renderer
+from asoe.web.together import Batch, Together
 
 __all__ = ["ADMINS", "ANYBODY", "MEMBERS", "SIGNED_IN", "STAFF", "Page", "Pages", "Site", "Visit"]
 
@@ -93,7 +93,10 @@ class Site:
     renderer: Renderer
     addresses: Throttle
     accounts: Throttle
+    sign_ins: Batch[str, SignIn]
+    """Who is signed in, by token, as the database has it now."""
     keep: Keep = field(default_factory=Keep)
+    together: Together = field(default_factory=Together)
     oidc: OpenIdProvider | None = None
 
     @property
@@ -204,7 +207,7 @@ async def _admit(visit: Visit, page: Page) -> None:
     secure = site.is_secure(request)
     token = cookies.read_sign_in(request, secure=secure)
     if token:
-        visit.sign_in = await desk_sign_in.find(site.desk, token)
+        visit.sign_in = await site.sign_ins.ask(token)
     if visit.sign_in is not None:
         visit.token = token
         visit.flash = Flash.read(request, token)

@@ -1,4 +1,7 @@
-"""Live pages: a stream that says which ticket changed, never what. The page then asks for its parts again."""
+"""Live pages: a stream that says which ticket changed, never what. The page then asks for its parts again.
+
+A page names what it was made from (`after`), so that nothing is lost between its making and its stream.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from starlette.responses import Response
 
 from asoe.api.live import read_cursor
 from asoe.api.stream import event_stream
-from asoe.desk import sign_in as desk_sign_in
 from asoe.desk import ticket as desk_ticket
 from asoe.web.door import Pages, Visit
 
@@ -30,10 +32,10 @@ async def follow_ticket(visit: Visit) -> Response:
 
 
 async def _stream(visit: Visit, ticket_id: UUID | None) -> Response:
-    after = read_cursor(visit.request.headers.get("last-event-id"))
+    after = read_cursor(visit.request.headers.get("last-event-id") or visit.text("after", most=64))
 
     async def is_signed_in() -> bool:
-        now = await desk_sign_in.find(visit.desk, visit.token)
+        now = await visit.site.sign_ins.ask(visit.token)
         return now is not None and now.principal == visit.principal
 
     return await event_stream(

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from starlette.responses import RedirectResponse, Response
 
+from asoe.api.live import write_cursor
 from asoe.desk import saved_view
 from asoe.desk import ticket as desk_ticket
 from asoe.desk.context import policy_of
@@ -18,9 +19,10 @@ from asoe.domain.errors import AsoeError, Invalid, Missing
 from asoe.domain.service_level import Clock
 from asoe.domain.ticket import CHANNELS, SEVERITY_RANK, STATUSES, WAITING_FOR, Ticket
 from asoe.domain.triage import CATEGORIES
-from asoe.store import directory, saved_views, service_levels, tickets
+from asoe.store import directory, facts, saved_views, service_levels, tickets
 from asoe.store.tickets import TicketFilter
 from asoe.web.door import Pages, Visit, safe_next
+from asoe.web.render import Part
 from asoe.web.words import LANGUAGES
 
 pages = Pages()
@@ -73,10 +75,15 @@ async def show(visit: Visit) -> Response:
         raise Missing(f"There is no view {view!r}.", code="missing")
     chosen = {name: visit.text(name, most=100) for name in (*_CHOICES, "assignee", "team", "tag")}
     wanted = _filter(visit, view, {**chosen, "q": q})
-    page = await desk_ticket.list_tickets(
-        visit.desk, visit.principal, wanted, cursor=visit.text("cursor", most=500) or None, limit=PAGE_SIZE
-    )
     async with visit.desk.database.org_reading(visit.principal) as connection:
+        since = await facts.newest_cursor(connection)
+        page = await tickets.page(
+            connection,
+            visit.principal.org_id,
+            wanted,
+            cursor=visit.text("cursor", most=500) or None,
+            limit=PAGE_SIZE,
+        )
         rows = await _rows(connection, visit, page.items)
         colleagues = await directory.staff(connection, visit.principal.org_id)
         policy = await policy_of(connection, visit.principal.org_id)
@@ -88,6 +95,7 @@ async def show(visit: Visit) -> Response:
     return visit.page(
         "queue.html",
         rows=rows,
+        since=write_cursor((since, 0)),
         saved=[(each, "/queue?" + urlencode(each.filters)) for each in saved],
         current=next((each for each in saved if each.filters == asked), None),
         asked=urlencode(asked),
@@ -138,9 +146,14 @@ async def show_rows(visit: Visit) -> Response:
             ids.append(UUID(text))
         except ValueError:
             raise Invalid("ids: these are no ids of tickets.", code="invalid_request") from None
-    key = (visit.principal.org_id, "rows", *sorted(set(ids)))
-    rows = await visit.site.keep.get(key, KEPT_SECONDS, lambda: _read_rows(visit, ids))
-    return visit.page("queue_rows.html", rows=rows)
+    key = (visit.principal.org_id, visit.principal.role, "rows", *sorted(set(ids)))
+    part = await visit.site.keep.get(key, KEPT_SECONDS, lambda: _render_rows(visit, ids))
+    return visit.site.renderer.respond_part(visit, part)
+
+
+async def _render_rows(visit: Visit, ids: Sequence[UUID]) -> Part:
+    rows = await _read_rows(visit, ids)
+    return visit.site.renderer.part("queue_rows.html", visit.desk.clock(), {"rows": rows})
 
 
 async def _read_rows(visit: Visit, ids: Sequence[UUID]) -> list[Row]:

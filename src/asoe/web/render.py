@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
+from starlette.requests import Request
 from starlette.responses import Response
 
 from asoe.web import cookies, words
@@ -31,6 +33,14 @@ CSP: Final = (
 )
 _MIN_COMPRESSED: Final = 1024
 _MARKDOWN: Final = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable("table").disable("image")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a page as it is for everybody who may see it, compressed as well when it is worth it."""
+
+    body: bytes
+    compressed: bytes | None
 
 
 class Renderer:
@@ -75,23 +85,36 @@ class Renderer:
             **values,
         )
         body = html.encode("utf-8", "replace")
-        headers = {
-            "Content-Security-Policy": CSP,
-            "Referrer-Policy": "same-origin",
-            "Cache-Control": "no-store",
-            "Vary": "Accept-Encoding, Cookie, HX-Request",
-        }
-        if len(body) >= _MIN_COMPRESSED and "gzip" in visit.request.headers.get("accept-encoding", ""):
-            body = gzip.compress(body, 5, mtime=0)
-            headers["Content-Encoding"] = "gzip"
-        response = Response(body, status, headers=headers, media_type="text/html; charset=utf-8")
+        response = _response(visit.request, body, lambda: gzip.compress(body, 5, mtime=0), status)
         if visit.flash is not None and status == 200:
             Flash.drop(response)
         return response
 
+    def part(self, template: str, now: datetime, values: Mapping[str, Any]) -> Part:
+        """Render what many are shown; the template is told nothing of any visitor, and fails when it asks."""
+        html = self._environment.get_template(template).render(ago=lambda at: words.ago(at, now), now=now, **values)
+        body = html.encode("utf-8", "replace")
+        return Part(body, gzip.compress(body, 5, mtime=0) if len(body) >= _MIN_COMPRESSED else None)
+
+    def respond_part(self, visit: Visit, part: Part) -> Response:
+        return _response(visit.request, part.body, lambda: part.compressed or b"", 200)
+
     def toast(self, status: int, text: str) -> Response:
         """An answer to htmx that changes nothing on the page and says why."""
         return Response(status_code=status, headers={"HX-Trigger": json.dumps({"toast": {"text": text}})})
+
+
+def _response(request: Request, body: bytes, compressed: Callable[[], bytes], status: int) -> Response:
+    headers = {
+        "Content-Security-Policy": CSP,
+        "Referrer-Policy": "same-origin",
+        "Cache-Control": "no-store",
+        "Vary": "Accept-Encoding, Cookie, HX-Request",
+    }
+    if len(body) >= _MIN_COMPRESSED and "gzip" in request.headers.get("accept-encoding", ""):
+        body = compressed()
+        headers["Content-Encoding"] = "gzip"
+    return Response(body, status, headers=headers, media_type="text/html; charset=utf-8")
 
 
 def markdown(text: str) -> Markup:

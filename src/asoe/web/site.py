@@ -5,17 +5,20 @@ A module has `pages` (its routes); to be in the navigation it needs a line in `N
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Receive, Scope, Send
 
 from asoe.api.http import create_app
 from asoe.api.throttle import Throttle
 from asoe.app import App
+from asoe.desk import sign_in as desk_sign_in
 from asoe.web import (
     alerts,
     approval_link,
@@ -51,6 +54,7 @@ from asoe.web.assets import load_assets
 from asoe.web.door import ANYBODY, Page, Site, Visit, endpoint
 from asoe.web.openid import open_provider
 from asoe.web.render import Renderer
+from asoe.web.together import Batch
 
 NAVIGATION: Final = [
     ("Overview", "/", "overview", "o"),
@@ -111,13 +115,13 @@ def create_site(app: App) -> FastAPI:
         renderer=Renderer(assets, NAVIGATION),
         addresses=Throttle(SIGN_INS_PER_ADDRESS, setting="SIGN_INS_PER_ADDRESS"),
         accounts=Throttle(SIGN_INS_PER_ACCOUNT, setting="SIGN_INS_PER_ACCOUNT"),
+        sign_ins=Batch(partial(desk_sign_in.find_all, app.desk)),
         oidc=open_provider(app.settings, app.desk.clock),
     )
     api.state.site = site
-    found = [Route(page.path, endpoint(site, page), methods=[page.method]) for page in routes()]
+    api.router.routes.insert(0, _PageRoutes(site))
     api.router.routes.extend(
         [
-            *found,
             Route("/assets/{name}", _asset, methods=["GET"]),
             Route("/favicon.ico", _favicon, methods=["GET"]),
             Route(widget.SCRIPT, _widget_script, methods=["GET"]),
@@ -131,6 +135,35 @@ def create_site(app: App) -> FastAPI:
 def routes() -> list[Page]:
     """Every page and form there is."""
     return [page for module in PAGES for page in module.pages.routes]
+
+
+class _PageRoutes(BaseRoute):
+    """The pages, found by the first part of their path: nobody waits while two hundred other routes are tried."""
+
+    def __init__(self, site: Site) -> None:
+        self._by_part: dict[str, list[Route]] = {}
+        for page in routes():
+            route = Route(page.path, endpoint(site, page), methods=[page.method])
+            self._by_part.setdefault(_first_part(page.path), []).append(route)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        best: tuple[Match, Scope] = Match.NONE, {}
+        if scope["type"] != "http":
+            return best
+        for route in self._by_part.get(_first_part(scope["path"]), ()):
+            match, found = route.matches(scope)
+            if match == Match.FULL:
+                return match, {**found, "asoe.page": route}
+            if match == Match.PARTIAL and best[0] == Match.NONE:
+                best = match, {**found, "asoe.page": route}
+        return best
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await scope["asoe.page"].handle(scope, receive, send)
+
+
+def _first_part(path: str) -> str:
+    return path[1:].partition("/")[0]
 
 
 async def _asset(request: Request) -> Response:

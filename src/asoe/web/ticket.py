@@ -13,14 +13,16 @@ from uuid import UUID
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
+from asoe.api.live import write_cursor
 from asoe.desk import attachment as desk_attachment
 from asoe.desk import canned_reply, presence
 from asoe.desk import draft as desk_draft
 from asoe.desk import session as desk_session
 from asoe.desk import ticket as desk_ticket
-from asoe.desk.context import policy_of
+from asoe.desk.context import Desk, policy_of
 from asoe.domain.errors import Conflict, Invalid, Missing
 from asoe.domain.mail import why_unproven
+from asoe.domain.organization import Principal
 from asoe.domain.resolution import Citation
 from asoe.domain.routing import NOT_CHOSEN
 from asoe.domain.session import Session
@@ -82,8 +84,16 @@ async def _page(
     problem: str = "",
     status: int = 200,
 ) -> Response:
-    org_id = visit.principal.org_id
-    async with visit.desk.database.org_reading(visit.principal) as connection:
+    key = ("ticket", visit.principal.org_id, visit.principal.role, ticket_id)
+    found = await visit.site.together.ask(key, lambda: _read(visit.desk, visit.principal, ticket_id))
+    return visit.page("ticket.html", status, written=written, sources=sources, problem=problem, **found)
+
+
+async def _read(desk: Desk, reader: Principal, ticket_id: UUID) -> dict[str, Any]:
+    """What the page shows to anybody of the reader's organization and role: several who ask at once get the same."""
+    org_id = reader.org_id
+    async with desk.database.org_reading(reader) as connection:
+        since = await facts.newest_cursor(connection)
         ticket = await tickets.find(connection, org_id, ticket_id)
         said = await sessions.messages_of_ticket(connection, org_id, ticket_id)
         found_sessions = await sessions.of_ticket(connection, org_id, ticket_id)
@@ -115,48 +125,44 @@ async def _page(
     if contact is not None:
         requester = contact.name or contact.email or contact.phone or contact.external_id or ""
     last = found_sessions[-1].id if found_sessions else None
-    return visit.page(
-        "ticket.html",
-        status,
-        t=ticket,
-        written=written,
-        sources=sources,
-        problem=problem,
-        replies=replies,
-        seen_seq=max((each.seq for each in said if each.session_id == last), default=0),
-        here=f"/tickets/{ticket.id}",
-        said=said,
-        sessions=found_sessions,
-        is_quiet=any(each.is_ai_quiet for each in found_sessions),
-        history=list(reversed(history)),
-        told_of=told_of,
-        escalation=escalation,
-        unproven=why_unproven(ticket.metadata),
-        dossier=_readable_dossier(escalation.dossier) if escalation else {},
-        clocks=clocks,
-        given=list(reversed(given)),
-        not_chosen=NOT_CHOSEN,
-        runs=[_readable(run, names) for run in runs],
-        book_runs=book_runs,
-        books=books,
-        waiting=waiting,
-        parts=parts,
-        files=files,
-        earlier=earlier,
-        links=links,
-        linked=linked,
-        similar=similar,
-        corrected=corrected,
-        contact=contact,
-        requester=requester or "Unknown client",
-        names=names,
-        colleagues=colleagues,
-        teams=sorted({*teams, policy.default_team, *([ticket.team] if ticket.team else [])}),
-        moves=[each for each in _moves(ticket) if each != "closed"],
-        may_close=ticket.status != "closed",
-        triage=_judged(ticket),
-        choices={"category": CATEGORIES, "severity": SEVERITIES, "intent": _intents(ticket.category)},
-    )
+    return {
+        "t": ticket,
+        "since": write_cursor((since, 0)),
+        "replies": replies,
+        "seen_seq": max((each.seq for each in said if each.session_id == last), default=0),
+        "here": f"/tickets/{ticket.id}",
+        "said": said,
+        "sessions": found_sessions,
+        "is_quiet": any(each.is_ai_quiet for each in found_sessions),
+        "history": list(reversed(history)),
+        "told_of": told_of,
+        "escalation": escalation,
+        "unproven": why_unproven(ticket.metadata),
+        "dossier": _readable_dossier(escalation.dossier) if escalation else {},
+        "clocks": clocks,
+        "given": list(reversed(given)),
+        "not_chosen": NOT_CHOSEN,
+        "runs": [_readable(run, names) for run in runs],
+        "book_runs": book_runs,
+        "books": books,
+        "waiting": waiting,
+        "parts": parts,
+        "files": files,
+        "earlier": earlier,
+        "links": links,
+        "linked": linked,
+        "similar": similar,
+        "corrected": corrected,
+        "contact": contact,
+        "requester": requester or "Unknown client",
+        "names": names,
+        "colleagues": colleagues,
+        "teams": sorted({*teams, policy.default_team, *([ticket.team] if ticket.team else [])}),
+        "moves": [each for each in _moves(ticket) if each != "closed"],
+        "may_close": ticket.status != "closed",
+        "triage": _judged(ticket),
+        "choices": {"category": CATEGORIES, "severity": SEVERITIES, "intent": _intents(ticket.category)},
+    }
 
 
 @pages.post(_ONE + "/messages")

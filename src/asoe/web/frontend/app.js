@@ -266,7 +266,7 @@ const line = $("#line");
 const live = $("[data-live]");
 function connected(is) {
   if (line) line.hidden = is;
-  if (live) live.dataset.live = is ? "on" : "off";
+  if (live) live.dataset.live = is ? "on" : "lost";
 }
 document.addEventListener("htmx:sse:after:connection", () => connected(true));
 document.addEventListener("htmx:sse:error", () => connected(false));
@@ -284,20 +284,30 @@ const list = $(".tickets[data-rows]");
 if (live && list) {
   const changed = new Set();
   const fresh = new Set();
-  let timer;
+  let timer, busy;
+  const soon = () => { if (!busy) timer ??= setTimeout(refresh, 150); };
   live.addEventListener("changed", (event) => {
     const { kind, ticket } = JSON.parse(event.detail.data);
     if (kind === "resync") { for (const row of rows()) changed.add(row.dataset.id); fresh.add("more"); }
     else if (!ticket) return;
     else if (document.getElementById(`t-${ticket}`)) changed.add(ticket);
     else if (kind === "ticket.opened" || kind === "ticket.escalated") fresh.add(ticket);
-    timer ??= setTimeout(refresh, 150);
+    soon();
+  });
+  // What was asked for while the line was lost may not have come.
+  live.addEventListener("htmx:sse:after:connection", () => {
+    if (live.dataset.live !== "lost") return;
+    for (const row of rows()) changed.add(row.dataset.id);
+    soon();
   });
   const refresh = async () => {
     timer = undefined;
     const ids = [...changed].slice(0, 100);
-    changed.clear();
+    for (const id of ids) changed.delete(id);
+    busy = true;
     if (ids.length) await htmx.ajax("GET", `/queue/rows?ids=${ids.join(",")}`, { source: list, swap: "none" });
+    busy = false;
+    if (changed.size) soon();
     const news = $("#news");
     if (fresh.size && news) {
       news.hidden = false;

@@ -241,6 +241,9 @@ async def open_language_model(settings: Settings) -> AsyncIterator[ModelAccess |
             timeout=settings.model_timeout_seconds,
             tokens_per_day=settings.model_tokens_per_day,
             usd_per_day=settings.model_usd_per_day,
+            open_other=lambda name: open_model(
+                name, url=settings.model_url, api_key=settings.model_api_key, prices=None, output=settings.model_output
+            ),
         )
 
 

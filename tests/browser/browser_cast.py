@@ -19,7 +19,7 @@ from asoe.desk.runbook import rehearsal, shelf
 from asoe.desk.runbook.template import runbook_text
 from asoe.domain.organization import Principal
 from asoe.domain.ticket import Ticket
-from asoe.store import approvals, organizations, password_resets, tickets
+from asoe.store import approvals, orchestrator, organizations, password_resets, tickets
 
 if TYPE_CHECKING:
     from tests.cast import Org
@@ -86,6 +86,11 @@ class House:
                 expires_after=timedelta(hours=1),
             )
         return {"name": row.name, "run_id": str(run_id), "approval_id": str(approval_id)}
+
+    async def agent_run(self, org: Org, ticket_id: UUID) -> str:
+        """The first pass of the engine's agents over a ticket."""
+        async with self.app.desk.database.org_reading(org.engine) as connection:
+            return str((await orchestrator.runs_of_ticket(connection, org.org_id, ticket_id))[-1]["id"])
 
     async def backtest(self, org: Org) -> str:
         """A backtest that is done, over three tickets."""

@@ -35,6 +35,7 @@ NOT_PAGES = (
     "/queue/rows",
     "/notifications/count",
     "/tickets/{ticket_id}/attachments/{attachment_id}",
+    "/agent-runs/{agent_run_id}/export",
 )
 EXTRA = (
     "/queue?view=mine",
@@ -73,6 +74,9 @@ async def fill(house: House, path: str) -> str:
         await topic.compute(desk, owner)
     if "{ticket_id}" in path:
         path = path.replace("{ticket_id}", str((await house.ticket(house.acme, subject="Seen by axe")).id))
+    if "{agent_run_id}" in path:
+        seen = await house.ticket(house.acme, subject="Judged for axe")
+        path = path.replace("{agent_run_id}", await house.agent_run(house.acme, seen.id))
     if "{incident_id}" in path:
         wanted = Wanted("Seen by axe", intent="outage", known="We know.")
         path = path.replace("{incident_id}", str((await handling.open_incident(desk, owner, wanted)).id))

@@ -100,6 +100,7 @@ async def things(house: House) -> dict[str, str]:
     invitation = await people.invite(desk, owner, email=f"{uuid4().hex}@globex.example", role="agent")
     return {
         "ticket_id": str(opened.id),
+        "agent_run_id": await house.agent_run(house.globex, opened.id),
         "attachment_id": str(file.id),
         "article_id": str(article.id),
         "key_id": str(key.key.id),

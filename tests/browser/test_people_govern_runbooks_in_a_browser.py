@@ -107,3 +107,22 @@ async def test_a_backtest_goes_on_and_shows_what_it_found(house: House, visitor:
     await rehearsal.carry_out(house.app.desk, house.acme.org_id, UUID(page.url.rpartition("/")[2]))
     await page.reload()
     await expect(page.get_by_text("Nothing was kept of it.")).to_be_visible()
+
+
+async def test_what_the_agents_did_is_judged_again_with_other_settings(
+    house: House, visitor: Visitor, watch: Watch
+) -> None:
+    watch.expected = ("422",)
+    ticket = await house.ticket(house.acme, subject="Judge me again")
+    page = await visitor(house.acme.agent, f"/tickets/{ticket.id}")
+    await page.locator("summary", has_text="handed over").last.click()
+    await page.get_by_role("link", name="Judge it again, or download it").last.click()
+    await expect(page.get_by_role("heading", name="Agents in order")).to_be_visible()
+    await page.get_by_label("Settings, as YAML").fill("routing: {by_category: {general: money}}")
+    await page.get_by_role("button", name="Judge it again").click()
+    await expect(page.get_by_text("What you try changes")).to_be_visible()
+    await expect(page.get_by_role("row", name="Team frontline")).to_contain_text("money")
+    await page.get_by_label("Settings, as YAML").fill("nonsense: 1")
+    await page.get_by_role("button", name="Judge it again").click()
+    await expect(page.get_by_role("alert")).to_contain_text("Not known here: nonsense")
+    assert (await house.read(house.acme, ticket.id)).team != "money"

@@ -12,6 +12,7 @@ import pytest
 from asoe.ai.local import LocalAI
 from asoe.desk import champion, learning, ticket
 from asoe.desk.context import Thresholds
+from asoe.desk.journey.replay import Instead, replay
 from asoe.domain.errors import Conflict, Denied, Missing
 from asoe.domain.learning import Lesson
 from asoe.store import models
@@ -109,7 +110,22 @@ async def test_a_better_challenger_judges_its_own_organization_and_can_be_rolled
     assert (again.state, again.reason) == ("kept_out", "not_better"), "a tie must not win"
     assert (await learning.read_model(desk, acme.owner, 1)).state == "champion"
 
+    await world.advance(new)
+    (run_id,) = [
+        row["id"] for row in await world.rows("select id from asoe.orchestrator_runs where ticket_id = $1", new.id)
+    ]
     assert await learning.roll_back(desk, acme.owner) is None
+    for model, expected in ((1, "technical"), (0, "integration")):
+        judged = await replay(desk, acme.agent, run_id, Instead(model=model))
+        assert (judged.was.category, judged.today.category) == ("technical", "integration")
+        assert judged.instead.category == expected, "a model of the registry judges a pass again"
+        assert ("category" in {each.what for each in judged.differences}) == (model == 1)
+    await world.owner.execute("update asoe.models set base_version = 'triage-of-last-year'")
+    with pytest.raises(Conflict, match="does not fit"):
+        await replay(desk, acme.agent, run_id, Instead(model=1))
+    with pytest.raises(Missing):
+        await replay(desk, acme.agent, run_id, Instead(model=7))
+    await world.owner.execute("update asoe.models set base_version = $1", found.base_version)
     assert (await world.open(f"{NEW}, again")).triage["model_version"] == found.base_version
     with pytest.raises(Conflict):
         await learning.roll_back(desk, acme.owner)

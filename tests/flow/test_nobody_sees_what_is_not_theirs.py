@@ -14,6 +14,7 @@ from asoe.api.permissions import RULES
 from asoe.app import App
 from asoe.desk import journey, learning
 from asoe.desk.runbook import execution
+from asoe.desk.trail import Trail
 from asoe.domain.notification import Delivery
 from asoe.store import deliveries, webhooks
 from cast import make_advice, make_answer, make_wish
@@ -49,6 +50,8 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/ship"): {},
     ("POST", "/answer-judgement"): {"is_useful": True},
     ("POST", "/judge"): {"is_right": False},
+    ("POST", "/agent-runs/{agent_run_id}/replay"): {},
+    ("POST", "/runs/{run_id}/replay"): {},
     ("POST", "/audit"): {"is_right": False},
     ("POST", "/api/support/recommendations/{recommendation_number}/decide"): {"decision": "dismiss", "reason": "x"},
     ("POST", "/decide"): {"vote": "approve"},
@@ -100,8 +103,11 @@ async def theirs(connect: Connect, globex: Org, app: App, estate: Estate) -> dic
             sent, 1, "ticket.opened", app.desk.clock(), None, "webhook", f"webhook:{hook}", {}, app.desk.clock()
         )
         await deliveries.add(connection, globex.org_id, [dead], at=app.desk.clock())
+        looked = Trail(app.desk.clock, initiator="worker", entrypoint="journey.triage")
+        await looked.save(connection, globex.org_id, UUID(made["id"]), "handed_over")
     return {
         "run_id": run["id"],
+        "agent_run_id": str(looked.run_id),
         "approval_id": approval["id"],
         "source_id": source.json()["id"],
         "ticket_id": made["id"],

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from asoe.api import (
+    agent_runs,
     alerts,
     articles,
     attachments,
@@ -55,6 +56,7 @@ ROUTERS = (
     credit_ledger,
     runbooks,
     runs,
+    agent_runs,
     chat,
     widget,
     mcp,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from asoe.web.ticket import _readable
+from asoe.web.ticket import readable_run
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 AGENT = uuid4()
@@ -28,7 +28,7 @@ def part(**more: Any) -> dict[str, Any]:
 
 
 def test_the_engines_own_pass_names_nobody():
-    shown = _readable({"initiator": "worker", "invocations": [part()]}, {})
+    shown = readable_run({"initiator": "worker", "invocations": [part()]}, {})
     assert shown["begun_by"] == ""
     assert shown["invocations"][0]["about"] == "12 ms"
     assert shown["invocations"][0]["output"] == '"category": "billing"'
@@ -36,7 +36,7 @@ def test_the_engines_own_pass_names_nobody():
 
 def test_an_outside_agents_pass_names_its_account():
     run = {"initiator": f"mcp:{AGENT}", "invocations": [part(engine_type="mcp", ended_at=None, tokens_in=3)]}
-    assert _readable(run, {AGENT: "Cursor"})["begun_by"] == "Cursor over MCP"
-    shown = _readable(run, {})
+    assert readable_run(run, {AGENT: "Cursor"})["begun_by"] == "Cursor over MCP"
+    shown = readable_run(run, {})
     assert shown["begun_by"] == "an outside agent over MCP"
     assert shown["invocations"][0]["about"] == "MCP, 3 tokens"

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from asoe.api import (
+    agent_runs,
     alerts,
     articles,
     attachments,
@@ -65,6 +66,7 @@ _ROUTERS = (
     connectors.router,
     runbooks.router,
     runs.router,
+    agent_runs.router,
     credit_ledger.router,
     chat.router,
     widget.router,

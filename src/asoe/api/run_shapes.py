@@ -57,6 +57,34 @@ class StopIn(Body):
     reason: Annotated[str, Field(min_length=1, max_length=2000)]
 
 
+class RunReplayIn(Body):
+    """What to play instead; what is left out stays. `anew`: read the client's words with the models of today."""
+
+    runbook: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    version: Version | None = None
+    settings: JsonObject | None = Field(None, description="error_limits, standing_consents over your own.")
+    anew: bool = False
+
+
+class RunSideOut(Answer):
+    runbook: str
+    version: int
+    verdict: str
+    reason: str
+    acts: list[str]
+    slots: dict[str, Any]
+    alone: dict[str, bool]
+
+
+class RunReplayOut(Answer):
+    """`verdict` is empty where nobody can tell how it would have ended."""
+
+    run_id: UUID
+    was: RunSideOut
+    now: RunSideOut
+    differences: list[str]
+
+
 class JudgementIn(Body):
     is_right: bool
     source: Literal["person", "audit"] = "person"

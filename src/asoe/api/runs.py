@@ -1,7 +1,8 @@
-"""Routes on runs: start, list, read whole, cancel and judge."""
+"""Routes on runs: start, list, read whole, cancel, judge and replay."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from asoe.api.encoding import page, reply
 from asoe.api.schemas import Moment
 from asoe.desk import autonomy, journey
 from asoe.desk.runbook import execution, record
+from asoe.desk.runbook import replay as replaying
 
 router = APIRouter(route_class=Door, tags=["runs"])
 _ONE: Final = "/api/support/runs/{run_id}"
@@ -58,6 +60,23 @@ async def cancel_run(request: Request, run_id: UUID) -> Response:
     """It stops before its next act; what it has done stays done."""
     call = call_of(request)
     return reply(shapes.run(await execution.cancel(call.acting, call.principal, run_id)))
+
+
+@router.post(_ONE + "/replay", response_model=shapes.RunReplayOut)
+async def replay_run(request: Request, run_id: UUID, body: shapes.RunReplayIn) -> Response:
+    """Play a run that has ended again, from what it was told; nothing is done, and no language model asked."""
+    call = call_of(request)
+    desk = replace(call.desk, model=None)
+    found = await replaying.replay(
+        desk,
+        call.principal,
+        run_id,
+        runbook=body.runbook,
+        version=body.version,
+        settings=body.settings,
+        is_anew=body.anew,
+    )
+    return reply(found.to_json())
 
 
 @router.post("/api/support/runs/{run_id}/judge", tags=["runs"], status_code=204)

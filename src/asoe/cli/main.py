@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from asoe.cli import (
+    agents,
     alert,
     approval,
     audit,
@@ -66,6 +67,7 @@ app.add_typer(org.app, name="org")
 app.add_typer(member.app, name="member")
 app.add_typer(key.app, name="key")
 app.add_typer(ticket.app, name="ticket")
+app.add_typer(agents.app, name="agents")
 app.add_typer(connector.app, name="connector")
 app.add_typer(service_level.app, name="service-level")
 app.add_typer(routing.app, name="routing")

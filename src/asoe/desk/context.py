@@ -6,6 +6,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -98,13 +99,18 @@ def _breaker() -> Breaker:
 
 @dataclass(frozen=True, slots=True)
 class ModelAccess:
-    """The installation's language model with its limits per organization and day (None: none); `timeout` in seconds."""
+    """The installation's language model with its limits per organization and day (None: none); `timeout` in seconds.
+
+    prompts: other instructions by use, in which `{task}` stands for ours. open_other: another model of the same provider.
+    """
 
     model: LanguageModel
     timeout: float = 15.0
     tokens_per_day: int | None = None
     usd_per_day: Decimal | None = None
     breaker: Breaker = field(default_factory=_breaker)
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    open_other: Callable[[str], AbstractAsyncContextManager[LanguageModel]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,13 @@ async def runs(desk: Desk, principal: Principal, ticket_id: UUID) -> list[dict[s
         return await orchestrator.runs_of_ticket(connection, principal.org_id, ticket_id)
 
 
+async def run(desk: Desk, principal: Principal, run_id: UUID) -> dict[str, Any]:
+    """One of them with what it went by; raises `Missing(agent_run_missing)`. Staff only."""
+    _staff_only(principal, "the record of the engine's passes")
+    async with desk.database.org_reading(principal) as connection:
+        return await orchestrator.find_run(connection, principal.org_id, run_id)
+
+
 async def dossier(desk: Desk, principal: Principal, ticket_id: UUID) -> Escalation:
     """The newest escalation with its dossier; raises `Missing(no_dossier)` when nobody was handed the ticket."""
     _staff_only(principal, "dossiers")

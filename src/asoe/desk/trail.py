@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -61,8 +61,16 @@ class Trail:
             )
         )
 
-    async def save(self, connection: Connection, org_id: UUID, ticket_id: UUID, outcome: str) -> None:
-        """Write the run as completed; the last step of the plan is what came out."""
+    async def save(
+        self,
+        connection: Connection,
+        org_id: UUID,
+        ticket_id: UUID,
+        outcome: str,
+        *,
+        basis: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write the run as completed; the last step of the plan is what came out, `basis` what it went by."""
         run = Run(
             id=self.run_id,
             ticket_id=ticket_id,
@@ -73,5 +81,6 @@ class Trail:
             started_at=self.started_at,
             ended_at=self.clock(),
             invocations=tuple(self.invocations),
+            basis=dict(basis or {}),
         )
         await orchestrator.record_run(connection, org_id, run)

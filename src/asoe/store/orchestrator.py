@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from asoe.domain.errors import Missing
 from asoe.domain.language_model import ModelUsage
 from asoe.store.db import Connection
 from asoe.store.queries import NamedQueries
@@ -15,6 +16,7 @@ from asoe.store.queries import NamedQueries
 class OrchestratorSql(NamedQueries):
     record_run: str
     runs_of_ticket: str
+    find_run: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One pass; `plan` lists the steps in words, `status` is how it ended."""
+    """One pass; `plan` lists the steps in words, `status` is how it ended, `basis` what it went by (see `journey.basis`)."""
 
     id: UUID
     ticket_id: UUID
@@ -44,6 +46,7 @@ class Run:
     ended_at: datetime
     invocations: tuple[Invocation, ...] = ()
     error: str | None = None
+    basis: dict[str, Any] = field(default_factory=dict)
 
 
 async def record_run(connection: Connection, org_id: UUID, run: Run) -> None:
@@ -75,6 +78,7 @@ async def record_run(connection: Connection, org_id: UUID, run: Run) -> None:
         run.started_at,
         run.ended_at,
         parts,
+        run.basis,
     )
 
 
@@ -83,3 +87,11 @@ async def runs_of_ticket(
 ) -> list[dict[str, Any]]:
     """Runs with their invocations, newest first, as plain values."""
     return [dict(row) for row in await connection.fetch(OrchestratorSql.runs_of_ticket, org_id, ticket_id, limit)]
+
+
+async def find_run(connection: Connection, org_id: UUID, run_id: UUID) -> dict[str, Any]:
+    """One run with its invocations and `basis`; raises `Missing(agent_run_missing)`."""
+    row = await connection.fetchrow(OrchestratorSql.find_run, org_id, run_id)
+    if row is None:
+        raise Missing(f"There is no agents' run {run_id} here.", code="agent_run_missing")
+    return dict(row)

@@ -2,8 +2,8 @@
 -- every autonomous pass over a ticket is one run with a row per agent that took part, in the transaction of its step
 with run as (
   insert into asoe.orchestrator_runs
-    (org_id, id, ticket_id, initiator, entrypoint, plan, status, error, started_at, ended_at)
-  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    (org_id, id, ticket_id, initiator, entrypoint, plan, status, error, started_at, ended_at, basis)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12)
 )
 insert into asoe.agent_invocations
   (org_id, run_id, ticket_id, agent, engine_type, input_summary, output_summary, tokens_in, tokens_out,
@@ -24,3 +24,13 @@ from asoe.orchestrator_runs r
 where r.org_id = $1 and r.ticket_id = $2
 order by r.created_at desc
 limit $3
+
+-- name: find_run
+-- one of them, with what it went by
+select r.id, r.ticket_id, r.initiator, r.entrypoint, r.plan, r.status, r.error, r.basis, r.created_at, r.started_at, r.ended_at,
+  coalesce((select jsonb_agg(jsonb_build_object('agent', i.agent, 'engine_type', i.engine_type,
+      'input', i.input_summary, 'output', i.output_summary, 'status', i.status, 'tokens_in', i.tokens_in,
+      'tokens_out', i.tokens_out, 'cost_usd', i.cost_usd, 'started_at', i.started_at, 'ended_at', i.ended_at) order by i.started_at)
+    from asoe.agent_invocations i where i.org_id = r.org_id and i.run_id = r.id), '[]'::jsonb) as invocations
+from asoe.orchestrator_runs r
+where r.org_id = $1 and r.id = $2

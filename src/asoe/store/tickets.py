@@ -465,9 +465,11 @@ async def correct(
     )
 
 
-async def corrected_fields(connection: Connection, org_id: UUID, ticket_id: UUID) -> frozenset[str]:
-    """The fields of this ticket that people have corrected."""
-    rows = await connection.fetch(TicketsSql.corrected_fields, org_id, ticket_id)
+async def corrected_fields(
+    connection: Connection, org_id: UUID, ticket_id: UUID, *, before: datetime | None = None
+) -> frozenset[str]:
+    """The fields of this ticket that people have corrected; `before`: up to then, by the database's clock."""
+    rows = await connection.fetch(TicketsSql.corrected_fields, org_id, ticket_id, before)
     return frozenset(row["field"] for row in rows)
 
 

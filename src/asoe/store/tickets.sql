@@ -119,4 +119,5 @@ insert into asoe.corrections (org_id, ticket_id, field, judged, before, correcte
 values ($1, $2, $3, $4, $5, $6, $7, $8)
 
 -- name: corrected_fields
-select distinct field from asoe.corrections where org_id = $1 and ticket_id = $2
+select distinct field from asoe.corrections
+where org_id = $1 and ticket_id = $2 and ($3::timestamptz is null or created_at < $3)

@@ -20,6 +20,7 @@ from asoe.api.throttle import Throttle
 from asoe.app import App
 from asoe.desk import sign_in as desk_sign_in
 from asoe.web import (
+    agent_runs,
     alerts,
     approval_link,
     approvals,
@@ -74,6 +75,7 @@ PAGES: Final = (
     overview,
     queue,
     ticket,
+    agent_runs,
     approvals,
     approval_link,
     incidents,

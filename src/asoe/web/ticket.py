@@ -142,7 +142,7 @@ async def _read(desk: Desk, reader: Principal, ticket_id: UUID) -> dict[str, Any
         "clocks": clocks,
         "given": list(reversed(given)),
         "not_chosen": NOT_CHOSEN,
-        "runs": [_readable(run, names) for run in runs],
+        "runs": [readable_run(run, names) for run in runs],
         "book_runs": book_runs,
         "books": books,
         "waiting": waiting,
@@ -422,7 +422,7 @@ def _readable_dossier(stored: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _readable(run: dict[str, Any], names: Mapping[UUID, str]) -> dict[str, Any]:
+def readable_run(run: dict[str, Any], names: Mapping[UUID, str]) -> dict[str, Any]:
     """A run with who began it, and each agent's part: its summaries as lines, how long it took, what it used."""
 
     def lines(value: Any) -> str:

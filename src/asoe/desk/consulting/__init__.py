@@ -84,7 +84,8 @@ async def _consulted(
     async with desk.database.org_reading(engine) as connection:
         client = await runs.client_of(connection, engine.org_id, ticket_id)
     pieces = [Data(piece.kind, _bounded(piece.text), piece.id) for piece in question.data]
-    prompt = compose(question.task, pieces, names=[client.name] if client.name else ())
+    task = access.prompts.get(question.use, "{task}").replace("{task}", question.task)
+    prompt = compose(task, pieces, names=[client.name] if client.name else ())
     most = access.model.most(prompt, question.shape)
     usd_per_day = least(rules.usd_per_day, access.usd_per_day)
     is_reserved = False

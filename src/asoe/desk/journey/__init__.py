@@ -25,7 +25,7 @@ from asoe.desk import autonomy, outcome, wish
 from asoe.desk.consulting.dossiers import draft
 from asoe.desk.context import Desk
 from asoe.desk.incident import joining, signs
-from asoe.desk.journey import affected
+from asoe.desk.journey import affected, basis
 from asoe.desk.journey.resolving import hand_over, judge, read_replies, resolve, tell_of_wish
 from asoe.desk.journey.running import begin, begin_run, carry_run, in_lines, stop_run, suggest, without_run
 from asoe.desk.journey.standing import Standing, is_at_rest, is_over, read, tried_in
@@ -97,12 +97,12 @@ async def advance(desk: Desk, org_id: UUID, ticket_id: UUID, *, initiator: str =
 
 async def _advanced(desk: Desk, engine: Principal, standing: Standing, trail: Trail) -> Advance:
     org_id, ticket_id = engine.org_id, standing.ticket.id
-    step = await _think(desk, engine, standing, trail)
+    step = await think(desk, engine, standing, trail)
     if step is None:
         await _stop_timer(desk, engine, standing)
         return "waiting" if standing.ticket.waiting_for else "ended"
     if step.dossier is not None and step.given is None:  # an answer to be sent by a person stays as it is
-        step = replace(step, dossier=await _drafted(desk, engine, standing, step.dossier, trail))
+        step = replace(step, dossier=await drafted(desk, engine, standing, step.dossier, trail))
     async with desk.database.org_transaction(engine) as connection:
         version = await journeys.hold(connection, org_id, ticket_id)
         if version is None:
@@ -129,7 +129,8 @@ async def _advanced(desk: Desk, engine: Principal, standing: Standing, trail: Tr
             await signs.keep(desk, connection, engine, standing.ticket, signs=step.signs, run_id=step.signed_by)
         if step.settled is not None:
             await joining.settle(desk, connection, engine, standing, step.settled)
-        await trail.save(connection, engine.org_id, ticket_id, step.name)
+        went_by = basis.of(standing, trail.started_at, has_replied=step.reply is not None)
+        await trail.save(connection, engine.org_id, ticket_id, step.name, basis=went_by)
     tracing.here().note(plan=step.name, waiting_for=step.waiting_for)
     return "waiting" if step.waiting_for else "ended"
 
@@ -156,8 +157,8 @@ async def fail(desk: Desk, org_id: UUID, ticket_id: UUID, *, cause: str) -> bool
     return True
 
 
-async def _think(desk: Desk, engine: Principal, standing: Standing, trail: Trail) -> Step | None:
-    """Decide the next step; None when there is nothing to do now."""
+async def think(desk: Desk, engine: Principal, standing: Standing, trail: Trail) -> Step | None:
+    """Decide the next step; None when there is nothing to do now. Without a run under way it only reads."""
     ticket = standing.ticket
     if standing.run_id is not None and is_over(ticket):
         report = await stop_run(desk, engine, standing.run_id, trail)
@@ -193,7 +194,7 @@ async def _think(desk: Desk, engine: Principal, standing: Standing, trail: Trail
     return await resolve(desk, engine, standing, trail)
 
 
-async def _drafted(desk: Desk, engine: Principal, standing: Standing, dossier: Dossier, trail: Trail) -> Dossier:
+async def drafted(desk: Desk, engine: Principal, standing: Standing, dossier: Dossier, trail: Trail) -> Dossier:
     return await draft(
         desk,
         engine,

@@ -187,9 +187,7 @@ async def judge(
             noted(category=ticket.category, severity=ticket.severity, intent=ticket.intent)
             return standing, judged, {}
         if judged is not None:
-            async with desk.database.org_reading(engine) as connection:
-                corrected = await tickets.corrected_fields(connection, engine.org_id, ticket.id)
-            changed = triage.changes(ticket, judged, corrected=corrected)
+            changed = triage.changes(ticket, judged, corrected=await _corrected(desk, engine, standing))
             if is_answer and "severity" in changed:  # what was urgent stays urgent
                 changed["severity"] = max(ticket.severity, changed["severity"], key=SEVERITY_RANK.__getitem__)
             ticket = replace(ticket, **changed)
@@ -213,11 +211,16 @@ async def _settled(
     standing = replace(standing, journey=journey)
     if settled is judged:
         return standing, judged, changed
-    async with desk.database.org_reading(engine) as connection:
-        corrected = await tickets.corrected_fields(connection, engine.org_id, ticket.id)
-    columns = triage.changes(ticket, settled, corrected=corrected)
+    columns = triage.changes(ticket, settled, corrected=await _corrected(desk, engine, standing))
     columns = {name: value for name, value in columns.items() if name in {"intent", "triage"}}
     return replace(standing, ticket=replace(ticket, **columns)), settled, {**changed, **columns}
+
+
+async def _corrected(desk: Desk, engine: Principal, standing: Standing) -> frozenset[str]:
+    if standing.corrected is not None:
+        return standing.corrected
+    async with desk.database.org_reading(engine) as connection:
+        return await tickets.corrected_fields(connection, engine.org_id, standing.ticket.id)
 
 
 async def read_replies(desk: Desk, standing: Standing, trail: Trail) -> str:

@@ -32,6 +32,8 @@ class Standing:
     policy: Policy
     is_late: bool = False
     has_incidents: bool = False
+    corrected: frozenset[str] | None = None
+    """What people had corrected, where that is not what they have corrected by now."""
 
     @property
     def news(self) -> tuple[Message, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -48,7 +49,7 @@ class PlainJudgement:
 
     triage_backlog = timedelta(0)
 
-    async def triage(self, subject: str, body: str) -> Triage:
+    async def triage(self, subject: str, body: str, **_: Any) -> Triage:
         text = f"{subject} {body}".lower()
         category = next((value for word, value in WORDS.items() if word in text), "general")
         severity = "critical" if "everything is down" in text else "medium"
@@ -63,6 +64,9 @@ class PlainJudgement:
             requests=(),
             model_version="plain-1",
         )
+
+    async def work(self, task: Callable[[Any], Any]) -> Any:
+        return task(SimpleNamespace(triage_model=SimpleNamespace(version="plain-1")))
 
     async def embed(self, texts: Sequence[str]) -> np.ndarray:
         if not texts:

@@ -32,6 +32,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/presence"): {"state": "viewing"},
     ("POST", "/restore"): {"version": 1},
     ("PATCH", "/api/support/ticket/{ticket_id}"): {"team": "x"},
+    ("PATCH", "/api/intents/{name}"): {"title": "x"},
     ("PATCH", "/api/webhooks/{webhook_id}"): {"events": ["*"]},
     ("PATCH", "/api/members/{user_id}"): {"disabled": True},
     ("PATCH", "/api/articles/{article_id}"): {"title": "x"},

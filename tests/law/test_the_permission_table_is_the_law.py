@@ -19,6 +19,7 @@ from asoe.api import (
     connectors,
     incidents,
     insights,
+    intents,
     learning,
     mailbox,
     notifications,
@@ -75,6 +76,7 @@ ROUTERS = (
     topics,
     wishes,
     learning,
+    intents,
 )
 
 

@@ -54,8 +54,12 @@ class Adapter:
         if head is None or not head.rows:
             return shares
         moved = nearness(vectors @ self.vectors[list(head.rows)].T, head.sharpness) @ head.weights
-        order = [head.labels.index(label) for label in labels]
-        adapted = _softmax(np.log(np.maximum(shares, _LEAST)) + moved[:, order])
+        places = {label: place for place, label in enumerate(head.labels)}
+        columns = np.zeros_like(shares)
+        for column, label in enumerate(labels):  # one that came after the training moves by nothing
+            if label in places:
+                columns[:, column] = moved[:, places[label]]
+        adapted = _softmax(np.log(np.maximum(shares, _LEAST)) + columns)
         return keep_critical(labels, shares, adapted) if name == "severity" else adapted
 
     def to_bytes(self) -> bytes:

@@ -21,6 +21,7 @@ from asoe.ai.answers import compose_answer
 from asoe.ai.client_intent import Reply, read_reply
 from asoe.ai.encoder import Encoder, OnnxEncoder, RememberingEncoder, Vectors
 from asoe.ai.language import detect_language
+from asoe.ai.own_intents import OwnIntents
 from asoe.ai.redaction import redact
 from asoe.ai.slots import SlotText, read_slots
 from asoe.ai.triage_model import TriageInput, TriageModel
@@ -107,10 +108,16 @@ class LocalAI:
         return cls(await asyncio.to_thread(Models.load, folder))
 
     async def triage(
-        self, subject: str, body: str, *, names: Sequence[str] = (), adapter: Adapter | None = None
+        self,
+        subject: str,
+        body: str,
+        *,
+        names: Sequence[str] = (),
+        adapter: Adapter | None = None,
+        own: OwnIntents | None = None,
     ) -> Triage:
         """Judge one ticket; tickets that arrive while others are judged share a batch, whosever they are."""
-        return await self._triage.submit(TriageInput(subject, body, tuple(names), adapter))
+        return await self._triage.submit(TriageInput(subject, body, tuple(names), adapter, own))
 
     async def work(self, task: Callable[[Models], Result]) -> Result:
         """Do something longer with the models on a thread of its own, so that nobody's ticket waits for it."""

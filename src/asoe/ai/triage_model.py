@@ -20,6 +20,7 @@ from asoe.ai.encoder import Encoder, Vectors
 from asoe.ai.features import Row
 from asoe.ai.language import detect_language
 from asoe.ai.orders import without_orders
+from asoe.ai.own_intents import OwnIntents
 from asoe.ai.redaction import redact
 from asoe.domain.errors import Unavailable
 from asoe.domain.triage import CATEGORIES, INTENTS, SEVERITIES, Estimate, Evidence, Triage
@@ -37,13 +38,14 @@ _MAX_SENTENCES: Final = 24
 class TriageInput:
     """One ticket's text; `names` are people known from the ticket, redacted before anything reads the text.
 
-    `adapter`: what the ticket's organization has taught.
+    `adapter`: what the ticket's organization has taught; `own`: its own intents.
     """
 
     subject: str
     body: str
     names: tuple[str, ...] = ()
     adapter: Adapter | None = None
+    own: OwnIntents | None = None
 
     @property
     def text(self) -> str:
@@ -77,6 +79,18 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
+class Taxonomy:
+    """The intents of one organization in the order of the columns: everybody's, then its own."""
+
+    intents: tuple[str, ...]
+    categories: tuple[str, ...]
+
+    @property
+    def membership(self) -> Floats:
+        return np.array([[mine == category for category in CATEGORIES] for mine in self.categories], np.float32)
+
+
+@dataclass(frozen=True, slots=True)
 class TriageModel:
     """Everything one triage needs; immutable, safe to share between threads."""
 
@@ -100,37 +114,67 @@ class TriageModel:
         vectors = encoder.embed(texts)
         likeness = np.asarray(vectors @ self.classifier.anchors.T, np.float32)
         rows = [self.classifier.ngrams.row(text) for text in texts]
-        adapters = [self.fitting(item.adapter) for item in inputs]
-        judged = self.adapted(self.judge(texts, vectors, likeness, rows), adapters, vectors)
-        found = [
-            self._triage_of(text, index, judged, likeness=likeness[index], row=rows[index], adapter=adapters[index])
-            for index, text in enumerate(texts)
-        ]
-        return self._unswayed(texts, found, encoder)
+        judged = self.judge(texts, vectors, likeness, rows)
+        nearest = likeness.max(axis=1)
+        found: list[Triage | None] = [None] * len(inputs)
+        for places, adapter, own in _by_organization([(self.fitting(item.adapter), item.own) for item in inputs]):
+            taxonomy = self.taxonomy(own)
+            laid = self.adapted(_rows(judged, places), adapter, vectors[places], own=own, nearest=nearest[places])
+            near = nearest[places] if own is None else np.maximum(nearest[places], own.likeness(vectors[places]))
+            for row, place in enumerate(places):
+                found[place] = self._triage_of(
+                    texts[place],
+                    _rows(laid, [row]),
+                    taxonomy,
+                    likeness=likeness[place],
+                    near=float(near[row]),
+                    row=rows[place],
+                    adapter=adapter,
+                )
+        return self._unswayed(texts, [each for each in found if each is not None], encoder)
+
+    def taxonomy(self, own: OwnIntents | None) -> Taxonomy:
+        """Everybody's intents, then the own ones."""
+        shared = self.classifier.heads["intent"].labels
+        mine = () if own is None else own.names
+        return Taxonomy(
+            (*shared, *mine), (*(INTENTS[each] for each in shared), *(() if own is None else own.categories))
+        )
 
     def fitting(self, adapter: Adapter | None) -> Adapter | None:
         """The adapter, if it was taught over this very model."""
         return adapter if adapter is not None and adapter.base == self.version else None
 
-    def adapted(self, judged: Judged, adapters: Sequence[Adapter | None], vectors: Vectors) -> Judged:
-        """The judgement with what each text's organization has taught laid over it; what was critical stays as it was."""
-        several = {id(adapter): adapter for adapter in adapters if adapter is not None}
-        if not several:
+    def adapted(
+        self,
+        judged: Judged,
+        adapter: Adapter | None,
+        vectors: Vectors,
+        *,
+        own: OwnIntents | None = None,
+        nearest: Floats | None = None,
+    ) -> Judged:
+        """The judgement with one organization's own intents among the shared ones, and with what its people corrected laid over it.
+
+        Columns of `intent` are then those of `taxonomy(own)`; what was critical stays as it was. `nearest`: cosines to the
+        nearest training text.
+        """
+        if adapter is None and own is None:
             return judged
-        intents = self.classifier.heads["intent"].labels
-        of_category = membership(intents)
-        category, severity, intent = judged.category.copy(), judged.severity.copy(), judged.intent.copy()
-        for adapter in several.values():
-            rows = [row for row, each in enumerate(adapters) if each is adapter]
-            near = vectors[rows]
-            category[rows] = adapter.apply("category", CATEGORIES, judged.category[rows], near)
-            severity[rows] = adapter.apply("severity", SEVERITIES, judged.severity[rows], near)
-            shares = adapter.apply("intent", intents, judged.intent[rows], near)
-            spread = shares / np.maximum(shares @ of_category @ of_category.T, 1e-9)
-            intent[rows] = spread * (category[rows] @ of_category.T)
+        taxonomy, laid = self.taxonomy(own), judged
+        of_category = taxonomy.membership
+        if own is not None:
+            near = (vectors @ self.classifier.anchors.T).max(axis=1) if nearest is None else nearest
+            laid = _among(judged, own.shares(vectors, near), of_category[-len(own.names) :])
+        if adapter is None:
+            return laid
+        category = adapter.apply("category", CATEGORIES, laid.category, vectors)
+        severity = adapter.apply("severity", SEVERITIES, laid.severity, vectors).copy()
+        shares = adapter.apply("intent", taxonomy.intents, laid.intent, vectors)
+        spread = shares / np.maximum(shares @ of_category @ of_category.T, 1e-9)
         was_critical = severity_places(judged.severity, self.settings) == SEVERITIES.index("critical")
         severity[was_critical] = judged.severity[was_critical]
-        return replace(judged, category=category, severity=severity, intent=intent)
+        return replace(laid, category=category, severity=severity, intent=spread * (category @ of_category.T))
 
     def _unswayed(self, texts: Sequence[str], found: list[Triage], encoder: Encoder) -> list[Triage]:
         """No severity is lower for what a text says to the machine that judges it."""
@@ -201,13 +245,21 @@ class TriageModel:
         return cls(TextClassifier.from_arrays(arrays), by_intent, settings, examples, manifest)
 
     def _triage_of(
-        self, text: str, index: int, judged: Judged, *, likeness: Floats, row: Row, adapter: Adapter | None
+        self,
+        text: str,
+        judged: Judged,
+        taxonomy: Taxonomy,
+        *,
+        likeness: Floats,
+        near: float,
+        row: Row,
+        adapter: Adapter | None,
     ) -> Triage:
         heads = self.classifier.heads
-        category = estimate(CATEGORIES, judged.category[index])
-        severity = decide_severity(judged.severity[index], self.settings)
-        own = dict(zip(heads["intent"].labels, judged.intent[index], strict=True))
-        intent = estimate(tuple(own), np.array(list(own.values()), np.float32), within=category.value)
+        category = estimate(CATEGORIES, judged.category[0])
+        severity = decide_severity(judged.severity[0], self.settings)
+        within = [mine == category.value for mine in taxonomy.categories]
+        intent = estimate(taxonomy.intents, judged.intent[0], within=within)
         some = (
             np.argpartition(-likeness, SIMILAR - 1)[:SIMILAR] if len(likeness) > SIMILAR else np.arange(len(likeness))
         )
@@ -220,28 +272,26 @@ class TriageModel:
             intent=intent,
             language=language,
             language_confidence=language_confidence,
-            scope=float(category.confidence * np.clip(likeness[nearest[0]] / usual, 0, 1)),
+            scope=float(category.confidence * np.clip(near / usual, 0, 1)),
             evidence=Evidence(
                 words=self.classifier.words_for("category", category.value, text, row=row),
                 similar=tuple(self.examples[place] for place in nearest),
             ),
-            requests=(intent.value, *self._further_requests(text, intent.value)),
+            requests=(intent.value, *self._further_requests(text, category.value)),
             model_version=self.version if adapter is None else f"{self.version}+{adapter.version}",
             need=(
-                estimate(heads["need"].labels, judged.need[index])
-                if judged.need is not None
-                else Estimate("unknown", 0.0)
+                estimate(heads["need"].labels, judged.need[0]) if judged.need is not None else Estimate("unknown", 0.0)
             ),
         )
 
     def _further_requests(self, text: str, first: str) -> tuple[str, ...]:
-        """Intents of other categories that single sentences ask for, judged by words alone."""
+        """Intents of other categories than the first that single sentences ask for, judged by words alone."""
         sentences = [part for part in _SENTENCE.split(text) if len(part.split()) > 3][:_MAX_SENTENCES]
         if len(sentences) < 2:
             return ()
         judged = self.classifier.judge_by_words("intent", sentences)
         labels = self.classifier.heads["intent"].labels
-        seen, found = {INTENTS[first]}, []
+        seen, found = {first}, []
         for row in judged:
             best = int(row.argmax())
             if row[best] >= _FURTHER_REQUEST and INTENTS[labels[best]] not in seen:
@@ -280,15 +330,44 @@ def combine(
     )
 
 
+def _by_organization(
+    taught: Sequence[tuple[Adapter | None, OwnIntents | None]],
+) -> list[tuple[list[int], Adapter | None, OwnIntents | None]]:
+    """The places of the texts that are judged alike, with what their organization has taught."""
+    groups: dict[tuple[int, int], tuple[list[int], Adapter | None, OwnIntents | None]] = {}
+    for place, (adapter, own) in enumerate(taught):
+        groups.setdefault((id(adapter), id(own)), ([], adapter, own))[0].append(place)
+    return list(groups.values())
+
+
+def _rows(judged: Judged, places: Sequence[int]) -> Judged:
+    return Judged(
+        judged.category[places],
+        judged.severity[places],
+        judged.intent[places],
+        None if judged.need is None else judged.need[places],
+    )
+
+
+def _among(judged: Judged, own: Floats, of_category: Floats) -> Judged:
+    """Own intents take their shares from all shared ones alike, in the intents and in the categories, so that these agree."""
+    left = 1 - own.sum(axis=1, keepdims=True)
+    return replace(
+        judged,
+        category=np.asarray(left * judged.category + own @ of_category, np.float32),
+        intent=np.concatenate([left * judged.intent, own], axis=1),
+    )
+
+
 def membership(intents: Sequence[str]) -> Floats:
     """Which category (columns, as CATEGORIES) each intent (rows) belongs to."""
     return np.array([[INTENTS[intent] == category for category in CATEGORIES] for intent in intents], np.float32)
 
 
-def estimate(labels: Sequence[str], shares: Floats, *, within: str | None = None) -> Estimate:
-    """The best label (of category `within`, if given) with its probability, and the next best."""
+def estimate(labels: Sequence[str], shares: Floats, *, within: Sequence[bool] | None = None) -> Estimate:
+    """The best label (of those `within`, if given) with its probability, and the next best."""
     order = [int(place) for place in np.argsort(-shares, kind="stable")]
-    allowed = [place for place in order if within is None or INTENTS[labels[place]] == within]
+    allowed = [place for place in order if within is None or within[place]]
     best = (allowed or order)[0]
     others = [place for place in order if place != best][:ALTERNATIVES]
     return Estimate(labels[best], float(shares[best]), tuple((labels[place], float(shares[place])) for place in others))

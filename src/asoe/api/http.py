@@ -25,6 +25,7 @@ from asoe.api import (
     connectors,
     incidents,
     insights,
+    intents,
     learning,
     mailbox,
     notifications,
@@ -85,6 +86,7 @@ _ROUTERS = (
     certificates.router,
     topics.router,
     wishes.router,
+    intents.router,
     learning.router,
 )
 

@@ -21,6 +21,7 @@ from asoe.cli import (
     doctor,
     exchange,
     incident,
+    intent,
     key,
     knowledge,
     language_model,
@@ -74,6 +75,7 @@ app.add_typer(routing.app, name="routing")
 app.add_typer(canned_reply.app, name="canned-reply")
 app.add_typer(preference.app, name="preference")
 app.add_typer(incident.app, name="incident")
+app.add_typer(intent.app, name="intent")
 app.add_typer(alert.app, name="alert")
 app.add_typer(knowledge.app, name="knowledge")
 approval.add_to(app)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from asoe.ai.adapter import Adapter
+from asoe.ai.own_intents import OwnIntents
 from asoe.ai.slots import SlotText
 from asoe.desk.context import Judgement
 from asoe.domain.answer import Answer
@@ -34,8 +35,10 @@ class ModelsOnDemand:
     def triage_backlog(self) -> timedelta:
         return timedelta(0) if self._loaded is None else self._loaded.triage_backlog
 
-    async def triage(self, subject: str, body: str, *, adapter: Adapter | None = None) -> Triage:
-        return await (await self._models()).triage(subject, body, adapter=adapter)
+    async def triage(
+        self, subject: str, body: str, *, adapter: Adapter | None = None, own: OwnIntents | None = None
+    ) -> Triage:
+        return await (await self._models()).triage(subject, body, adapter=adapter, own=own)
 
     async def work(self, task: Callable[[Models], T]) -> T:
         return await (await self._models()).work(task)

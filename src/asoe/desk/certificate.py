@@ -119,7 +119,7 @@ async def watch(desk: Desk, engine: Principal) -> bool:
             return False
         since = certified[0]
         rows = await certificates.traffic_since(connection, org_id, since.made_at, limit=MOST_WATCHED)
-    drift = await asyncio.to_thread(find_drift, Traffic(**since.reference), _marked(rows), labels=tuple(INTENTS))
+    drift = await asyncio.to_thread(find_drift, Traffic(**since.reference), _marked(rows), labels=_labels(since))
     if drift is None:
         return False
     async with desk.database.org_transaction(engine) as connection:
@@ -230,6 +230,11 @@ async def _evidence(connection: Connection, org_id: UUID) -> tuple[str | None, l
         return None, []
     since = await certificates.last_voided(connection, org_id) or _EVER
     return model, await answers.evidence(connection, org_id, model=model, since=since, limit=MOST_CASES)
+
+
+def _labels(since: Certificate) -> tuple[str, ...]:
+    """Fixed when the certificate was made: everybody's intents, and the own ones that came before it."""
+    return (*INTENTS, *sorted(set(since.reference["intents"]) - set(INTENTS)))
 
 
 def _marked(rows: Sequence[tuple[str, float]]) -> list[tuple[str, bool]]:

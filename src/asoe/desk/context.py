@@ -17,6 +17,7 @@ import numpy as np
 
 from asoe.ai.adapter import Adapter
 from asoe.ai.language_model import LanguageModel
+from asoe.ai.own_intents import OwnIntents
 from asoe.ai.slots import SlotText
 from asoe.connectors.mail import MailServer
 from asoe.desk.breaker import Breaker
@@ -67,7 +68,9 @@ class Judgement(Protocol):
         """How long a text that comes now would wait before it is judged."""
         ...
 
-    async def triage(self, subject: str, body: str, *, adapter: Adapter | None = None) -> Triage: ...
+    async def triage(
+        self, subject: str, body: str, *, adapter: Adapter | None = None, own: OwnIntents | None = None
+    ) -> Triage: ...
 
     async def work(self, task: Callable[[Models], T]) -> T: ...
 
@@ -137,11 +140,16 @@ class Engines:
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """The model an organization's tickets are judged by, as it was read last; `model_id` None: the shared one alone."""
+    """The model an organization's tickets are judged by, as it was read last; `model_id` None: the shared one alone.
+
+    `own`: its own intents as they were at `stamp`.
+    """
 
     model_id: UUID | None
     adapter: Adapter | None
     read_at: float
+    own: OwnIntents | None = None
+    stamp: str = ""
 
 
 def _no_secret_key(purpose: str) -> tuple[bytes, ...]:

@@ -16,8 +16,9 @@ import numpy as np
 import structlog
 
 from asoe.ai.adapter import Adapter, fit_adapter
+from asoe.ai.own_intents import OwnIntents
 from asoe.ai.triage_model import severity_places, ticket_text
-from asoe.desk.champion import read_adapter
+from asoe.desk.champion import own_from, read_adapter
 from asoe.desk.context import Desk
 from asoe.desk.outcome import with_verdict
 from asoe.domain.errors import Conflict, Denied
@@ -34,9 +35,9 @@ from asoe.domain.learning import (
 )
 from asoe.domain.organization import Principal
 from asoe.domain.ticket import Ticket
-from asoe.domain.triage import CATEGORIES, SEVERITIES
+from asoe.domain.triage import CATEGORIES, INTENTS, SEVERITIES
 from asoe.queue.failures import kind_of, place_of
-from asoe.store import corrections, facts, models, tickets
+from asoe.store import corrections, facts, models, org_intents, tickets
 from asoe.store.corrections import Correction, Sorted
 from asoe.store.models import Finished, Model, Named
 from asoe.store.transient import is_transient
@@ -62,6 +63,7 @@ class _Stuff:
     recent: tuple[tuple[UUID, str], ...]
     champion: Named | None
     adapter: Adapter | None
+    own: OwnIntents | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +197,10 @@ async def _stuff(desk: Desk, engine: Principal) -> _Stuff:
         people = await corrections.people(connection, org_id)
         champion = await models.champion(connection, org_id)
         stored = await models.arrays(connection, org_id, champion.id) if champion else None
-    lessons = [_lesson(each) for each in found]
+        rows = await org_intents.vectors(connection, org_id)
+    own = await own_from(desk, rows)
+    known = {**INTENTS, **({} if own is None else dict(zip(own.names, own.categories, strict=True)))}
+    lessons = [_lesson(each, known) for each in found]
     corrected = [lesson for lesson in lessons if lesson.by is not None]
     return _Stuff(
         lessons=tuple(capped(lessons)),
@@ -205,6 +210,7 @@ async def _stuff(desk: Desk, engine: Principal) -> _Stuff:
         recent=tuple((ticket.id, _text(ticket)) for ticket in recent),
         champion=champion,
         adapter=read_adapter(stored, org_id),
+        own=own,
     )
 
 
@@ -229,18 +235,18 @@ def _trained(loaded: Models, stuff: _Stuff, vectors: Mapping[str, np.ndarray], v
     challenger = fit_adapter(
         _stacked(taught, vectors),
         {head: [lesson.labels.get(head) for lesson in taught] for head in HEADS},
-        shares_of(loaded, taught, vectors),
-        known=known_labels(loaded),
+        shares_of(loaded, taught, vectors, stuff.own),
+        known=known_labels(loaded, stuff.own),
         version=version,
         base=loaded.triage_model.version,
     )
-    before = decided(loaded, [lesson.text for lesson in held], vectors, stuff.adapter)
-    after = decided(loaded, [lesson.text for lesson in held], vectors, challenger)
+    before = decided(loaded, [lesson.text for lesson in held], vectors, stuff.adapter, stuff.own)
+    after = decided(loaded, [lesson.text for lesson in held], vectors, challenger, stuff.own)
     scored = [_scored(*each) for each in zip(held, before, after, strict=True)]
     sorted_by_people = {lesson.ticket_id for lesson in stuff.lessons}
     texts = [text for ticket_id, text in stuff.recent if ticket_id not in sorted_by_people]
-    then = decided(loaded, texts, vectors, stuff.adapter)
-    now = decided(loaded, texts, vectors, challenger)
+    then = decided(loaded, texts, vectors, stuff.adapter, stuff.own)
+    now = decided(loaded, texts, vectors, challenger, stuff.own)
     fresh = {ticket_id for ticket_id, _ in stuff.recent}
     replay = Replay(
         tickets=len(texts),
@@ -295,15 +301,21 @@ async def _settle(desk: Desk, engine: Principal, model_id: UUID, stuff: _Stuff, 
     desk.champions.pop(org_id, None)
 
 
-def _lesson(given: Sorted) -> Lesson:
-    """What people said counts; where they corrected the category and not the intent, the intent is not known."""
+def _lesson(given: Sorted, known: Mapping[str, str]) -> Lesson:
+    """What people said counts; where they corrected the category and not the intent, the intent is not known.
+
+    `known`: the intents in use with their categories; one that was retired teaches nothing, nor does one of another category.
+    """
     ticket, labels = given.ticket, given.labels
+    category = labels.get("category", ticket.category)
     intent = labels.get("intent") or (None if "category" in labels else ticket.intent)
+    if intent is not None and intent not in INTENTS and known.get(intent) != category:
+        intent = None
     return Lesson(
         ticket_id=ticket.id,
         text=_text(ticket),
         labels={
-            "category": labels.get("category", ticket.category),
+            "category": category,
             "severity": labels.get("severity", ticket.severity),
             "intent": intent,
         },
@@ -318,16 +330,22 @@ def _text(ticket: Ticket) -> str:
     return ticket_text("", ticket.text)
 
 
-def known_labels(loaded: Models) -> dict[str, Sequence[str]]:
+def known_labels(loaded: Models, own: OwnIntents | None = None) -> dict[str, Sequence[str]]:
     return {
         "category": CATEGORIES,
         "severity": SEVERITIES,
-        "intent": loaded.triage_model.classifier.heads["intent"].labels,
+        "intent": loaded.triage_model.taxonomy(own).intents,
     }
 
 
-def shares_of(loaded: Models, lessons: Sequence[Lesson], vectors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    judged = loaded.triage_model.judge([lesson.text for lesson in lessons], _stacked(lessons, vectors))
+def shares_of(
+    loaded: Models, lessons: Sequence[Lesson], vectors: Mapping[str, np.ndarray], own: OwnIntents | None = None
+) -> dict[str, np.ndarray]:
+    """What would be judged of the lessons without any adapter, own intents among the shared ones."""
+    model, stacked = loaded.triage_model, _stacked(lessons, vectors)
+    judged = model.judge([lesson.text for lesson in lessons], stacked)
+    if lessons:
+        judged = model.adapted(judged, None, stacked, own=own)
     return {"category": judged.category, "severity": judged.severity, "intent": judged.intent}
 
 
@@ -336,15 +354,19 @@ def _stacked(lessons: Sequence[Lesson], vectors: Mapping[str, np.ndarray]) -> np
 
 
 def decided(
-    loaded: Models, texts: Sequence[str], vectors: Mapping[str, np.ndarray], adapter: Adapter | None
+    loaded: Models,
+    texts: Sequence[str],
+    vectors: Mapping[str, np.ndarray],
+    adapter: Adapter | None,
+    own: OwnIntents | None = None,
 ) -> list[dict[str, str]]:
     """What a model says of each text, as triage decides it."""
     if not texts:
         return []
     model = loaded.triage_model
     stacked = np.stack([vectors[text] for text in texts])
-    judged = model.adapted(model.judge(texts, stacked), [model.fitting(adapter)] * len(texts), stacked)
-    intents = model.classifier.heads["intent"].labels
+    judged = model.adapted(model.judge(texts, stacked), model.fitting(adapter), stacked, own=own)
+    intents = model.taxonomy(own).intents
     places = severity_places(judged.severity, model.settings)
     return [
         {

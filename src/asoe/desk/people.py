@@ -17,6 +17,7 @@ from uuid import UUID
 from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid, Missing
 from asoe.domain.facts import before_and_after
 from asoe.domain.incident import read_incident_rules
+from asoe.domain.intent import named_in, refuse_unknown
 from asoe.domain.organization import Principal
 from asoe.domain.people import (
     ApiKey,
@@ -34,7 +35,7 @@ from asoe.domain.people import (
 from asoe.domain.policy import read_policy
 from asoe.domain.routing import read_routing
 from asoe.domain.service_level import read_service_levels
-from asoe.store import contacts, facts, keys, organizations, service_levels
+from asoe.store import contacts, facts, keys, org_intents, organizations, service_levels
 from asoe.store.db import Connection, Database
 
 KEY_FORM: Final = re.compile(r"asoe_(?P<prefix>[a-z0-9]{8})_[A-Za-z0-9_-]{43}", re.ASCII)
@@ -93,6 +94,10 @@ async def change_organization(
         read_service_levels(changed.settings)
         read_routing(changed.settings)
         read_incident_rules(changed.settings)
+        if settings and {"routing", "incidents", "persons_only"} & settings.keys():
+            refuse_unknown(
+                named_in(changed.settings), await org_intents.names(connection, principal.org_id), code="bad_policy"
+            )
         if settings and {"service_levels", "business_hours", "teams"} & settings.keys():
             await service_levels.watch(connection, principal.org_id)
             await service_levels.recount(connection, principal.org_id, now=desk.clock())

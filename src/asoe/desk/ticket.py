@@ -16,7 +16,7 @@ from asoe.domain.errors import Conflict, Denied, FieldProblem, Invalid, Missing
 from asoe.domain.facts import Fact
 from asoe.domain.organization import Principal
 from asoe.domain.ticket import MAX_SUBJECT_CHARS, SEVERITY_RANK, Ticket, check_move
-from asoe.domain.triage import CATEGORIES, INTENTS
+from asoe.domain.triage import CATEGORIES
 from asoe.store import (
     answers,
     contacts,
@@ -25,6 +25,7 @@ from asoe.store import (
     fields,
     journeys,
     orchestrator,
+    org_intents,
     organizations,
     sessions,
     tickets,
@@ -398,7 +399,8 @@ async def _checked(connection: Connection, principal: Principal, changes: Mappin
     """The changes with their values checked and in stored form."""
     problems: list[FieldProblem] = []
     wanted = dict(changes)
-    closed_sets = {"category": CATEGORIES, "severity": tuple(SEVERITY_RANK), "intent": tuple(INTENTS)}
+    intents = await org_intents.categories(connection, principal.org_id) if "intent" in changes else {}
+    closed_sets = {"category": CATEGORIES, "severity": tuple(SEVERITY_RANK), "intent": tuple(intents)}
     for name, value in changes.items():
         if name not in CHANGEABLE:
             problems.append(FieldProblem(name, f"cannot be changed; these can: {', '.join(sorted(CHANGEABLE))}"))
@@ -416,6 +418,10 @@ async def _checked(connection: Connection, principal: Principal, changes: Mappin
         elif name == "team" and not (value is None or (isinstance(value, str) and value.strip())):
             problems.append(FieldProblem(name, "must be the name of a team, or null"))
         problems += unstorable(value, name)
+    if wanted.get("intent") in intents:  # the category follows, and never contradicts
+        category = intents[wanted["intent"]]
+        if wanted.setdefault("category", category) != category:
+            problems.append(FieldProblem("intent", f"{wanted['intent']!r} belongs to {category}; leave category out"))
     if wanted.get("assignee") is not None:
         member = await organizations.find_member(connection, principal.org_id, wanted["assignee"])
         if member is None or member.disabled_at is not None or member.role == "client" or member.kind != "person":

@@ -14,8 +14,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from asoe.domain.errors import FieldProblem, Invalid
+from asoe.domain.intent import may_be_intent
 from asoe.domain.service_level import read_duration
-from asoe.domain.triage import INTENTS
 
 STATUSES: Final[dict[str, str]] = {
     "suspected": "many tickets look alike; clients are told nothing before a person or equal failed checks confirm it",
@@ -303,7 +303,7 @@ def _read_alerts(given: Any, problems: list[FieldProblem]) -> tuple[AlertRule, .
         if not isinstance(check, str) or (check and not all(check.partition("."))):
             problems.append(FieldProblem(f"{path}.check", "must be CONNECTOR.ACTION"))
             check = ""
-        if not isinstance(intent, str) or (intent and intent not in INTENTS):
+        if not isinstance(intent, str) or (intent and not may_be_intent(intent)):
             problems.append(FieldProblem(f"{path}.intent", "is not one of the intents that triage knows"))
             intent = ""
         problems.extend(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -11,6 +11,7 @@ from asoe.domain.certificate import ALONE, Alone
 from asoe.domain.delegation import OutsideAgents, read_outside_agents
 from asoe.domain.errors import FieldProblem, Invalid
 from asoe.domain.escalation import EscalationRules, read_escalation
+from asoe.domain.intent import may_be_intent
 from asoe.domain.language_model import ModelRules, read_model_rules
 from asoe.domain.triage import CATEGORIES, INTENTS, SEVERITIES
 
@@ -88,7 +89,13 @@ def read_policy(stored: Mapping[str, Any]) -> Policy:
         )
         routing = {}
 
-    def team_map(name: str, allowed: tuple[str, ...], default: Mapping[str, str]) -> Mapping[str, str]:
+    def team_map(
+        name: str,
+        allowed: tuple[str, ...],
+        default: Mapping[str, str],
+        *,
+        fits: Callable[[str], bool] = lambda _: False,
+    ) -> Mapping[str, str]:
         given = routing.get(name)
         if given is None:
             return default
@@ -96,7 +103,7 @@ def read_policy(stored: Mapping[str, Any]) -> Policy:
             problems.append(FieldProblem(f"routing.{name}", "must map a value to a team"))
             return default
         for value, team in given.items():
-            if value not in allowed:
+            if value not in allowed and not fits(str(value)):
                 problems.append(FieldProblem(f"routing.{name}.{value}", f"not one of {', '.join(allowed)}"))
             if not isinstance(team, str) or not team:
                 problems.append(FieldProblem(f"routing.{name}.{value}", "must name a team"))
@@ -111,12 +118,18 @@ def read_policy(stored: Mapping[str, Any]) -> Policy:
             return default
         return float(given)
 
-    def words(name: str, allowed: Collection[str], what: str) -> tuple[str, ...]:
+    def words(
+        name: str, allowed: Collection[str], what: str, *, fits: Callable[[str], bool] = lambda _: False
+    ) -> tuple[str, ...]:
         given = stored.get(name) or ()
         if isinstance(given, str) or not isinstance(given, Sequence):
             problems.append(FieldProblem(name, "must be a list"))
             return ()
-        problems.extend(FieldProblem(name, f"{value!r} is {what}") for value in given if value not in allowed)
+        problems.extend(
+            FieldProblem(name, f"{value!r} is {what}")
+            for value in given
+            if value not in allowed and not fits(str(value))
+        )
         return tuple(str(value) for value in given)
 
     def text(name: str, default: str, *, within: Mapping[str, Any] = stored, path: str = "") -> str:
@@ -165,7 +178,7 @@ def read_policy(stored: Mapping[str, Any]) -> Policy:
     policy = Policy(
         looks=_looks(stored.get("runbook_looks"), problems),
         by_category=team_map("by_category", CATEGORIES, DEFAULT_BY_CATEGORY),
-        by_intent=team_map("by_intent", tuple(INTENTS), DEFAULT_BY_INTENT),
+        by_intent=team_map("by_intent", tuple(INTENTS), DEFAULT_BY_INTENT, fits=may_be_intent),
         by_severity=team_map("by_severity", SEVERITIES, DEFAULT_BY_SEVERITY),
         default_team=text("default", "frontline", within=routing, path="routing."),
         languages=languages,
@@ -183,7 +196,7 @@ def read_policy(stored: Mapping[str, Any]) -> Policy:
         escalation=read_escalation(stored.get("escalation"), problems),
         outside_agents=read_outside_agents(stored.get("outside_agents"), problems),
         language_model=read_model_rules(stored.get("language_model"), problems),
-        persons_only=words("persons_only", (*CATEGORIES, *INTENTS), "neither a category nor an intent"),
+        persons_only=words("persons_only", CATEGORIES, "neither a category nor an intent", fits=may_be_intent),
     )
     if problems:
         listed = "; ".join(f"{problem.field}: {problem.problem}" for problem in problems)

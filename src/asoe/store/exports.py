@@ -63,6 +63,7 @@ class ExportsSql(NamedQueries):
     assignments: str
     service_clocks: str
     canned_replies: str
+    org_intents: str
     saved_views: str
     widgets: str
     mailboxes: str

@@ -151,6 +151,9 @@ select to_jsonb(t) as line from asoe.service_clocks t where t.org_id = $1 order 
 -- name: canned_replies
 select to_jsonb(t) as line from asoe.canned_replies t where t.org_id = $1 order by t.name
 
+-- name: org_intents
+select to_jsonb(t) - 'vectors' - 'base_version' as line from asoe.org_intents t where t.org_id = $1 order by t.name
+
 -- name: saved_views
 select to_jsonb(t) as line from asoe.saved_views t where t.org_id = $1 order by t.user_id, t.name
 

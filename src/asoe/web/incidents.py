@@ -7,6 +7,7 @@ from uuid import UUID
 
 from starlette.responses import Response
 
+from asoe.desk import intent
 from asoe.desk.incident import handling
 from asoe.desk.incident.handling import Wanted
 from asoe.desk.runbook import shelf
@@ -120,13 +121,14 @@ async def _list(visit: Visit, *, problem: AsoeError | None = None, wanted: Wante
     statuses = None if which == "all" else [status for status in STATUSES if status not in ENDED]
     found = await handling.list_incidents(visit.desk, visit.principal, statuses=statuses, limit=100)
     shelved = await shelf.list_runbooks(visit.desk, visit.principal)
+    own = await intent.list_intents(visit.desk, visit.principal)
     return visit.page(
         "incidents.html",
         422 if problem else 200,
         found=found,
         which=which,
         statuses=STATUSES,
-        intents=sorted(INTENTS),
+        intents=sorted({*INTENTS, *(each.name for each in own)}),
         books=sorted(row.name for row in shelved),
         problem=problem,
         wanted=wanted or Wanted(""),

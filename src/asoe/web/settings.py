@@ -29,6 +29,7 @@ TABS: Final = (
     ("Widget", "/settings/widget"),
     ("Teams", "/settings/teams"),
     ("Replies", "/settings/replies"),
+    ("Intents", "/settings/intents"),
     ("Learning", "/settings/learning"),
 )
 _NUMBERS: Final = {

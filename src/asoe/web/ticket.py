@@ -27,7 +27,7 @@ from asoe.domain.resolution import Citation
 from asoe.domain.routing import NOT_CHOSEN
 from asoe.domain.session import Session
 from asoe.domain.ticket import MOVES, Ticket
-from asoe.domain.triage import CATEGORIES, CATEGORY_INTENTS, SEVERITIES
+from asoe.domain.triage import CATEGORIES, INTENTS, SEVERITIES
 from asoe.store import (
     approvals,
     assignments,
@@ -39,6 +39,7 @@ from asoe.store import (
     facts,
     incidents,
     orchestrator,
+    org_intents,
     runbooks,
     service_levels,
     sessions,
@@ -118,6 +119,7 @@ async def _read(desk: Desk, reader: Principal, ticket_id: UUID) -> dict[str, Any
         colleagues = await directory.staff(connection, org_id)
         replies = await canned_replies.list_all(connection, org_id, language=ticket.language)
         policy = await policy_of(connection, org_id)
+        own = await org_intents.categories(connection, org_id)
         linked = {each: await tickets.find(connection, org_id, each) for each in _others(links, ticket_id)}
         similar = await tickets.ended_alike(connection, ticket)
     teams = {*policy.by_category.values(), *policy.by_intent.values(), *policy.by_severity.values()}
@@ -161,7 +163,7 @@ async def _read(desk: Desk, reader: Principal, ticket_id: UUID) -> dict[str, Any
         "moves": [each for each in _moves(ticket) if each != "closed"],
         "may_close": ticket.status != "closed",
         "triage": _judged(ticket),
-        "choices": {"category": CATEGORIES, "severity": SEVERITIES, "intent": _intents(ticket.category)},
+        "choices": {"category": CATEGORIES, "severity": SEVERITIES, "intent": _intents(ticket.category, own)},
     }
 
 
@@ -378,9 +380,9 @@ def _moves(ticket: Ticket) -> list[str]:
     return sorted(MOVES[ticket.status]) if ticket.merged_into is None and not ticket.is_spam else []
 
 
-def _intents(category: str) -> list[str]:
-    mine = list(CATEGORY_INTENTS.get(category, ()))
-    return mine + [intent for intents in CATEGORY_INTENTS.values() for intent in intents if intent not in mine]
+def _intents(category: str, known: Mapping[str, str]) -> list[str]:
+    """Those of the category first, the organization's own before everybody's."""
+    return sorted(known, key=lambda name: (known[name] != category, name in INTENTS))
 
 
 def _judged(ticket: Ticket) -> dict[str, Any]:

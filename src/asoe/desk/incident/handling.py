@@ -5,7 +5,7 @@ Telling clients and checking tickets is the round's (`keeping.py`): it does so w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
@@ -18,7 +18,7 @@ from asoe.domain.facts import Fact, as_class
 from asoe.domain.incident import STATUSES, TELLING, Incident, intent_key, named_key, read_incident_rules, runbook_key
 from asoe.domain.organization import Principal
 from asoe.domain.triage import INTENTS
-from asoe.store import alerts, facts, incidents, organizations, runbooks, tickets
+from asoe.store import alerts, facts, incidents, org_intents, organizations, runbooks, tickets
 from asoe.store.alerts import Told
 from asoe.store.db import Connection
 from asoe.store.incidents import Counts, Linked, Part, Update
@@ -128,7 +128,9 @@ async def of_ticket(desk: Desk, principal: Principal, ticket_id: UUID) -> list[P
 async def open_incident(desk: Desk, principal: Principal, wanted: Wanted) -> Incident:
     """Raises `Invalid(bad_incident)`, `Missing(runbook_missing | ticket_missing)`, `Conflict(incident_exists)`."""
     _staff_only(principal)
-    _check(wanted)
+    async with desk.database.org_reading(principal) as connection:
+        own = await org_intents.names(connection, principal.org_id)
+    _check(wanted, {*INTENTS, *own})
     now = desk.clock()
     async with desk.database.org_transaction(principal) as connection:
         keys = [intent_key(wanted.intent)] if wanted.intent else []
@@ -187,7 +189,8 @@ async def change_incident(
     """Give it another title, or other words for clients who have not been told yet."""
     _staff_only(principal)
     given = {name: value.strip() for name, value in (("title", title), ("known", known)) if value is not None}
-    _check(Wanted(title=given.get("title", "as it was"), known=given.get("known", ""), ticket_ids=(UUID(int=0),)))
+    words = Wanted(title=given.get("title", "as it was"), known=given.get("known", ""), ticket_ids=(UUID(int=0),))
+    _check(words, ())
     async with desk.database.org_transaction(principal) as connection:
         held = await _held(connection, principal, incident)
         changed = replace(held, title=given.get("title", held.title), known=given.get("known", held.known))
@@ -312,7 +315,7 @@ async def _held(connection: Connection, principal: Principal, incident: UUID | i
     return held
 
 
-def _check(wanted: Wanted) -> None:
+def _check(wanted: Wanted, intents: Collection[str]) -> None:
     problems = []
     for name, most in (("title", 200), ("known", MOST_TEXT)):
         value = getattr(wanted, name)
@@ -321,7 +324,7 @@ def _check(wanted: Wanted) -> None:
             problems.append(FieldProblem(name, f"is longer than {most} characters"))
     if not wanted.title.strip():
         problems.append(FieldProblem("title", "must say what is wrong"))
-    if wanted.intent and wanted.intent not in INTENTS:
+    if wanted.intent and wanted.intent not in intents:
         problems.append(FieldProblem("intent", "is not one of the intents that triage knows (asoe triage shows one)"))
     if not wanted.intent and not wanted.runbook and not wanted.ticket_ids:
         problems.append(FieldProblem("intent", "say which tickets belong to it: an intent, a runbook or tickets"))

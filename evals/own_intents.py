@@ -169,9 +169,10 @@ def judged_rows(models: Models, texts: list[str], labels: list[int]) -> Rows:
         models.triage_model.judge(texts[start : start + 256], vectors[start : start + 256])
         for start in range(0, len(texts), 256)
     ]
-    judged = Judged(
-        *(np.concatenate([getattr(part, head) for part in parts]) for head in ("category", "severity", "intent")), None
+    category, severity, intent = (
+        np.concatenate([getattr(part, head) for part in parts]) for head in ("category", "severity", "intent")
     )
+    judged = Judged(category=category, severity=severity, intent=intent, need=None)
     return Rows(texts, vectors, judged, np.array(labels))
 
 

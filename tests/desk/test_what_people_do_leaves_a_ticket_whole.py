@@ -36,6 +36,23 @@ async def test_taking_over_makes_the_ticket_theirs_and_handing_back_the_engines(
     assert now.resolution["citations"][0]["slug"] == "export-csv"
 
 
+async def test_who_asked_for_a_person_and_had_one_is_the_engines_again_when_handed_back(world):
+    made = await world.open("call me #intent:wants_a_person #need:action")
+    await world.advance(made)
+    await session.hand_back(world.desk, world.acme.agent, made.session_id)
+    await world.drain()
+    assert (await world.now(made)).status == "escalated", "handed back unheard, the wish still holds"
+    await world.say(made, "Hello, Ben here", by=world.acme.agent, role="agent")
+    await world.say(made, "How do I export?")
+    await session.hand_back(world.desk, world.acme.agent, made.session_id)
+    await world.drain()
+    now = await world.now(made)
+    assert (now.status, now.waiting_for) == ("in_progress", "client")
+    await world.say(made, "a PERSON please")
+    await world.drain()
+    assert (await world.now(made)).status == "escalated"
+
+
 async def test_the_engine_is_nobodys_assignee(world):
     made = await world.open()
     await session.start_session(world.desk, world.acme.engine, made.id, "human")

@@ -93,17 +93,25 @@ def reasons_to_escalate(
     earlier: Sequence[Ticket] = (),
     said: Sequence[str] = (),
     is_late: bool = False,
+    has_met_person: bool = False,
 ) -> tuple[str, ...]:
     """The named reasons that hold before any answer is looked for, if they weigh enough; empty: the engine may try.
 
     said: the client's words that nobody has read yet. is_late: a service level of the ticket is missed or at risk.
+    has_met_person: a person has answered since, so that having asked for one is no reason any more; asking again is.
     """
     found: set[str] = set()
     intent = _intent(ticket, triage)
     if ticket.severity == "critical":
         found.add("critical_severity")
     is_person = triage is not None and triage.intent.value == "wants_a_person"
-    if triage and is_person and triage.intent.confidence >= SURE_INTENT and triage.need.value != "information":
+    if (
+        triage
+        and is_person
+        and not has_met_person
+        and triage.intent.confidence >= SURE_INTENT
+        and triage.need.value != "information"
+    ):
         found.add("client_asked")  # who asks when people answer wants to know just that
     if triage and triage.language not in policy.languages and triage.language != "und":
         found.add("unsupported_language")

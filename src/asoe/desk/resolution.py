@@ -91,6 +91,7 @@ class Case:
     has_asked: bool = False
     said: tuple[str, ...] = ()
     is_late: bool = False
+    has_met_person: bool = False
     has_wished: bool = False
     searched: list[str] = field(default_factory=list)
     found: list[Passage] = field(default_factory=list)
@@ -99,7 +100,15 @@ class Case:
 async def choose(desk: Desk, engine: Principal, case: Case) -> Plan:
     """Choose the plan; reads the knowledge base in a transaction of its own, judges outside of any."""
     ticket, triage, policy = case.ticket, case.triage, case.policy
-    reasons = reasons_to_escalate(ticket, triage, policy, earlier=case.earlier, said=case.said, is_late=case.is_late)
+    reasons = reasons_to_escalate(
+        ticket,
+        triage,
+        policy,
+        earlier=case.earlier,
+        said=case.said,
+        is_late=case.is_late,
+        has_met_person=case.has_met_person,
+    )
     if reasons:
         also = (COMPLAINT,) if is_complaint(case) else ()
         return HandOver((*reasons, *also), not_done=("No answer was sent: a person looks first.",))

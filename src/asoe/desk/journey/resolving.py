@@ -57,6 +57,7 @@ async def resolve(
         has_asked=bool(standing.journey.data.get("has_asked")),
         said=tuple(message.content for message in standing.news),
         is_late=standing.is_late,
+        has_met_person=standing.has_met_person,
         has_wished="wish" in standing.journey.data,
     )
     with trail.agent("resolution", attempt=case.attempts + 1) as noted:
@@ -148,6 +149,7 @@ async def find_treatment(
         earlier=standing.earlier,
         said=[message.content for message in standing.news],
         is_late=standing.is_late,
+        has_met_person=standing.has_met_person,
     )
     if set(reasons) - MENDED_ALL_THE_SAME or standing.journey.data.get("cited"):
         return None

@@ -69,6 +69,11 @@ class Standing:
         return is_at_work or any(session.is_ai_quiet for session in self.sessions)
 
     @property
+    def has_met_person(self) -> bool:
+        """Whether a person has answered the client."""
+        return any(message.role == "agent" and not message.is_internal for message in self.messages)
+
+    @property
     def run_id(self) -> UUID | None:
         """The run under way for this ticket."""
         stored = self.journey.data.get("run")

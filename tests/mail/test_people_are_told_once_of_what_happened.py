@@ -13,7 +13,18 @@ import pytest
 from mail_cast import Post, Receiver, tell, try_due, use_post
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from asoe.desk import approval_link, delivery, intake, journey, notification, ticket, webhook
+from asoe.desk import (
+    approval_link,
+    delivery,
+    intake,
+    journey,
+    mail_intake,
+    mailbox,
+    notification,
+    routing,
+    ticket,
+    webhook,
+)
 from asoe.desk.context import Desk
 from asoe.desk.runbook import shelf
 from asoe.desk.runbook.template import runbook_text
@@ -133,6 +144,35 @@ async def test_a_person_hears_what_it_chose_and_not_of_its_own_acts(desk: Desk, 
         with pytest.raises(Invalid) as refused:
             await notification.change_preferences(desk, acme.agent, wanted=wrong)
         assert refused.value.code == "bad_preferences"
+
+
+@pytest.mark.parametrize(
+    ("levels", "told_to"),
+    [([{"members": ["Ben.Agent@acme.example"]}], "ben"), ([], "everybody")],
+    ids=["its people", "nobody is in it"],
+)
+async def test_an_escalation_that_nobody_has_yet_is_told_to_its_team(
+    desk: Desk, acme: Org, levels: list[dict[str, Any]], told_to: str
+) -> None:
+    await routing.change_teams(desk, acme.owner, teams={"nights": {"levels": levels}, "days": {"levels": levels}})
+    opened = await open_one(desk, acme)
+    await ticket.change_ticket(desk, acme.owner, opened.id, {"team": "nights"})
+    await happen(desk, acme, ticket_id=opened.id, team="nights", reasons=["client_asked"])
+    await notification.spread(desk)
+    heard = {
+        person.user_id
+        for person in (acme.agent, acme.owner, acme.admin)
+        for line in (await notification.read_inbox(desk, person))[0]
+        if line.delivery.kind == "ticket.escalated"
+    }
+    everybody = {acme.agent.user_id, acme.owner.user_id, acme.admin.user_id}
+    assert heard == ({acme.agent.user_id} if told_to == "ben" else everybody)
+
+
+async def test_a_mailbox_without_a_server_to_fetch_from_says_so(desk: Desk, acme: Org, post: Post) -> None:
+    await use_post(desk, acme, post)
+    with pytest.raises(Missing, match="asoe mailbox set --imap"):
+        await mail_intake.fetch(desk, acme.engine, await mailbox.read_mailbox(desk, acme.owner))
 
 
 async def test_an_assignment_is_told_to_whom_it_names(desk: Desk, acme: Org) -> None:

@@ -334,7 +334,12 @@ def smtp_of(desk: Desk, org_id: UUID, box: Mailbox) -> tuple[MailServer, str]:
 
 
 def imap_of(desk: Desk, org_id: UUID, box: Mailbox) -> tuple[MailServer, str]:
-    """The server its mails are fetched from, with its password."""
+    """The server its mails are fetched from, with its password; raises `Missing(no_imap)`."""
+    if "imap" not in box.config:
+        raise Missing(
+            "The mailbox has no server that mails are fetched from: set it again with one (asoe mailbox set --imap HOST).",
+            code="no_imap",
+        )
     passwords = desk.connectors.unseal(org_id, "mailbox/", box.sealed)
     return MailServer(**box.config["imap"], allow_private=box.allow_private), passwords.get("imap", "")
 

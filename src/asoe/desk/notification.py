@@ -6,7 +6,7 @@ and the inbox of the dashboard, in which a line is there once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -29,10 +29,12 @@ from asoe.domain.notification import (
     WEBHOOK,
     About,
     Delivery,
+    Person,
     Preferences,
     Recipient,
 )
 from asoe.domain.organization import Principal
+from asoe.domain.routing import read_routing
 from asoe.queue.failures import kind_of, place_of
 from asoe.store import deliveries, facts, mailboxes, mails, notifications, organizations, webhooks
 from asoe.store.db import Connection
@@ -105,6 +107,7 @@ async def _wanted(connection: Connection, org_id: UUID, found: Sequence[Fact], *
         people = await notifications.staff(connection, org_id)
         ticket_ids = {fact.ticket_id for fact in found if fact.ticket_id is not None}
         abouts = await notifications.about(connection, org_id, list(ticket_ids))
+        abouts = _with_teams(abouts, people, await organizations.settings(connection, org_id), now=now)
         has_mailbox = await mailboxes.is_there(connection, org_id)
     wanted = []
     for fact in found:
@@ -114,6 +117,21 @@ async def _wanted(connection: Connection, org_id: UUID, found: Sequence[Fact], *
             told += [Recipient(WEBHOOK, f"webhook:{hook.id}", now) for hook in hooks if _hears(hook, fact)]
         wanted += [_delivery(org_id, fact, each) for each in told]
     return wanted
+
+
+def _with_teams(
+    abouts: Mapping[UUID, About], people: Sequence[Person], stored: Mapping[str, Any], *, now: datetime
+) -> dict[UUID, About]:
+    """Each with the people of its team; settings nobody can read name nobody, and so the whole staff is told."""
+    try:
+        routing = read_routing(stored)
+    except Invalid:
+        return dict(abouts)
+    return {
+        ticket_id: replace(about, reaches=frozenset(each.user_id for each in people if each.email.casefold() in named))
+        for ticket_id, about in abouts.items()
+        for named in [routing.asked(about.team or "", now)]
+    }
 
 
 async def _owed(connection: Connection, org_id: UUID, found: Sequence[Fact], *, now: datetime) -> list[Delivery]:

@@ -103,6 +103,7 @@ class Person:
     has_email: bool
     preferences: Preferences = field(default_factory=Preferences)
     briefing_since: datetime | None = None
+    email: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +118,12 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What of its ticket decides who is told."""
+    """What of its ticket decides who is told; `reaches`: the people of its team, who hear of it while it has no assignee."""
 
     assignee: UUID | None = None
     severity: str = "medium"
+    team: str | None = None
+    reaches: frozenset[UUID] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +244,8 @@ def _is_meant(person: Person, notice: Notice, fact: Fact, about: About) -> bool:
         case "assignee":
             return person.user_id == about.assignee
         case "assignee_or_staff":
+            if about.assignee is None and about.reaches:
+                return person.user_id in about.reaches
             return about.assignee in {None, person.user_id}
         case "named":
             return str(person.user_id) == fact.data.get("assignee")

@@ -20,6 +20,7 @@ from asoe.domain.service_level import ALWAYS_OPEN, read_duration, read_hours
 SPREADS: Final = ("least_loaded", "round_robin")
 WHEN_CLOSED: Final = ("wait", "raise")
 CAPACITY: Final = 20
+_HOURS_FIRST: Final = " (business hours are set with the service levels, and first)"
 MOST_TEAMS: Final = 200
 MOST_PEOPLE: Final = 2000
 MOST_LEVELS: Final = 9
@@ -100,6 +101,13 @@ class Routing:
     teams: Mapping[str, Team] = field(default_factory=dict)
     people: Mapping[str, Profile] = field(default_factory=dict)
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
+
+    def has_people(self, team: str) -> bool:
+        return any(level.members or level.rota is not None for level in self.teams.get(team, Team()).levels)
+
+    def asked(self, team: str, at: datetime) -> frozenset[str]:
+        """Whom a team's levels would ask at a time; nobody where it is not set."""
+        return frozenset(who for level in self.teams.get(team, Team()).levels for who in level.asked(at))
 
     def calendar(self, name: str | None) -> Calendar:
         return self.calendars.get(name or ALWAYS_OPEN, ALWAYS)
@@ -308,7 +316,7 @@ def _read_team(stored: Any, path: str, calendars: Mapping[str, Calendar], proble
     levels = _list(row.get("levels"), f"{path}.levels", problems, most=MOST_LEVELS)
     return Team(
         tuple(_read_level(each, f"{path}.levels.{index}", problems) for index, each in enumerate(levels)),
-        _one_of(row.get("hours", ALWAYS_OPEN), tuple(calendars), f"{path}.hours", problems),
+        _one_of(row.get("hours", ALWAYS_OPEN), tuple(calendars), f"{path}.hours", problems, hint=_HOURS_FIRST),
         _one_of(row.get("spread", SPREADS[0]), SPREADS, f"{path}.spread", problems),
         _one_of(row.get("when_closed", WHEN_CLOSED[0]), WHEN_CLOSED, f"{path}.when_closed", problems),
     )
@@ -358,7 +366,7 @@ def _read_profile(stored: Any, path: str, calendars: Mapping[str, Calendar], pro
         capacity = CAPACITY
     hours = row.get("hours")
     if hours is not None:
-        hours = _one_of(hours, tuple(calendars), f"{path}.hours", problems)
+        hours = _one_of(hours, tuple(calendars), f"{path}.hours", problems, hint=_HOURS_FIRST)
     away = []
     for index, each in enumerate(_list(row.get("away"), f"{path}.away", problems, most=200)):
         one = _object(each, f"{path}.away.{index}", problems, known=("from", "to"))
@@ -433,8 +441,8 @@ def _object(
     return given
 
 
-def _one_of(given: Any, allowed: Sequence[str], path: str, problems: list[FieldProblem]) -> str:
+def _one_of(given: Any, allowed: Sequence[str], path: str, problems: list[FieldProblem], *, hint: str = "") -> str:
     if not isinstance(given, str) or given not in allowed:
-        problems.append(FieldProblem(path, f"{given!r} is not one of {', '.join(allowed)}"))
+        problems.append(FieldProblem(path, f"{given!r} is not one of {', '.join(allowed)}{hint}"))
         return allowed[0]
     return given

@@ -60,7 +60,7 @@ async def move_cursor(connection: Connection, org_id: UUID, *, xid: int, fact_id
 async def staff(connection: Connection, org_id: UUID) -> list[Person]:
     """Every person of the staff who may come in, with what they chose."""
     return [
-        Person(row["user_id"], row["role"], row["has_email"], _preferences(row), row["briefing_since"])
+        Person(row["user_id"], row["role"], row["has_email"], _preferences(row), row["briefing_since"], row["email"])
         for row in await connection.fetch(NotificationsSql.staff, org_id)
     ]
 
@@ -68,7 +68,7 @@ async def staff(connection: Connection, org_id: UUID) -> list[Person]:
 async def about(connection: Connection, org_id: UUID, ticket_ids: Sequence[UUID]) -> dict[UUID, About]:
     """What of these tickets decides who is told; tickets that are gone are not in it."""
     rows = await connection.fetch(NotificationsSql.about, org_id, list(ticket_ids))
-    return {row["id"]: About(row["assignee"], row["severity"]) for row in rows}
+    return {row["id"]: About(row["assignee"], row["severity"], row["team"]) for row in rows}
 
 
 async def preferences(connection: Connection, org_id: UUID, user_id: UUID) -> Preferences:

@@ -15,14 +15,14 @@ update asoe.notification_cursors set xid = $2::text::xid8, fact_id = $3 where or
 -- name: staff
 -- the persons of the staff with what they chose
 select m.user_id, m.role, m.email is not null as has_email, p.choices, p.quiet_from, p.quiet_until, p.zone, p.is_urgent_always, p.digests,
-  p.briefing, p.briefing_since
+  p.briefing, p.briefing_since, coalesce(m.email, '') as email
 from asoe.members m
 left join asoe.notification_preferences p on p.org_id = m.org_id and p.user_id = m.user_id
 where m.org_id = $1 and m.kind = 'person' and m.role in ('owner', 'admin', 'agent') and m.disabled_at is null
 order by m.user_id
 
 -- name: about
-select id, assignee, severity from public.support_tickets where org_id = $1 and id = any($2::uuid[])
+select id, assignee, severity, team from public.support_tickets where org_id = $1 and id = any($2::uuid[])
 
 -- name: preferences
 select choices, quiet_from, quiet_until, zone, is_urgent_always, digests, briefing

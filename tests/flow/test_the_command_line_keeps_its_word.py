@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
+import yaml
 from cli_cast import CommandLine
 
 from asoe.store.embedded import close_embedded, open_embedded
@@ -57,6 +58,18 @@ def test_people_and_keys(asoe: CommandLine) -> None:
     revoked = {row["name"]: row["revoked_at"] for row in asoe("key", "list", "--json").json}
     assert revoked["bot"] is not None
     assert revoked["first key"] is None
+
+
+def test_hours_and_teams_are_shown_as_they_are_set(asoe: CommandLine, tmp_path: Path) -> None:
+    levels = {"business_hours": {"office": {"zone": "Europe/Berlin", "week": {"mon": ["09:00-17:00"]}}}}
+    teams = {"billing": {"hours": "office", "levels": [{"members": ["cleo@acme.example"]}]}}
+    for name, given in (("levels", levels), ("teams", {"teams": teams})):
+        (tmp_path / f"{name}.yaml").write_text(json.dumps(given), encoding="utf-8")
+    shown = asoe("service-level", "set", tmp_path / "levels.yaml").out
+    assert yaml.safe_load(shown)["business_hours"] == levels["business_hours"]
+    done = asoe("routing", "set", tmp_path / "teams.yaml")
+    assert yaml.safe_load(done.out)["teams"] == teams
+    assert "Nobody is in accounts, frontline, on_call, product, technical:" in done.err
 
 
 def test_incidents_are_opened_and_shown(asoe: CommandLine) -> None:
@@ -231,10 +244,17 @@ async def test_an_audit_trail_is_proved_exported_and_its_break_named(asoe: Comma
         forged = asoe("audit", "verify")
         assert forged.code == 1
         assert "resealed at block 1" in forged.err
+        assert "Proved: nothing, it breaks in the first block." in forged.err
         await owner.execute("delete from asoe.audit_blocks")
     finally:
         await owner.close()
         await close_embedded(held)
+
+
+def test_who_opens_a_ticket_hears_that_no_worker_runs(asoe: CommandLine) -> None:
+    opened = asoe("ticket", "open", "Where is the invoice of May?", "--json")
+    assert (opened.code, opened.json["status"]) == (0, "open")
+    assert "No worker is at work here" in opened.err
 
 
 def test_triage_judges_without_an_installation(asoe: CommandLine, tmp_path: Path) -> None:

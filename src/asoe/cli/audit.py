@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from asoe.cli.door import DataDir, Json, OrgOption, acting, err, print_json, read_text, run, say
+from asoe.cli.door import DataDir, Json, OrgOption, acting, err, how_many, print_json, read_text, run, say
 from asoe.domain.audit import Proof
 
 app = typer.Typer(help="Prove and export the audit trail.", no_args_is_help=True)
@@ -91,15 +91,21 @@ def _tell(found: Proof) -> None:
     if found.broken is not None:
         err.print("[bold red]The trail breaks:[/] ", end="")
         err.print(str(found.broken), markup=False)
-    until = (
-        "nothing is sealed yet" if found.proved_until is None else f"until {found.proved_until:%Y-%m-%d %H:%M:%S} UTC"
-    )
-    say(f"Proved: {found.blocks} blocks with {found.facts} facts, {until}.")
+    if found.proved_until is not None:
+        say(
+            f"Proved: {how_many(found.blocks, 'block')} with {how_many(found.facts, 'fact')}, "
+            f"until {found.proved_until:%Y-%m-%d %H:%M:%S} UTC."
+        )
+    else:
+        say(
+            "Proved: nothing, "
+            + ("nothing is sealed yet." if found.broken is None else "it breaks in the first block.")
+        )
     if found.erased:
         say(
-            f"Of {found.erased} facts only time and kind are proved: their clients were erased, or salts are not given."
+            f"Of {how_many(found.erased, 'fact')} only time and kind are proved: a client was erased, or salts are not given."
         )
     if found.unsealed:
-        say(f"{found.unsealed} facts are too new to be sealed.")
+        say(f"{how_many(found.unsealed, 'fact')} too new to be sealed.")
     if found.blocks:
         print(f"{found.blocks}:{found.head.hex()}")

@@ -14,7 +14,7 @@ import asyncpg
 import typer
 from rich.table import Table
 
-from asoe.cli.door import DataDir, Json, err, has_database, load, out, print_json, run
+from asoe.cli.door import DataDir, Json, err, has_database, how_many, load, out, print_json, run
 from asoe.config import Settings
 from asoe.domain.errors import AsoeError
 
@@ -410,7 +410,7 @@ async def _tallies(patient: Patient) -> list[Finding]:
         return [
             Finding("counters", "fail", "; ".join(wrong), "Rows were changed past the triggers; please report this.")
         ]
-    return [Finding("counters", "ok", f"equal a recount ({min(len(listed), _SAMPLE)} organizations)")]
+    return [Finding("counters", "ok", f"equal a recount of {how_many(min(len(listed), _SAMPLE), 'organization')}")]
 
 
 CHECKS: Final[tuple[Check, ...]] = (

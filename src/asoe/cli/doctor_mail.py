@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from asoe.cli.door import how_many
 from asoe.config import Settings
 from asoe.domain.errors import AsoeError
 
@@ -35,7 +36,7 @@ async def mail_lines(owner: Any, settings: Settings) -> list[Line]:
         ("warn", f"{slug}: {count} deliveries were given up", "asoe delivery list --status dead, then replay")
         for slug, count in dead
     ]
-    return lines or ([("ok", f"{len(boxes)} mailboxes, nothing was given up", "")])
+    return lines or ([("ok", f"{how_many(len(boxes), 'mailbox')}, nothing was given up", "")])
 
 
 async def _servers(box: Any, keys: Sequence[bytes]) -> list[Line]:

@@ -163,6 +163,12 @@ def with_article(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
+def how_many(number: int, noun: str) -> str:
+    if number != 1:
+        noun += "es" if noun.endswith("x") else "s"
+    return f"{number} {noun}"
+
+
 def show(rows: Iterable[Any], columns: Sequence[str], *, as_json: bool, empty: str = "None.") -> None:
     """Print rows (dataclasses or mappings) as a table of `columns`, or whole as a JSON list."""
     found = [row if isinstance(row, Mapping) else as_mapping(row) for row in rows]
@@ -188,8 +194,19 @@ def show_one(row: Any, *, as_json: bool) -> None:
         return
     width = max(len(name) for name in found)
     for name, value in found.items():
-        out.print(f"[bold]{name.replace('_', ' '):<{width}}[/]  ", end="")
+        label = name if "." in name else name.replace("_", " ")  # the name of a fact is given back as it is
+        out.print(f"[bold]{label:<{width}}[/]  ", end="")
         out.print(_cell(value), markup=False)
+
+
+def show_settings(found: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print settings in the form that the command beside it reads."""
+    from asoe.desk.settings_text import write_settings
+
+    if as_json:
+        print_json(found)
+    else:
+        out.print(write_settings(found) or "Nothing is set.", markup=False)
 
 
 def print_json(value: Any) -> None:

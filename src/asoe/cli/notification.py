@@ -336,7 +336,8 @@ def fetch(*, org: OrgOption = None, data_dir: DataDir = None) -> None:
         engine = await desk.engine_of(owner.org_id)
         return await mail_intake.fetch(desk, engine, await mailbox.read_mailbox(desk, owner))
 
-    say(f"{run(acting(work, org, data_dir))} mails were new.")
+    came = run(acting(work, org, data_dir))
+    say(f"{came} {'mail was' if came == 1 else 'mails were'} new.")
 
 
 @mailbox_app.command("remove")

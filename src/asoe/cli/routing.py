@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from asoe.cli.door import DataDir, Json, OrgOption, acting, out, read_text, run, show_one
+from asoe.cli.door import DataDir, Json, OrgOption, acting, read_text, run, say, show_settings
 
 app = typer.Typer(help="Set and read teams, people, rotas and rules of escalation.", no_args_is_help=True)
 _PARTS: Final = ("teams", "people", "escalation")
@@ -20,9 +20,11 @@ def show_routing(*, org: OrgOption = None, data_dir: DataDir = None, as_json: Js
     async def work(desk: Any, owner: Any) -> Any:
         from asoe.desk import routing
 
-        return await routing.read_teams(desk, owner)
+        return await routing.read_teams(desk, owner), await routing.teams_without_people(desk, owner)
 
-    _print(run(acting(work, org, data_dir)), as_json=as_json)
+    found, without_people = run(acting(work, org, data_dir))
+    show_settings(found, as_json=as_json)
+    _say_whom_nobody_takes(without_people)
 
 
 @app.command("set")
@@ -43,15 +45,16 @@ def set_routing(
     async def work(desk: Any, owner: Any) -> Any:
         from asoe.desk import routing
 
-        return await routing.change_teams(desk, owner, **given)
+        changed = await routing.change_teams(desk, owner, **given)
+        return changed, await routing.teams_without_people(desk, owner)
 
-    _print(run(acting(work, org, data_dir)), as_json=as_json)
+    found, without_people = run(acting(work, org, data_dir))
+    show_settings(found, as_json=as_json)
+    _say_whom_nobody_takes(without_people)
 
 
-def _print(found: dict[str, Any], *, as_json: bool) -> None:
-    from asoe.desk.settings_text import write_settings
-
-    if as_json:
-        show_one(found, as_json=True)
-    else:
-        out.print(write_settings(found) or "Nothing is set.", markup=False)
+def _say_whom_nobody_takes(teams: tuple[str, ...]) -> None:
+    if teams:
+        say(
+            f"Nobody is in {', '.join(teams)}: owners and admins get what is sent there, at any hour (docs/escalation.md)."
+        )

@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from asoe.cli.door import DataDir, Json, OrgOption, acting, read_text, run, say, show, show_one
+from asoe.cli.door import DataDir, Json, OrgOption, acting, read_text, run, say, show, show_settings
 
 app = typer.Typer(help="Set and read service levels and business hours, and see what presses.", no_args_is_help=True)
 
 
 @app.command("show")
 def show_levels(*, org: OrgOption = None, data_dir: DataDir = None, as_json: Json = False) -> None:
-    """Show business hours and targets as they are set."""
+    """Show business hours and targets as they are set; without --json in the form that `set` reads."""
 
     async def work(desk: Any, owner: Any) -> Any:
         from asoe.desk import service_level
@@ -22,7 +22,7 @@ def show_levels(*, org: OrgOption = None, data_dir: DataDir = None, as_json: Jso
         hours, levels = await service_level.read_levels(desk, owner)
         return {"business_hours": hours, "service_levels": levels}
 
-    show_one(run(acting(work, org, data_dir)), as_json=as_json)
+    show_settings(run(acting(work, org, data_dir)), as_json=as_json)
 
 
 @app.command("set")
@@ -46,7 +46,7 @@ def set_levels(
         )
         return {"business_hours": hours, "service_levels": levels}
 
-    show_one(run(acting(work, org, data_dir)), as_json=as_json)
+    show_settings(run(acting(work, org, data_dir)), as_json=as_json)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from asoe.cli.door import DataDir, Json, OrgOption, acting, out, run, show, show_one
+from asoe.cli.door import DataDir, Json, OrgOption, acting, out, run, say, show, show_one
 from asoe.domain.errors import Invalid
 from asoe.domain.ticket import SEVERITY_RANK, STATUSES
 from asoe.domain.triage import CATEGORIES
@@ -123,6 +123,7 @@ def open_ticket(
     async def work(desk: Any, owner: Any) -> Any:
         from asoe.desk.intake import NewContact, NewTicket
         from asoe.desk.intake import open_ticket as intake
+        from asoe.store import installation
 
         words = sys.stdin.read() if body == "-" else body
         new = NewTicket(
@@ -133,11 +134,15 @@ def open_ticket(
             contact=NewContact(email=email) if email else None,
             is_relayed=relayed,
         )
-        return await intake(desk, owner, new)
+        made = await intake(desk, owner, new)
+        async with desk.database.org_reading(owner) as connection:
+            return made, await installation.has_worker(connection)
 
-    made = run(acting(work, org, data_dir))
+    made, has_worker = run(acting(work, org, data_dir))
     names = ("number", "id", "session_id", "status", "category", "severity", "intent", "language")
     show_one(made if as_json else {name: getattr(made, name) for name in names}, as_json=as_json)
+    if not has_worker:
+        say("No worker is at work here: nothing more happens to it until one runs (asoe serve, or asoe work).")
 
 
 async def find_ticket(desk: Any, owner: Any, named: str) -> Any:

@@ -73,4 +73,6 @@ def check_url(url: str, *, allow_private: bool) -> None:
     """Raises ValueError that says what is wrong with an address."""
     if len(url) > 2000 or not url.isascii() or not url.isprintable():
         raise ValueError("is no address: write https://host/path in at most 2,000 characters")
+    if not allow_private and url.lower().startswith("http://"):
+        raise ValueError("would be called without TLS: use https://; only with allow_private may it be without")
     rules_for(url, allow_http=allow_private, allow_private=allow_private)

@@ -224,5 +224,7 @@ def unstorable(value: Any, field_name: str) -> list[FieldProblem]:
 
 
 def plain(value: Any) -> Any:
-    """A value as facts may carry it: ids and classes as text."""
-    return str(value) if isinstance(value, UUID | datetime) else value
+    """A value as facts may carry it: ids, times (RFC 3339) and classes as text."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID) else value

@@ -176,7 +176,10 @@ def _servers(
             continue
         if tls == "none" and not allow_private:
             problems.append(
-                FieldProblem(f"{each}.tls", "passwords and mails would travel in clear text: use tls or starttls")
+                FieldProblem(
+                    f"{each}.tls",
+                    "passwords and mails would travel in clear text: use tls or starttls; only with allow_private may it be none",
+                )
             )
         port = server.get("port") or mail.PORTS[each][tls]
         host, user = server.get("host"), server.get("user") or ""

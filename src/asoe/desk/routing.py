@@ -14,6 +14,7 @@ from asoe.desk import people as desk_people
 from asoe.desk.context import Desk, plain
 from asoe.domain.errors import Denied
 from asoe.domain.organization import Principal
+from asoe.domain.policy import read_policy
 from asoe.domain.routing import Choice, Need, Routing, choose, read_routing
 from asoe.domain.ticket import Ticket
 from asoe.store import assignments, escalations, facts, organizations, tickets
@@ -82,6 +83,16 @@ async def change_teams(desk: Desk, principal: Principal, **given: dict[str, Any]
     wanted = {name: value for name, value in given.items() if value is not None}
     stored = (await desk_people.change_organization(desk, principal, settings=wanted)).settings
     return {name: dict(stored.get(name) or {}) for name in ("teams", "people", "escalation")}
+
+
+async def teams_without_people(desk: Desk, principal: Principal) -> tuple[str, ...]:
+    """Teams that tickets may be sent to and nobody is in: owners and admins get what is. None where no team is set at all."""
+    _staff_only(principal)
+    async with desk.database.org_reading(principal) as connection:
+        stored = await organizations.settings(connection, principal.org_id)
+    routing = read_routing(stored)
+    sent_to = read_policy(stored).teams if routing.teams else ()
+    return tuple(sorted(team for team in sent_to if not routing.has_people(team)))
 
 
 async def _waits(connection: Connection, ticket: Ticket) -> Escalation | None:

@@ -69,6 +69,13 @@ class Policy:
     outside_agents: OutsideAgents = field(default_factory=OutsideAgents)
     language_model: ModelRules = field(default_factory=ModelRules)
 
+    @property
+    def teams(self) -> frozenset[str]:
+        """Every team that a ticket may be sent to."""
+        tables = (self.by_category, self.by_intent, self.by_severity, self.escalation.teams)
+        named = {rule.team for rule in self.escalation.rules if rule.team is not None}
+        return frozenset({self.default_team, *named, *(team for table in tables for team in table.values())})
+
     def team_for(self, *, category: str, intent: str | None, severity: str) -> str:
         """Severity outweighs intent, intent outweighs category."""
         return (

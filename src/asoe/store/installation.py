@@ -24,6 +24,7 @@ class InstallationSql(NamedQueries):
     unprotected: str
     partitions: str
     default_rows: str
+    has_worker: str
     queue: str
     tally: str
     is_empty: str
@@ -156,6 +157,11 @@ async def has_default_rows(connection: Connection) -> bool:
 
 async def queue(connection: Connection) -> QueueState:
     return QueueState(**await connection.fetchrow(InstallationSql.queue))
+
+
+async def has_worker(connection: Connection) -> bool:
+    """Whether some worker was at work within the last 20 seconds."""
+    return bool(await connection.fetchval(InstallationSql.has_worker))
 
 
 async def tally(connection: Connection, org_id: UUID) -> tuple[int, int]:

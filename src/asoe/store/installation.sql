@@ -54,6 +54,11 @@ select count(*) filter (where status = 'queued') as queued,
     as oldest_seconds
 from queue.pgqueuer
 
+-- name: has_worker
+-- whether a worker has looked at its crons just now: it does so every few seconds
+select exists (select 1 from queue.pgqueuer_schedules
+  where greatest(heartbeat, updated) > now() - interval '20 seconds') as found
+
 -- name: tally
 -- the counters of one organization beside a recount; the two differ only when something is broken
 select (select coalesce(sum(tickets), 0) from asoe.ticket_tally where org_id = $1)::bigint as counted,

@@ -94,7 +94,7 @@ _BECAUSE: Final = {
     "least_loaded": "has least to do",
     "round_robin": "waited longest for one",
     "only_one": "the only one there",
-    "last_level": "nobody before took it",
+    "last_level": "no level before took it",
     "closed": "everybody works later",
 }
 

@@ -28,10 +28,7 @@ _HTTP_CODES: Final = {
     404: ("no_such_route", "There is nothing at this path. GET /openapi.json lists what there is."),
     405: ("method_not_allowed", "This path does not take this method; the header Allow lists those it takes."),
     413: ("too_large", "The request is larger than this route takes."),
-    415: (
-        "wrong_media_type",
-        "Send the body as application/json, a file as multipart/form-data, a mail (/api/mail) as message/rfc822.",
-    ),
+    415: ("wrong_media_type", "Send application/json, a file as multipart/form-data, a mail as message/rfc822."),
 }
 
 _RETRY: Final = (

@@ -42,6 +42,7 @@ from asoe.secret_key import SecretKey, open_secret_key
 from asoe.store.db import Database, open_database
 from asoe.store.embedded import EmbeddedServer, close_embedded, open_embedded
 from asoe.store.migrate import migrate, pending
+from asoe.tracing import measures
 
 if TYPE_CHECKING:
     from asoe.tracing.export import Exporting
@@ -212,11 +213,12 @@ async def open_app(
 def open_tracing() -> Exporting | None:
     """The way to the collector that the environment names; None without one, and when this process has one already."""
     wanted = telemetry()
-    if not wanted.is_wanted or tracing.is_on():
+    if not (wanted.wants_traces or wanted.wants_figures) or tracing.is_on() or measures.is_sent():
         return None
     from asoe.tracing.export import Exporting
 
-    return Exporting(service=None if wanted.service_name else "asoe")
+    service = None if wanted.service_name else "asoe"
+    return Exporting(service=service, traces=wanted.wants_traces, figures=wanted.wants_figures)
 
 
 @asynccontextmanager

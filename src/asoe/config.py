@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     oidc_label: str = Field("your company account", description="What the sign-in page calls it.")
     cors_origins: str = Field("", description="Comma-separated origins that may call the API from a browser.")
     metrics_token: str | None = Field(None, description="Bearer token for /metrics; empty: only from loopback.")
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="Port at which a worker answers /metrics, on ASOE_HOST; empty: it does not."
+    )
     model: str | None = Field(
         None, description="Language model as provider:name (openai, anthropic, google, mistral, ollama); empty: none."
     )
@@ -129,15 +132,24 @@ class Telemetry(BaseSettings):
     service_name: str | None = None
     exporter_otlp_endpoint: str | None = None
     exporter_otlp_traces_endpoint: str | None = None
+    exporter_otlp_metrics_endpoint: str | None = None
     exporter_otlp_protocol: Literal["http/protobuf"] = "http/protobuf"
     exporter_otlp_traces_protocol: Literal["http/protobuf"] = "http/protobuf"
+    exporter_otlp_metrics_protocol: Literal["http/protobuf"] = "http/protobuf"
     traces_exporter: Literal["otlp", "none"] = "otlp"
+    metrics_exporter: Literal["otlp", "none"] = "otlp"
 
     @property
-    def is_wanted(self) -> bool:
-        """Whether a collector is named and nothing speaks against it."""
+    def wants_traces(self) -> bool:
+        """Whether a collector of spans is named and nothing speaks against it."""
         is_named = bool(self.exporter_otlp_endpoint or self.exporter_otlp_traces_endpoint)
         return is_named and not self.sdk_disabled and self.traces_exporter == "otlp"
+
+    @property
+    def wants_figures(self) -> bool:
+        """The same of a collector of metrics."""
+        is_named = bool(self.exporter_otlp_endpoint or self.exporter_otlp_metrics_endpoint)
+        return is_named and not self.sdk_disabled and self.metrics_exporter == "otlp"
 
 
 @lru_cache(maxsize=1)

@@ -32,7 +32,9 @@ SECRETS = {
     "metadata": {"note": "otel-metadata-secret"},
     "contact": {"email": CLIENT, "name": "Kim Otelname"},
 }
-HIDDEN = "script alert otel- T0pS3cret hunter2 4242 Ignore victim.example kim. Otelname /account? email= Bearer".split()
+HIDDEN = (
+    "<script alert( otel- T0pS3cret hunter2 4242 Ignore victim.example kim. Otelname /account? email= Bearer".split()
+)
 
 
 class Judgement(PlainJudgement):
@@ -82,7 +84,12 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
 
 
 async def test_a_query_is_one_trace_from_the_door_to_the_last_act(
-    app: App, acme: Org, agent: httpx.AsyncClient, office: Office, collector: Collector
+    app: App,
+    acme: Org,
+    agent: httpx.AsyncClient,
+    nobody: httpx.AsyncClient,
+    office: Office,
+    collector: Collector,
 ) -> None:
     traces = open_tracing()
     assert traces is not None
@@ -103,9 +110,30 @@ async def test_a_query_is_one_trace_from_the_door_to_the_last_act(
         assert (found["status"], found["resolution"]["verdict"]) == ("resolved", "verified")
         assert office.accounts[CLIENT] == "active"
         assert any(target == "/told" for target, _, _ in office.told)
+        await housekeeping.keep_counters(app.desk)
+        told = (await nobody.get("/metrics")).text
         await traces.flush()
     finally:
         await traces.close()
+    for line in (
+        'asoe_tickets{status="resolved"} 1.0',
+        'asoe_ticket_outcomes{outcome="handled"} 1.0',
+        'asoe_ticket_outcomes{outcome="verified"} 1.0',
+        'asoe_tickets_opened_total{channel="api"}',
+        'asoe_jobs_total{job="advance",outcome="again"}',
+        'asoe_jobs_total{job="deliver",outcome="done"}',
+        'asoe_job_seconds_bucket{job="advance",le="0.005"}',
+        'asoe_ticket_steps_total{step="fixed"}',
+        'asoe_acts_total{risk="reversible",status="done"}',
+        'asoe_runs_ended_total{mode="live",verdict="verified"}',
+        'asoe_connector_seconds_count{operation="act",outcome="answered"}',
+        'asoe_deliveries_total{channel="webhook",outcome="delivered"}',
+    ):
+        assert line in told, line
+    assert not [word for word in HIDDEN if word.lower() in told.lower()]
+    assert str(acme.org_id) not in told
+    assert ("asoe.acts", {"risk": "reversible", "status": "done"}) in collector.figures
+    assert ("asoe.job_seconds", {"job": "deliver"}) in collector.figures
     tree = collector.trace_of("intake")
     lines = drawn(tree)
     assert lines[:6] == [
@@ -117,8 +145,7 @@ async def test_a_query_is_one_trace_from_the_door_to_the_last_act(
         "      invoke_workflow journey.triage",
     ]
     run = lines.index(next(line for line in lines if line.endswith("run unlock-account")))
-    told = [line.strip() for line in lines[run : run + 16]]
-    assert told == [
+    assert [line.strip() for line in lines[run : run + 16]] == [
         "run unlock-account",
         "check goal/0/account",
         "connector office.get_account",

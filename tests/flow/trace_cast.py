@@ -14,6 +14,7 @@ from threading import Thread
 from typing import Any
 
 import httpx
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1 import trace_pb2
 
@@ -60,7 +61,7 @@ class Collector:
 
     url: str = ""
     bodies: list[bytes] = field(default_factory=list)
-    resources: list[dict[str, Any]] = field(default_factory=list)
+    figures: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     @property
     def spans(self) -> list[Seen]:
@@ -86,10 +87,15 @@ def collecting() -> Iterator[Collector]:
     class Door(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            assert self.path == "/v1/traces", self.path
             assert self.headers["content-type"] == "application/x-protobuf"
-            ExportTraceServiceRequest.FromString(body)
-            collector.bodies.append(body)
+            match self.path:
+                case "/v1/traces":
+                    ExportTraceServiceRequest.FromString(body)
+                    collector.bodies.append(body)
+                case "/v1/metrics":
+                    collector.figures += _figures(ExportMetricsServiceRequest.FromString(body))
+                case path:
+                    raise AssertionError(path)
             self.send_response(200)
             self.send_header("content-type", "application/x-protobuf")
             self.send_header("content-length", "0")
@@ -203,6 +209,17 @@ def _spans(body: bytes) -> Iterator[trace_pb2.Span]:
     for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
         for scope in resource.scope_spans:
             yield from scope.spans
+
+
+def _figures(request: ExportMetricsServiceRequest) -> list[tuple[str, dict[str, Any]]]:
+    """Each figure's name and labels."""
+    return [
+        (metric.name, {each.key: _value(each.value) for each in point.attributes})
+        for resource in request.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        for point in (*metric.sum.data_points, *metric.histogram.data_points)
+    ]
 
 
 def _seen(span: trace_pb2.Span) -> Seen:

@@ -44,6 +44,7 @@ SYSTEM_MAY = {
     "function asoe.system_due_deliveries(integer)",
     "function asoe.system_insight_work(timestamp with time zone,integer)",
     "function asoe.system_incident_work(integer)",
+    "function asoe.system_totals()",
 }
 
 # What PostgREST's callers may run of ours, pure functions aside: each shows a caller its own organizations only.

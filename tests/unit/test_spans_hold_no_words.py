@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from asoe import config, tracing
+from asoe.cli.metrics import metrics_door
 from asoe.domain.errors import Invalid, Missing
+from asoe.tracing import measures
 
 SOURCES = Path(tracing.__file__).parents[1]
 OF_SPAN = {"of", "kind", "parent", "link", "is_current"}
@@ -161,7 +164,7 @@ def test_the_standard_variables_say_whether(
     monkeypatch.chdir(tmp_path)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert config.telemetry().is_wanted == is_wanted
+    assert config.telemetry().wants_traces == is_wanted
 
 
 def test_the_file_of_settings_counts_and_what_we_do_not_speak_is_named(
@@ -171,11 +174,41 @@ def test_the_file_of_settings_counts_and_what_we_do_not_speak_is_named(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "")
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT")
     (tmp_path / ".env").write_text("OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318\n")
-    assert config.telemetry().is_wanted
+    assert config.telemetry().wants_traces
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
     with pytest.raises(Invalid, match="OTEL_EXPORTER_OTLP_PROTOCOL") as caught:
         config.telemetry()
     assert caught.value.code == "bad_settings"
+
+
+def test_no_label_of_a_figure_is_an_id() -> None:
+    labels = {label for measure in measures.MEASURES.values() for label in measure.labels}
+    assert labels == {
+        "channel",
+        "direction",
+        "job",
+        "mode",
+        "operation",
+        "outcome",
+        "risk",
+        "status",
+        "step",
+        "use",
+        "verdict",
+    }
+
+
+async def test_a_worker_answers_prometheus_under_the_rules_of_the_api() -> None:
+    settings = config.Settings(_env_file=None).model_copy(update={"metrics_port": 0})
+    for token, shown, status in ((None, "", 200), ("correct-horse", "", 401), ("correct-horse", "correct-horse", 200)):
+        guarded = settings.model_copy(update={"metrics_token": token})
+        async with metrics_door(guarded) as port, httpx.AsyncClient(trust_env=False) as caller:
+            headers = {"Authorization": f"Bearer {shown}"} if shown else {}
+            found = await caller.get(f"http://127.0.0.1:{port}/metrics", headers=headers)
+            assert (found.status_code, "# TYPE asoe_jobs_total counter" in found.text) == (status, status == 200)
+            assert (await caller.get(f"http://127.0.0.1:{port}/other", headers=headers)).status_code == 404
+    async with metrics_door(settings.model_copy(update={"metrics_port": None})) as port:
+        assert port is None
 
 
 def _is_of_spans(called: ast.expr) -> bool:

@@ -16,6 +16,7 @@ from asoe.api.door import Door, gate_of
 from asoe.api.encoding import reply
 from asoe.domain.errors import Denied, Unavailable
 from asoe.queue import depth
+from asoe.store import installation
 
 router = APIRouter(route_class=Door, tags=["operations"])
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
@@ -60,8 +61,9 @@ async def metrics(request: Request) -> Response:
         async with asyncio.timeout(_READY_SECONDS), gate.desk.database.app.acquire() as connection:
             for state, count in (await depth(connection)).items():
                 gate.metrics.jobs.labels(state).set(count)
+            gate.metrics.sum_up(await installation.totals(gate.desk.database))
     except Exception:
-        gate.metrics.jobs.clear()  # the counters of this process are worth having when the database is away
+        gate.metrics.forget()  # the counters of this process are worth having when the database is away
     return Response(gate.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -15,6 +15,7 @@ import typer
 
 from asoe.cli import logs, processes
 from asoe.cli.door import DataDir, err, expect_installation, load, opened, run, say
+from asoe.cli.metrics import metrics_door
 from asoe.cli.processes import Child, Family
 from asoe.config import Settings
 from asoe.domain.errors import Invalid
@@ -187,7 +188,7 @@ async def _work(settings: Settings, *, child: bool) -> None:
 
     if child and hasattr(os, "nice"):
         os.nice(_MODEST)
-    async with processes.stop_on_signals(child=child) as stop, open_app(settings) as app:
+    async with processes.stop_on_signals(child=child) as stop, open_app(settings) as app, metrics_door(settings):
         if not child:
             say("The worker is at work (Ctrl-C ends it).")
         await app.run_worker(stop)

@@ -13,7 +13,7 @@ import hmac
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -41,6 +41,7 @@ from asoe.domain.errors import AsoeError
 from asoe.domain.organization import Principal
 from asoe.store import connectors, sealed
 from asoe.store.db import Connection, Database
+from asoe.tracing import measures
 
 _log = structlog.get_logger(__name__)
 
@@ -153,19 +154,28 @@ class Hand:
             _log.exception("connector.health_failed", connector=self.name, error=type(error).__name__)
             return Health(is_up=False, detail=f"{self.name}: the check itself failed ({type(error).__name__}).")
 
-    def _span(self, operation: str, action: str) -> tracing.Span:
-        if not tracing.is_on():
-            return tracing.NOBODYS
+    @contextlib.contextmanager
+    def _span(self, operation: str, action: str) -> Iterator[tracing.Span]:
+        """One call, as it is traced and timed."""
+        began, outcome = time.monotonic(), "failed"
         known = self._entry.actions.get(action)
-        return tracing.span(
-            "connector",
-            of=f"{self.name}.{action}",
-            connector=self.name,
-            connector_kind=self.kind,
-            action=action,
-            operation=operation,
-            risk=None if known is None else known.risk,
-        )
+        try:
+            with tracing.span(
+                "connector",
+                of=f"{self.name}.{action}",
+                connector=self.name,
+                connector_kind=self.kind,
+                action=action,
+                operation=operation,
+                risk=None if known is None else known.risk,
+            ) as span:
+                yield span
+            outcome = "answered"
+        except ConnectorError as error:
+            outcome = "missing" if error.is_missing else "refused" if error.permanent else "failed"
+            raise
+        finally:
+            measures.took("asoe_connector_seconds", time.monotonic() - began, operation, outcome)
 
     async def close(self) -> None:
         """Nothing: the connector is closed by whoever opened it."""

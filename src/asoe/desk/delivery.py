@@ -27,6 +27,7 @@ from asoe.domain.people import Member
 from asoe.store import deliveries, facts, mailboxes, mails, organizations, webhooks
 from asoe.store.db import Connection
 from asoe.store.mailboxes import Mailbox
+from asoe.tracing import measures
 
 CLAIM: Final = timedelta(minutes=2)
 """Longer than any one try may take."""
@@ -75,10 +76,12 @@ async def _delivered(desk: Desk, org_id: UUID, delivery_id: UUID) -> bool:
         except _DeadError as error:
             for each in together:
                 await _bury(desk, connection, engine, each, str(error))
+            measures.count("asoe_deliveries", claimed.channel, "dead")
             return False
     try:
         await parcel.send()
     except webhook.GoneError:
+        measures.count("asoe_deliveries", claimed.channel, "gone")
         async with desk.database.org_transaction(engine) as connection:
             await _bury(desk, connection, engine, claimed, "The receiver wants nothing more (410).")
             if claimed.recipient.startswith(task_push.PREFIX):
@@ -89,12 +92,14 @@ async def _delivered(desk: Desk, org_id: UUID, delivery_id: UUID) -> bool:
         return False
     except ConnectorError as error:
         tracing.here().failed(type(error).__name__)
+        measures.count("asoe_deliveries", claimed.channel, "failed")
         for each in together:
             await _again(desk, engine, each, error)
         return False
     async with desk.database.org_transaction(engine) as connection:
         at = desk.clock()
         settled = [await deliveries.settle(connection, org_id, each, status="delivered", at=at) for each in together]
+    measures.count("asoe_deliveries", claimed.channel, "delivered")
     return all(settled)
 
 

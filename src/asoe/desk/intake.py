@@ -26,6 +26,7 @@ from asoe.domain.triage import CATEGORIES, Triage
 from asoe.store import contacts, facts, fields, organizations, sessions, tickets
 from asoe.store.db import Connection
 from asoe.store.tickets import NewRow
+from asoe.tracing import measures
 
 _log = structlog.get_logger(__name__)
 
@@ -164,6 +165,7 @@ async def _opened(desk: Desk, principal: Principal, new: NewTicket, *, remember:
             await desk.queue.advance(connection, principal.org_id, row.id)
         if remember is not None:
             await remember(connection, ticket)
+    measures.count("asoe_tickets_opened", ticket.channel)
     return ticket
 
 

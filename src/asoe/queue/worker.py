@@ -33,6 +33,7 @@ from asoe.queue.cron import Clock, Cron
 from asoe.queue.failures import Retries, first_of, kind_of, place_of, record_of
 from asoe.queue.jobs import decode_ids
 from asoe.queue.schema import CHANNEL, WorkerConnection, queries_over
+from asoe.tracing import measures
 
 __all__ = ["Cron", "Handler", "Retries", "Worker"]
 
@@ -240,7 +241,10 @@ class Worker:
         except Exception as error:
             outcome = self._judge(job, error)
         finally:
-            self._pace += 0.1 * (time.monotonic() - began - self._pace)
+            seconds = time.monotonic() - began
+            self._pace += 0.1 * (seconds - self._pace)
+            measures.took("asoe_job_seconds", seconds, job.entrypoint)
+            measures.count("asoe_jobs", job.entrypoint, outcome.kind)
             del self._running[job.id]
             self._end(outcome)
             self._start()

@@ -24,7 +24,7 @@ Connection: TypeAlias = Any
 """An asyncpg connection inside a transaction; asyncpg ships no types."""
 
 SYSTEM_PURPOSES: Final = frozenset(
-    {"find_key", "find_member", "sign_in", "invitation", "list_organizations", "due_timers", "notify"}
+    {"find_key", "find_member", "sign_in", "invitation", "list_organizations", "due_timers", "notify", "totals"}
 )
 
 

@@ -11,13 +11,14 @@ from uuid import UUID
 import asyncpg
 
 from asoe.domain.errors import Unavailable
-from asoe.store.db import Connection
+from asoe.store.db import Connection, Database
 from asoe.store.queries import NamedQueries
 from asoe.store.roles import owner_of_schema
 
 
 class InstallationSql(NamedQueries):
     all_organizations: str
+    totals: str
     clock: str
     server: str
     roles: str
@@ -31,6 +32,12 @@ class InstallationSql(NamedQueries):
     indexing: str
     mailboxes: str
     dead_deliveries: str
+
+
+async def totals(database: Database) -> list[tuple[str, str, float]]:
+    """Sums over all organizations, by name and label; none is named."""
+    async with database.system_transaction("totals") as connection:
+        return [(row["name"], row["label"], row["total"]) for row in await connection.fetch(InstallationSql.totals)]
 
 
 @dataclass(frozen=True, slots=True)

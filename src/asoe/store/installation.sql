@@ -5,6 +5,10 @@ select p.slug, p.name, p.org_id, p.created_at, p.suspended_at,
 from asoe.organization_profiles p
 order by p.created_at, p.slug
 
+-- name: totals
+-- sums over all organizations for /metrics (asoe_system)
+select name, label, total from asoe.system_totals()
+
 -- name: clock
 -- what time the database has
 select clock_timestamp()

@@ -22,6 +22,7 @@ from asoe.desk.trail import Trail
 from asoe.domain.language_model import ModelRules, ModelUsage, least
 from asoe.domain.organization import Principal
 from asoe.store import model_spend, runs
+from asoe.tracing import measures
 
 _log = structlog.get_logger(__name__)
 
@@ -111,6 +112,9 @@ async def _consulted(
                 connection, engine.org_id, started.date(), reserved=most, used=used, failed=result is None
             )
     tracing.here().note(outcome=outcome)
+    measures.count("asoe_model_calls", question.use, outcome)
+    measures.count("asoe_model_used_tokens", "in", by=used.tokens_in)
+    measures.count("asoe_model_used_tokens", "out", by=used.tokens_out)
     if result is None:
         _log.warning("language_model.passed_over", use=question.use, outcome=outcome, org_id=str(engine.org_id))
     trail.consulted(

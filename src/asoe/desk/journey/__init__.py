@@ -39,6 +39,7 @@ from asoe.domain.escalation import Dossier
 from asoe.domain.organization import Principal
 from asoe.store import facts, journeys, runs
 from asoe.store.transient import is_transient
+from asoe.tracing import measures
 
 __all__ = ["Advance", "advance", "begin_run", "carry_on", "carry_on_run", "fail"]
 
@@ -132,6 +133,7 @@ async def _advanced(desk: Desk, engine: Principal, standing: Standing, trail: Tr
         went_by = basis.of(standing, trail.started_at, has_replied=step.reply is not None)
         await trail.save(connection, engine.org_id, ticket_id, step.name, basis=went_by)
     tracing.here().note(plan=step.name, waiting_for=step.waiting_for)
+    measures.count("asoe_ticket_steps", step.name)
     return "waiting" if step.waiting_for else "ended"
 
 

@@ -33,6 +33,7 @@ from asoe.domain.runbook import Perform, Performed
 from asoe.store import approvals, runs
 from asoe.store.db import Connection
 from asoe.store.runs import ActionRow, Gate, Intent
+from asoe.tracing import measures
 
 _SHORTLY: Final = timedelta(seconds=5)
 _MOST_SHOWN: Final = 10
@@ -290,6 +291,7 @@ def _card(passing: Pass, wanted: Perform, needs: NeedsApproval) -> dict[str, Any
 
 async def _decline(connection: Connection, passing: Pass, wanted: Perform, action: Action, why: Over | No) -> Performed:
     """Keep that it was not done, and why: a replay hears the same."""
+    measures.count("asoe_acts", action.risk, "declined")
     asked = _intent(passing, wanted, action)
     declined = replace(asked, status="declined", business_key=None, reason=why.reason, error=why.note)
     await runs.intend(connection, passing.org_id, passing.run.id, declined, passing.kept)
@@ -432,6 +434,7 @@ async def _settle(passing: Pass, doing: Doing, told: Performed) -> Outcome:
 
 async def _write_outcome(connection: Connection, passing: Pass, doing: Doing, told: Performed) -> bool:
     wanted = doing.perform
+    measures.count("asoe_acts", doing.action.risk, told.status)
     return await runs.settle(
         connection,
         passing.engine,

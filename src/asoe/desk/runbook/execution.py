@@ -56,6 +56,7 @@ from asoe.store import approvals, facts, runs, slot_readings
 from asoe.store.db import Connection
 from asoe.store.runs import Beginning, Claimed, Client, Run, StepRow
 from asoe.store.transient import is_transient
+from asoe.tracing import measures
 
 RunAdvance: TypeAlias = Literal["ended", "waiting", "busy"]
 Interpreter: TypeAlias = Callable[..., Generator[Effect, Told, Ending]]
@@ -402,6 +403,7 @@ async def _end(passing: Pass, ending: Ending | Stop) -> RunAdvance:
             await autonomy.watch(connection, passing.engine, run.runbook_id, passing.now())
         if passing.is_live and run.ticket_id is not None:
             await passing.desk.queue.advance(connection, passing.org_id, run.ticket_id)
+    measures.count("asoe_runs_ended", run.mode, ending.verdict)
     return "ended"
 
 

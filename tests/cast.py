@@ -80,7 +80,16 @@ async def make_answer(database: Database, engine: Principal, ticket_id: UUID, **
     """An answer on a ticket, as evidence; its id."""
     async with database.org_transaction(engine) as connection:
         ticket = await tickets.find(connection, engine.org_id, ticket_id)
-        given = Given(**{"trust": "lent", "chance": 0.7, "articles": ("export-data",), "model": "strict-1", **more})
+        given = Given(
+            **{
+                "trust": "lent",
+                "chance": 0.7,
+                "articles": ("export-data",),
+                "model": "strict-1",
+                "words": "Do this.",
+                **more,
+            }
+        )
         await answers.record(connection, ticket, given, message_id=None, at=datetime.now(UTC))
         found = await answers.last(connection, engine.org_id, ticket_id)
     assert found

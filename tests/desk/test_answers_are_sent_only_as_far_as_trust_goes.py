@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from asoe.desk import certificate, people, ticket
+from asoe.desk import certificate, people, session, ticket
 from asoe.domain.errors import Conflict, Denied, Invalid, Missing
-from asoe.store import answers
+from asoe.store import answers, escalations
 from cast import make_answer
 
 JUDGED = "select a.trust, j.source, j.is_right from asoe.answers a left join asoe.answer_judgements j on j.answer_id = a.id order by a.at, j.source"
@@ -139,6 +139,55 @@ async def test_the_sample_is_judged_blind_and_once(world, globex):
         await certificate.judge(world.desk, world.acme.agent, other, is_right=True)
     async with world.desk.database.org_reading(globex.agent) as connection:
         assert await answers.last(connection, world.acme.org_id, made.id) is None
+
+
+async def test_what_a_person_makes_of_a_suggested_answer_is_evidence_of_it_with_who(world):
+    await rule(world, answers_alone="never", audit_share=1)
+    desk, ben, suggested = world.desk, world.acme.agent, "Do what export-data says. [1]"
+    judged = "select j.source, j.is_right, j.judged_by from asoe.answer_judgements j join asoe.answers a on a.id = j.answer_id order by a.at"
+    said = (
+        (f"Hello Ana,\n\n{suggested.removesuffix(' [1]')}\n\nKind regards, Ben", True),
+        ("Better do what the handbook says and leave export-data alone.", False),
+        ("I am looking into it.", None),
+    )
+    for number, (words, _) in enumerate(said):
+        made = await world.open(f"How do I export, {number}?")
+        await world.advance(made)
+        await session.add_message(desk, ben, made.session_id, "agent", words)
+        world.clock.move(minutes=1)
+    wanted = [("reply", is_right, ben.user_id) for _, is_right in said if is_right is not None]
+    assert [tuple(row.values()) for row in await world.rows(judged)] == wanted
+    await session.add_message(desk, ben, made.session_id, "agent", suggested)
+    await session.add_message(desk, ben, made.session_id, "agent", "Please do what the export-data page says instead.")
+    assert [row["is_right"] for row in await world.rows(judged)] == [True, False, True], "the first such reply counts"
+    kinds = await world.rows(
+        "select kind from asoe.facts where kind in ('answer.sent_by_person', 'answer.rewritten') order by id"
+    )
+    assert [row["kind"] for row in kinds] == ["answer.sent_by_person", "answer.rewritten", "answer.sent_by_person"]
+    whole = (await certificate.renew(desk, world.acme.admin)).standing[0]
+    assert (whole.cases, whole.errors) == (3, 1)
+    await ticket.reopen_ticket(desk, ben, (await ticket.move_ticket(desk, ben, made.id, "resolved")).id)
+    whole = (await certificate.renew(desk, world.acme.admin)).standing[0]
+    assert (whole.cases, whole.errors) == (3, 2), "what was reopened did not do"
+
+
+async def test_the_sample_shows_a_suggested_answers_own_words_whatever_the_dossier_says_later(world):
+    await rule(world, answers_alone="never", audit_share=1)
+    made = await world.open()
+    await world.advance(made)
+    await world.say(made, "#intent:wants_a_person Let me talk to a person, please.")
+    await world.advance(made)
+    async with world.desk.database.org_transaction(world.acme.engine) as connection:
+        await escalations.open_escalation(
+            connection,
+            world.acme.org_id,
+            made.id,
+            reasons=("client_asked",),
+            team="frontline",
+            dossier={"suggested_reply": "I am a person."},
+        )
+    (unseen,) = await certificate.to_audit(world.desk, world.acme.agent)
+    assert unseen.answer == "Do what export-data says. [1]"
 
 
 async def test_drift_voids_certificates_and_the_evidence_before_it(world):

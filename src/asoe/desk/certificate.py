@@ -17,10 +17,12 @@ import numpy as np
 from asoe.ai.calibration import certify, control_marginal
 from asoe.ai.drift import Drift, Traffic, count_traffic, find_drift
 from asoe.desk.context import Desk, policy_of
+from asoe.domain.answer import Answer
 from asoe.domain.certificate import DELTA, EVERYTHING, Case, Certificate, Given, Trust, base_of, deciding, may_send
 from asoe.domain.errors import Conflict, Denied
 from asoe.domain.organization import ROLE_RANK, Principal
 from asoe.domain.policy import Policy
+from asoe.domain.suggestion import was_sent
 from asoe.domain.triage import INTENTS
 from asoe.store import answers, certificates, facts
 from asoe.store.answers import AnswerToAudit
@@ -63,9 +65,26 @@ async def trust_in(
     return "certified" if may_send(deciding(found), chance=chance, model=base_of(model_version)) else "suggested"
 
 
-def given(trust: Trust, chance: float, slugs: Sequence[str], model_version: str) -> Given:
-    """What is kept of an answer as evidence."""
-    return Given(trust, chance, tuple(dict.fromkeys(slugs)), base_of(model_version))
+def given(trust: Trust, chance: float, answer: Answer, model_version: str) -> Given:
+    """What is kept of an answer as evidence; its words only where they are sent by nobody."""
+    slugs = dict.fromkeys(citation.slug for citation in answer.citations)
+    return Given(trust, chance, tuple(slugs), base_of(model_version), answer.text if trust == "suggested" else None)
+
+
+async def compare_reply(connection: Connection, principal: Principal, ticket_id: UUID, reply: str) -> None:
+    """A person writes to the client: the answer suggested there was sent, or rewritten, and that is evidence of it, once."""
+    found = await answers.suggested(connection, principal.org_id, ticket_id)
+    if found is None:
+        return
+    answer_id, words = found
+    is_right = was_sent(words, reply)
+    if is_right is None:
+        return
+    await answers.judge(
+        connection, principal.org_id, answer_id, is_right=is_right, source="reply", by=principal.user_id
+    )
+    kind = "answer.sent_by_person" if is_right else "answer.rewritten"
+    await facts.record(connection, principal, kind, ticket_id=ticket_id, answer_id=answer_id)
 
 
 async def list_certificates(desk: Desk, principal: Principal) -> Certificates:

@@ -166,8 +166,7 @@ async def _sent_or_suggested(
         chance=chance,
         model_version=triage.model_version,
     )
-    slugs = [citation.slug for citation in answer.citations]
-    given = certificate.given(trust, chance, slugs, triage.model_version)
+    given = certificate.given(trust, chance, answer, triage.model_version)
     if trust != "suggested":
         return GiveAnswer(answer, given)
     return HandOver(

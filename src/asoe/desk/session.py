@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from asoe.desk import ending
+from asoe.desk import certificate, ending
 from asoe.desk.context import Desk, plain, policy_of, unstorable
 from asoe.desk.moves import path_to, walk
 from asoe.desk.outcome import with_verdict
@@ -135,6 +135,8 @@ async def add_message(
             await desk.queue.advance(connection, principal.org_id, ticket.id)
         elif is_persons:
             await _person_speaks(desk, connection, principal, session, ticket)
+            if _is_person(principal):
+                await certificate.compare_reply(connection, principal, ticket.id, content)
         if remember is not None:
             await remember(connection, message)
         return message

@@ -24,12 +24,16 @@ EVERYTHING: Final = ""
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An answer as it was given. `chance`: of helping, in 0..1. `model`: the shared model that judged the ticket."""
+    """An answer as it was given. `chance`: of helping, in 0..1. `model`: the shared model that judged the ticket.
+
+    `words`: of one that was suggested; what was sent is a message.
+    """
 
     trust: Trust
     chance: float
     articles: tuple[str, ...]
     model: str
+    words: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,8 @@ FACTS: Final[dict[str, str]] = {
     "credits.reported": "it was said how work that credits were charged for ended",
     "widget.changed": "the client's chat widget was set up differently; data names the settings",
     "widget.secret_made": "a secret that signs the widget's clients was made; the one before ends",
+    "answer.sent_by_person": "a person sent a suggested answer as it was, or nearly",
+    "answer.rewritten": "a person rewrote a suggested answer, or sent another one in its place",
     "answer.audited": "a person judged an answer of the random sample blind",
     "certificate.renewed": "certificates of answers were made anew; data says on how many cases and for what",
     "certificate.voided": "traffic is not what certificates of answers rest on: they ended; data says what has changed",

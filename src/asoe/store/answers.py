@@ -23,6 +23,7 @@ class AnswersSql(NamedQueries):
     judge: str
     evidence: str
     model: str
+    suggested: str
     to_audit: str
     in_sample: str
 
@@ -56,6 +57,7 @@ async def record(
         list(given.articles),
         ticket.reopened,
         at,
+        given.words,
     )
 
 
@@ -63,6 +65,12 @@ async def last(connection: Connection, org_id: UUID, ticket_id: UUID) -> tuple[U
     """The newest answer on a ticket with the articles it cites, or None."""
     row = await connection.fetchrow(AnswersSql.last, org_id, ticket_id)
     return None if row is None else (row["id"], tuple(row["articles"]))
+
+
+async def suggested(connection: Connection, org_id: UUID, ticket_id: UUID) -> tuple[UUID, str] | None:
+    """The newest answer on a ticket with its words, if it was suggested and no reply has been compared with it."""
+    row = await connection.fetchrow(AnswersSql.suggested, org_id, ticket_id)
+    return None if row is None else (row["id"], row["words"])
 
 
 async def judge(

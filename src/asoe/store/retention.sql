@@ -35,6 +35,10 @@ delete from asoe.attachments where org_id = $1 and ticket_id = any($2::uuid[])
 -- name: erase_escalations
 update asoe.escalations set dossier = '{"wants": "[erased]"}' where org_id = $1 and ticket_id = any($2::uuid[])
 
+-- name: erase_answers
+-- what a suggested answer said: of articles, and perhaps of what the client had said
+update asoe.answers set words = null where org_id = $1 and ticket_id = any($2::uuid[]) and words is not null
+
 -- name: erase_advice
 -- what was made of the client's words goes with them; ids and counts stay
 update asoe.recommendations set vector = null where org_id = $1 and tickets && $2::uuid[]

@@ -1,7 +1,7 @@
 """Topics against the labels people gave: `python -m evals.topics --data DIR --json FILE`. The score is adjusted mutual information.
 
 Ours finds the number of groups itself; KMeans on TF-IDF and KMeans on the same embeddings are given the true number, and ours. The parts
-scored were not looked at when ours was made: its three numbers were chosen on the train and dev parts of clinc150 alone. Beside that:
+scored are not those on which the numbers of ours were chosen (the train and dev parts of clinc150, the dev part of banking77). Beside that:
 whether topics keep their numbers while tickets come and go, and what it takes to group as many tickets as the product does.
 """
 

@@ -15,12 +15,17 @@ import numpy as np
 
 from asoe.ai.redaction import redact
 from asoe.desk import knowledge
+from asoe.desk.consulting.articles import word_article
 from asoe.desk.context import Desk, policy_of
+from asoe.desk.trail import Trail
 from asoe.desk.wish import content, nearest, packed
 from asoe.domain.errors import Conflict, Denied
 from asoe.domain.knowledge import MAX_TITLE, Article, ArticleText
 from asoe.domain.organization import Principal
-from asoe.store import gaps, sessions, tickets
+from asoe.domain.policy import Policy
+from asoe.domain.ticket import Ticket
+from asoe.store import gaps, runs, sessions, tickets
+from asoe.store import knowledge as knowledge_rows
 from asoe.store.gaps import Unanswered
 
 MOST_TICKETS: Final = 300
@@ -82,6 +87,8 @@ async def group_alike(desk: Desk, texts: Sequence[str]) -> list[tuple[bytes, lis
 async def draft_article(desk: Desk, principal: Principal, ticket_id: UUID) -> Article:
     """A draft out of what people answered on a ticket, redacted, to be read before anybody publishes it.
 
+    With a language model it is worded as an article, if every sentence of that stands on these answers, and tagged so.
+
     Raises `Conflict(no_person_answered)`, or `Conflict(article_changed)` when there is a draft of the ticket already.
     """
     _staff_only(principal)
@@ -89,6 +96,8 @@ async def draft_article(desk: Desk, principal: Principal, ticket_id: UUID) -> Ar
         ticket = await tickets.find(connection, principal.org_id, ticket_id)
         messages = await sessions.messages_of_ticket(connection, principal.org_id, ticket_id)
         policy = await policy_of(connection, principal.org_id)
+        client = await runs.client_of(connection, principal.org_id, ticket_id)
+    names = (client.name,) if client.name else ()
     said = [message.content for message in messages if message.role == "agent" and not message.is_internal]
     if not said:
         raise Conflict(
@@ -96,13 +105,33 @@ async def draft_article(desk: Desk, principal: Principal, ticket_id: UUID) -> Ar
             code="no_person_answered",
         )
     text = ArticleText(
-        title=_line(ticket.subject or ticket.text)[:MAX_TITLE] or f"Ticket {ticket.number}",
+        title=_line(ticket.subject or ticket.text, names)[:MAX_TITLE] or f"Ticket {ticket.number}",
         slug=f"ticket-{ticket.number}",
         language=ticket.language if ticket.language in policy.languages else policy.default_language,
-        body="\n\n".join(redact(each).text for each in said),
+        body="\n\n".join(answers := [redact(each, names).text for each in said]),
         tags=(TAG,),
     )
+    if desk.model is not None:
+        text = await _worded(desk, ticket, text, policy, question=redact(ticket.text, names).text, answers=answers)
     return await knowledge.save_article(desk, principal, text, expected_version=0)
+
+
+async def _worded(
+    desk: Desk, ticket: Ticket, plain: ArticleText, policy: Policy, *, question: str, answers: Sequence[str]
+) -> ArticleText:
+    """The language model's wording where there is one that holds, with its part in the ticket's record; or as it is."""
+    engine = await desk.engine_of(ticket.org_id)
+    async with desk.database.org_reading(engine) as connection:
+        known = await knowledge_rows.find_by_slug(connection, engine.org_id, plain.slug, plain.language)
+    if known is not None:
+        return plain  # refused in a moment: nobody is asked for that
+    trail = Trail(desk.clock, initiator="person", entrypoint="article.draft")
+    rules = policy.language_model
+    text = await word_article(desk, engine, ticket, plain, question=question, answers=answers, rules=rules, trail=trail)
+    if trail.invocations:
+        async with desk.database.org_transaction(engine) as connection:
+            await trail.save(connection, engine.org_id, ticket.id, "drafted")
+    return text
 
 
 def _gap(members: list[Unanswered]) -> Gap:
@@ -129,8 +158,8 @@ def words_of_ticket(each: Unanswered) -> str:
     return redact("\n".join(part for part in said if isinstance(part, str))).text.strip()
 
 
-def _line(text: str) -> str:
-    return " ".join(redact(text).text.split())
+def _line(text: str, names: Sequence[str] = ()) -> str:
+    return " ".join(redact(text, names).text.split())
 
 
 def _staff_only(principal: Principal) -> None:

@@ -16,6 +16,7 @@ USES: Final[dict[str, str]] = {
     "answers": "write an answer from the passages that were found",
     "slots": "find what a runbook must know in the client's words",
     "ties": "choose between intents that are as likely as one another",
+    "articles": "word a person's answer as the draft of an article",
     "dossiers": "sum a ticket up and draft a reply for the person who gets it",
 }
 MOST_TOKENS: Final = 1_000_000_000

@@ -57,6 +57,21 @@ class Draft(_Reply):
     reply: Annotated[str, Field(min_length=1, max_length=1500)]
 
 
+class ArticlePart(_Reply):
+    """One sentence or step of an article; `heading` where a new matter begins."""
+
+    text: Annotated[str, Field(min_length=1, max_length=500)]
+    heading: Annotated[str, Field(max_length=120)] = ""
+    is_step: bool = False
+
+
+class WordedArticle(_Reply):
+    """An article in its order; empty when the answers hold nothing for others."""
+
+    title: Annotated[str, Field(max_length=200)]
+    parts: Annotated[list[ArticlePart], Field(max_length=40)]
+
+
 class Ready(_Reply):
     """The answer to a call that only asks whether anybody is there."""
 

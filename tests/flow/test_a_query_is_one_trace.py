@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 from flow_cast import PlainJudgement, open_ticket
-from trace_cast import RUNBOOK, Collector, Office, collecting, drawn, open_office, work_all
+from trace_cast import RUNBOOK, Collector, Office, collecting, drawn, open_office, read_json, work_all
 
 from asoe import tracing
 from asoe.app import App, open_connectors, open_tracing
@@ -195,6 +195,39 @@ async def test_a_query_is_one_trace_from_the_door_to_the_last_act(
     known = {wire for wire, _ in tracing.ATTRIBUTES.values()}
     assert {name for span in collector.spans for name in span.attributes} <= known
     assert all(not headers.get("traceparent") for _, headers, _ in office.told), "strangers are told of no trace"
+
+
+async def test_what_is_recorded_can_be_sent_later(
+    app: App, agent: httpx.AsyncClient, client: httpx.AsyncClient, office: Office
+) -> None:
+    """Nobody listened; the rows say it all the same, with the times at which it happened."""
+    made = await open_ticket(agent, **SECRETS)
+    await work_all(app)
+    response = await agent.get(f"/api/support/ticket/{made['id']}/trace")
+    assert (await client.get(f"/api/support/ticket/{made['id']}/trace")).status_code == 403
+    again = await agent.get(f"/api/support/ticket/{made['id']}/trace")
+    assert again.json() == response.json(), "sent twice it is the same trace"
+    tree = read_json(response.json())
+    assert {span.trace for span in tree} == {made["id"].replace("-", "")}
+    (root,) = [span for span in tree if not span.parent]
+    assert root.attributes["asoe.status"] == "resolved"
+    names = [line.strip() for line in drawn(tree)]
+    assert names[:2] == ["ticket", "invoke_workflow journey.triage"]
+    assert {"invoke_agent triage", "invoke_agent ops-fixer", "run unlock-account"} <= set(names)
+    run = names.index("run unlock-account")
+    assert names[run : run + 6] == [
+        "run unlock-account",
+        "check goal/0/account",
+        "check steps/unlock/check/account",
+        "act steps/unlock/act/0",
+        "verify steps/unlock/verify/0/account",
+        "check goal/1/account",
+    ]
+    (act,) = [span for span in tree if span.name.startswith("act ")]
+    assert (act.attributes["asoe.status"], act.attributes["asoe.risk"]) == ("done", "reversible")
+    assert not [word for word in HIDDEN if word.lower() in response.text.lower()]
+    known = {wire for wire, _ in tracing.ATTRIBUTES.values()}
+    assert {name for span in tree for name in span.attributes} <= known
 
 
 @pytest.mark.parametrize("incoming", ["link", "parent", "ignore"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from threading import Thread
 from typing import Any
 
 import httpx
+from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1 import trace_pb2
@@ -203,6 +205,21 @@ async def _is_busy(app: App) -> bool:
     async with app.database.app.acquire() as connection:
         found = await depth(connection)
     return bool(found["queued"] or found["delayed"] or found["running"])
+
+
+def read_json(body: dict[str, Any]) -> list[Seen]:
+    """An OTLP request as JSON, whose ids are hexadecimal, where JSON of other protocols has base 64."""
+    for resource in body["resourceSpans"]:
+        for scope in resource["scopeSpans"]:
+            for span in scope["spans"]:
+                for name in ("traceId", "spanId", "parentSpanId"):
+                    span[name] = b64encode(bytes.fromhex(span[name])).decode()
+    request = ParseDict(body, ExportTraceServiceRequest())
+    spans = [_seen(span) for span in _spans(request.SerializeToString())]
+    ids = [span.id for span in spans]
+    assert len(set(ids)) == len(ids)
+    assert all(span.parent in ids for span in spans if span.parent)
+    return spans
 
 
 def _spans(body: bytes) -> Iterator[trace_pb2.Span]:

@@ -77,7 +77,7 @@ def test_nothing_but_its_form_gets_into_an_attribute(text: str) -> None:
     for name in tracing.ATTRIBUTES:
         assert tracing._attribute(name, text) is None
         assert tracing._attribute(name, [text]) is None
-    assert tracing._named("act", text) == "act"
+    assert tracing.named("act", text) == "act"
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,12 @@ class RunOut(Answer):
     invocations: list[InvocationOut]
 
 
+class TraceOut(Answer):
+    """As OpenTelemetry's protocol writes it in JSON, therefore in its own spelling."""
+
+    resourceSpans: list[dict[str, Any]]  # noqa: N815
+
+
 class RunPage(Answer):
     items: list[RunOut]
     next_cursor: str | None

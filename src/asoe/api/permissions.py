@@ -61,6 +61,7 @@ TABLE: Final[tuple[tuple[str, str, str, frozenset[str], str | None], ...]] = (
     ("POST",   _TICKET + "/spam",                      "ticket.spam",          STAFF,  _WRITE),
     ("GET",    _TICKET + "/timeline",                  "timeline.read",        STAFF,  _READ),
     ("GET",    _TICKET + "/runs",                      "run.read",             STAFF,  _READ),
+    ("GET",    _TICKET + "/trace",                     "run.read",             STAFF,  _READ),
     ("GET",    "/api/support/agent-runs/{agent_run_id}", "run.read",           STAFF,  _READ),
     ("POST",   "/api/support/agent-runs/{agent_run_id}/replay", "run.replay",  STAFF,  _WRITE),
     ("GET",    _TICKET + "/dossier",                   "dossier.read",         STAFF,  _READ),

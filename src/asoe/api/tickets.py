@@ -24,7 +24,7 @@ from asoe.api.schemas import (
     TicketIn,
     TicketQuery,
 )
-from asoe.desk import insight, intake, session, ticket
+from asoe.desk import insight, intake, recorded_trace, session, ticket
 from asoe.desk.intake import NewContact, NewTicket
 from asoe.domain.errors import Denied
 from asoe.store.tickets import TicketFilter
@@ -193,6 +193,13 @@ async def get_runs(request: Request, ticket_id: UUID) -> Response:
     """The engine's passes over the ticket with their agent invocations, newest first."""
     call = call_of(request)
     return reply(page(await ticket.runs(call.desk, call.principal, ticket_id), None))
+
+
+@router.get(_ONE + "/trace", response_model=answers.TraceOut)
+async def get_trace(request: Request, ticket_id: UUID) -> Response:
+    """All that is recorded of the engine's work on the ticket as spans: the body of an OTLP request, to be sent to a collector."""
+    call = call_of(request)
+    return reply(await recorded_trace.trace_of_ticket(call.desk, call.principal, ticket_id))
 
 
 @router.get(_ONE + "/dossier", response_model=answers.EscalationOut)

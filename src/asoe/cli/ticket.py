@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from asoe.cli.door import DataDir, Json, OrgOption, acting, out, run, say, show, show_one
+from asoe.cli.door import DataDir, Json, OrgOption, acting, out, print_json, run, say, show, show_one
 from asoe.domain.errors import Invalid
 from asoe.domain.ticket import SEVERITY_RANK, STATUSES
 from asoe.domain.triage import CATEGORIES
@@ -101,6 +101,23 @@ def show_ticket(
     out.print("\n[bold]timeline[/]")
     rows = [{"at": fact.at, "fact": fact.kind, "with": fact.data} for fact in found["timeline"]]
     show(rows, ("at", "fact", "with"), as_json=False)
+
+
+@app.command("trace")
+def trace_ticket(
+    *,
+    ticket: Annotated[str, typer.Argument(help="Number or id.")],
+    org: OrgOption = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Print what the engine did for a ticket as spans: JSON that any OTLP collector takes (POST /v1/traces)."""
+
+    async def work(desk: Any, owner: Any) -> Any:
+        from asoe.desk.recorded_trace import trace_of_ticket
+
+        return await trace_of_ticket(desk, owner, (await find_ticket(desk, owner, ticket)).id)
+
+    print_json(run(acting(work, org, data_dir)))
 
 
 @app.command("open")

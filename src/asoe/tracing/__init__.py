@@ -164,7 +164,7 @@ class Recorded(Span):
         self.note(error=error)
 
     def rename(self, verb: str, *, of: str = "") -> None:
-        self._span.update_name(_named(verb, of))
+        self._span.update_name(named(verb, of))
 
 
 _tracer: Tracer | None = None
@@ -206,12 +206,11 @@ def span(
     if begun is not None and parent is not None and (remote := _remote(parent)) is not None:
         begun = trace.set_span_in_context(trace.NonRecordingSpan(remote), begun)
     before = None if link is None else _remote(link)
-    given = dict(each for name, value in attributes.items() if (each := _attribute(name, value)) is not None)
     made = _tracer.start_span(
-        _named(verb, of),
+        named(verb, of),
         context=begun,
         kind=trace.SpanKind[kind.upper()],
-        attributes=given,
+        attributes=_formed_all(attributes),
         links=() if before is None else (trace.Link(before),),
         record_exception=False,
         set_status_on_exception=False,
@@ -273,6 +272,11 @@ def continuing(traceparent: str | None, *, is_link: bool = False) -> Iterator[No
             _AFTER.reset(after)
 
 
+def attributes(**given: object) -> dict[str, Any]:
+    """What of it may be told, by the names on the wire."""
+    return _formed_all(given)
+
+
 def is_traceparent(text: str) -> bool:
     """Whether it is one of version 00 that names a trace and a span."""
     found = _PARENT.fullmatch(text)
@@ -290,8 +294,13 @@ def _remote(traceparent: str) -> Any:
     return made if made.is_valid else None
 
 
-def _named(verb: str, of: str) -> str:
+def named(verb: str, of: str) -> str:
+    """The name of a span: the verb, and what it is about where that is one word."""
     return f"{verb} {of}" if _MODEL.fullmatch(of) or _WORD.fullmatch(of) else verb
+
+
+def _formed_all(given: Mapping[str, object]) -> dict[str, Any]:
+    return dict(made for name, value in given.items() if (made := _attribute(name, value)) is not None)
 
 
 def _attribute(name: str, value: object) -> tuple[str, Any] | None:

@@ -10,7 +10,7 @@ import pytest
 from browser_cast import House, Visitor, too_wide
 from playwright.async_api import Page, expect
 
-from asoe.desk import intake, knowledge, session
+from asoe.desk import intake, intent, knowledge, session
 from asoe.desk.intake import NewContact, NewTicket
 from asoe.domain.errors import AsoeError
 from asoe.domain.knowledge import ArticleText
@@ -121,6 +121,22 @@ async def test_names_of_people_and_files_stay_text(house: House, visitor: Visito
     await page.goto("/settings/members")
     await nothing_ran(page)
     await expect(page.get_by_text("<script>alert(1)</script>").first).to_be_visible()
+
+
+async def test_words_of_own_intents_stay_text(house: House, visitor: Visitor) -> None:
+    for number, text in enumerate(MARKUP[:-1]):
+        words = {"title": text[:100], "description": text[:500], "examples": [text[:500]]}
+        await intent.add_intent(house.app.desk, house.globex.owner, f"hostile_{number}", category="general", **words)
+    await intent.retire_intent(house.app.desk, house.globex.owner, "hostile_0")
+    page = await visitor(house.globex.owner, "/settings/intents")
+    await nothing_ran(page)
+    await expect(page.get_by_text(MARKUP[0]).first).to_be_visible()
+    await page.locator("details summary").nth(1).click()
+    await nothing_ran(page)
+    opened = await house.ticket(house.globex, subject="Of an intent of our own")
+    await page.goto(f"/tickets/{opened.id}")
+    await nothing_ran(page)
+    assert await page.locator("select[name=intent] option[value=hostile_1]").count() == 1
 
 
 async def test_a_draft_of_a_language_model_is_shown_as_one_and_runs_nothing(house: House, visitor: Visitor) -> None:

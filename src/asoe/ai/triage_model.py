@@ -9,10 +9,12 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from asoe.ai.adapter import Adapter
 from asoe.ai.classifier import Floats, TextClassifier
@@ -84,10 +86,8 @@ class Taxonomy:
 
     intents: tuple[str, ...]
     categories: tuple[str, ...]
-
-    @property
-    def membership(self) -> Floats:
-        return np.array([[mine == category for category in CATEGORIES] for mine in self.categories], np.float32)
+    membership: Floats
+    """Which category (columns, as CATEGORIES) each intent belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +135,8 @@ class TriageModel:
 
     def taxonomy(self, own: OwnIntents | None) -> Taxonomy:
         """Everybody's intents, then the own ones."""
-        shared = self.classifier.heads["intent"].labels
-        mine = () if own is None else own.names
-        return Taxonomy(
-            (*shared, *mine), (*(INTENTS[each] for each in shared), *(() if own is None else own.categories))
-        )
+        names, categories = ((), ()) if own is None else (own.names, own.categories)
+        return _taxonomy(self.classifier.heads["intent"].labels, names, categories)
 
     def fitting(self, adapter: Adapter | None) -> Adapter | None:
         """The adapter, if it was taught over this very model."""
@@ -258,7 +255,7 @@ class TriageModel:
         heads = self.classifier.heads
         category = estimate(CATEGORIES, judged.category[0])
         severity = decide_severity(judged.severity[0], self.settings)
-        within = [mine == category.value for mine in taxonomy.categories]
+        within = taxonomy.membership[:, CATEGORIES.index(category.value)] > 0
         intent = estimate(taxonomy.intents, judged.intent[0], within=within)
         some = (
             np.argpartition(-likeness, SIMILAR - 1)[:SIMILAR] if len(likeness) > SIMILAR else np.arange(len(likeness))
@@ -330,6 +327,13 @@ def combine(
     )
 
 
+@lru_cache(maxsize=256)
+def _taxonomy(shared: tuple[str, ...], names: tuple[str, ...], own: tuple[str, ...]) -> Taxonomy:
+    categories = (*(INTENTS[each] for each in shared), *own)
+    belongs = np.array([[mine == category for category in CATEGORIES] for mine in categories], np.float32)
+    return Taxonomy((*shared, *names), categories, belongs)
+
+
 def _by_organization(
     taught: Sequence[tuple[Adapter | None, OwnIntents | None]],
 ) -> list[tuple[list[int], Adapter | None, OwnIntents | None]]:
@@ -364,7 +368,7 @@ def membership(intents: Sequence[str]) -> Floats:
     return np.array([[INTENTS[intent] == category for category in CATEGORIES] for intent in intents], np.float32)
 
 
-def estimate(labels: Sequence[str], shares: Floats, *, within: Sequence[bool] | None = None) -> Estimate:
+def estimate(labels: Sequence[str], shares: Floats, *, within: NDArray[np.bool_] | None = None) -> Estimate:
     """The best label (of those `within`, if given) with its probability, and the next best."""
     order = [int(place) for place in np.argsort(-shares, kind="stable")]
     allowed = [place for place in order if within is None or within[place]]

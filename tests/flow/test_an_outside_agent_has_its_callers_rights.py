@@ -125,8 +125,9 @@ async def test_a_tool_that_the_key_may_not_use_is_neither_shown_nor_done(
         assert await refused(mcp, "answer_ticket", ticket=opened["id"], content="Done!") == "scope_missing"
         read = await use(mcp, "read_ticket", ticket=opened["id"])
         assert read["messages"] == 1
+        assert await use(mcp, "read_ticket", ticket=opened["number"]) == read, "a number may be sent as one"
     assert [call["outcome"] for call in await calls(app, acme)] == [
-        "role_not_permitted", "ticket_missing", "done", "scope_missing", "done",
+        "role_not_permitted", "ticket_missing", "done", "scope_missing", "done", "done",
     ]  # fmt: skip
 
 

@@ -183,7 +183,7 @@ class A2aConnector:
         reviewed = self._config.reviewed.get(name)
         if reviewed is None or a2a_tasks.digest_of(value, name) != reviewed.hash:
             words = f"{name}: the agent's card was changed since it was reviewed: look at it again, then review it anew"
-            raise self._wrong(words)
+            raise self._wrong(words, is_drift=True)
         if card.interface is None:
             raise self._wrong("the agent's card names no JSON-RPC endpoint of A2A 1.x")
         return card.interface
@@ -318,8 +318,8 @@ class A2aConnector:
         message = f"{self.name}: {talk.what} failed: what the agent answered {words}.{doubt}"
         return ConnectorError(message, permanent=True, effect=effect)
 
-    def _wrong(self, words: str) -> ConnectorError:
-        return ConnectorError(f"{self.name}: {words}.", permanent=True)
+    def _wrong(self, words: str, *, is_drift: bool = False) -> ConnectorError:
+        return ConnectorError(f"{self.name}: {words}.", permanent=True, is_drift=is_drift)
 
 
 class _UnlistedError(Exception):

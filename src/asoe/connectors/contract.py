@@ -55,7 +55,7 @@ class Health:
 class ConnectorError(Exception):
     """A call failed. `permanent`: the same call will fail again. `effect`: whether it may have taken effect.
 
-    `is_missing`: the named thing does not exist there. The message is fit for staff: no secrets, no client text.
+    `is_missing`: the named thing does not exist there. `is_drift`: it is not what a person has reviewed. The message is fit for staff: no secrets, no client text.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class ConnectorError(Exception):
         effect: Literal["none", "unknown"] = "none",
         is_missing: bool = False,
         retry_after: float | None = None,
+        is_drift: bool = False,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -73,6 +74,7 @@ class ConnectorError(Exception):
         self.effect = effect
         self.is_missing = is_missing
         self.retry_after = retry_after
+        self.is_drift = is_drift
 
 
 @runtime_checkable

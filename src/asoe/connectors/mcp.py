@@ -189,9 +189,8 @@ class McpConnector:
         async def work(client: Client, transport: _Guarded) -> Json:
             offered = (await _list_tools(client, transport, name)).get(name)
             if offered is None or digest_of(offered) != reviewed.hash:
-                raise self._wrong(
-                    f"{name} was changed by its server since it was reviewed: look at it again, then review it anew"
-                )
+                words = f"{name} was changed by its server since it was reviewed: look at it again, then review it anew"
+                raise self._wrong(words, is_drift=True)
             transport.is_acting = key is not None
             meta: Any = {_KEY_META: key} if key is not None else None
             parameters = types.CallToolRequestParams(name=name, arguments=given, _meta=meta)
@@ -252,8 +251,8 @@ class McpConnector:
         doubt = " Whether it took effect is not known." if effect == "unknown" else ""
         return ConnectorError(f"{self.name}: {what} failed: {words}.{doubt}", permanent=permanent, effect=effect)
 
-    def _wrong(self, words: str) -> ConnectorError:
-        return ConnectorError(f"{self.name}: {words}.", permanent=True)
+    def _wrong(self, words: str, *, is_drift: bool = False) -> ConnectorError:
+        return ConnectorError(f"{self.name}: {words}.", permanent=True, is_drift=is_drift)
 
 
 @dataclass(slots=True)

@@ -236,7 +236,7 @@ class Hand:
             if pause is not None:
                 _log.warning("connector.paused", org_id=str(self._entry.org_id), connector=self.name, seconds=pause)
         if self._entry.notes is not None and not error.is_missing:
-            await self._entry.notes.met(error.message, pause)
+            await self._entry.notes.met(error.message, pause, is_drift=error.is_drift)
 
 
 class TransactionalHand(Hand):

@@ -98,6 +98,7 @@ FACTS: Final[dict[str, str]] = {
     "connector.disabled": "a connector was disabled: no call is made through it",
     "connector.enabled": "a connector was enabled again",
     "connector.removed": "a connector was removed with its secrets",
+    "connector.drifted": "an outside tool or agent is not as it was reviewed, and is not used until a person reviews it",
     "webhook.added": "a webhook was added",
     "webhook.changed": "a webhook was changed; data names what",
     "webhook.disabled": "a webhook was disabled: nothing is sent to it",

@@ -62,6 +62,7 @@ NOTICES: Final[dict[str, Notice]] = {
     "acts.stopped": Notice("staff", "All acts were stopped", is_mailed=True, is_urgent=True),
     "acts.released": Notice("staff", "Acts are allowed again"),
     "connector.disabled": Notice("admins", "A connector was disabled"),
+    "connector.drifted": Notice("admins", "An outside tool or agent is not as it was reviewed"),
     "mail.bounced": Notice("assignee_or_staff", "A mail to the client came back"),
     "delivery.failed": Notice("admins", "A notification could not be delivered"),
     "webhook.disabled": Notice("admins", "A webhook was disabled"),

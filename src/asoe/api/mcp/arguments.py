@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from asoe.api.schemas import Category, ContactIn, Language, Severity, Status
 
+
+def _written(value: object) -> object:
+    """A number as text: models and command lines send 7 for "7"."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 TicketName = Annotated[
-    str, Field(min_length=1, max_length=40, description="The ticket's number, such as 7, or its id.")
+    str,
+    BeforeValidator(_written),
+    Field(min_length=1, max_length=40, description="The ticket's number, such as 7, or its id."),
 ]
 Text = Annotated[str, Field(min_length=1, max_length=65536)]
 Key = Annotated[

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from asoe.domain.facts import FACTS
@@ -44,3 +46,12 @@ def test_deeds_have_the_engine_as_their_subject() -> None:
 )
 def test_a_run_is_told_by_the_name_of_its_runbook(kind: str, data: dict[str, object], said: str) -> None:
     assert words.fact(kind, data, {"r": "unlock", "b": "unlock"}) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(5, "1 min"), (240, "4 min"), (3600, "1 h"), (9000, "2.5 h"), (3 * 86_400, "3 d")]
+)
+def test_how_long_it_took_is_said_in_one_unit(seconds: int, said: str) -> None:
+    begun = datetime(2026, 11, 23, tzinfo=UTC)
+    assert words.span(begun, begun + timedelta(seconds=seconds)) == said
+    assert words.until(begun, begun + timedelta(seconds=seconds)) == f"{said} late"

@@ -56,14 +56,17 @@ def until(at: datetime | None, now: datetime) -> str:
     """How long from now, short: "due in 4 min", "3 h late"."""
     if at is None:
         return "stands still"
-    seconds = abs((at - now).total_seconds())
+    return f"due in {span(now, at)}" if at > now else f"{span(at, now)} late"
+
+
+def span(first: datetime, last: datetime) -> str:
+    """How long from the one to the other, short: "4 min", "2.5 h", "3 d"."""
+    seconds = (last - first).total_seconds()
     if seconds < 3600:
-        span = f"{max(1, round(seconds / 60))} min"
-    elif seconds < 86_400:
-        span = f"{seconds / 3600:.1f}".removesuffix(".0") + " h"
-    else:
-        span = f"{seconds / 86_400:.1f}".removesuffix(".0") + " d"
-    return f"due in {span}" if at > now else f"{span} late"
+        return f"{max(1, round(seconds / 60))} min"
+    if seconds < 86_400:
+        return f"{seconds / 3600:.1f}".removesuffix(".0") + " h"
+    return f"{seconds / 86_400:.1f}".removesuffix(".0") + " d"
 
 
 def when(at: datetime | None, *, date_only: bool = False) -> str:

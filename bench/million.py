@@ -26,10 +26,13 @@ from uuid import UUID
 
 import asyncpg
 
+from asoe.desk import report
+from asoe.desk.gap import MOST_TICKETS as MOST
 from asoe.domain.escalation import REQUIRED_DOSSIER_FIELDS
 from asoe.domain.organization import Principal
-from asoe.domain.report import DIMENSIONS
-from asoe.store import insights, sessions, tickets
+from asoe.domain.recommendation import STEPS
+from asoe.domain.report import DIMENSIONS, Slice
+from asoe.store import gaps, insights, recommendations, sessions, tickets
 from asoe.store.db import Database, open_database
 from asoe.store.embedded import close_embedded, open_embedded
 from asoe.store.migrate import migrate
@@ -116,6 +119,30 @@ def reporting(days: int) -> Operation:
     return operation
 
 
+def slicing(days: int, *, with_clients: bool = False) -> Operation:
+    """A report of one class, made from the tickets' rows, as `asoe.desk.report` reads it; or all of it by client."""
+
+    async def operation(connection: Any, filled: Filled) -> Any:
+        until = datetime.now(UTC).date() + timedelta(days=1)
+        filters = {} if with_clients else {"category": filled.dice.choice(["billing", "technical", "account"])}
+        of = Slice(until - timedelta(days=days), until, filters)
+        found = await report.read_within(
+            connection, filled.agent.org_id, of, now=datetime.now(UTC), with_clients=with_clients
+        )
+        return found.total.tickets
+
+    return operation
+
+
+async def _advising(connection: Any, filled: Filled) -> Any:
+    """What recommendations are made from, as `asoe.desk.noticing` reads it from tickets and their facts."""
+    since, org_id = datetime.now(UTC) - timedelta(days=30), filled.agent.org_id
+    settled = await recommendations.settled_by_people(connection, org_id, since=since, steps=tuple(STEPS), limit=MOST)
+    unanswered = await gaps.unanswered(connection, org_id, since=since, limit=MOST)
+    await recommendations.helped_by_answers(connection, org_id, since=since)
+    return len(settled) + len(unanswered) + len(await recommendations.uneasy(connection, org_id, since=since))
+
+
 def _category(filled: Filled) -> tuple[str, ...]:
     return (filled.dice.choice(["billing", "technical", "account", "performance", "general"]),)
 
@@ -163,6 +190,10 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "stats": _stats,
     "report: a month": reporting(30),
     "report: two years": reporting(710),
+    "report: a month, one category": slicing(30),
+    "report: two years, one category": slicing(710),
+    "report: a month, by client": slicing(30, with_clients=True),
+    "report: recommendations": _advising,
 }
 _cursors: dict[int, list[str]] = {}
 

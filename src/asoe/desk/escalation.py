@@ -70,6 +70,7 @@ NEXT_STEPS: Final = {
     "not_found": "Find out with the client which account or thing is meant.",
     "not_theirs": "Check who is asking before anything about somebody else's account is said or done.",
     "fraud": "Follow your fraud procedure; change nothing for the client before.",
+    "cannot_fix": "Read what the runbook found: mend it by hand, or tell the client what only they can do.",
     "already_met": "The checks find nothing wrong: ask the client what exactly they see.",
     "already_done": "It was done before: tell the client when, from the earlier run.",
     "emergency_stop": "All acts are stopped: mend by hand if it cannot wait.",

@@ -36,6 +36,7 @@ REASONS: Final[dict[str, str]] = {
     "not_found": "The outside system knows neither this client's address nor what they write about.",
     "not_theirs": "What the client writes about belongs to somebody else.",
     "fraud": "There are signs of fraud.",
+    "cannot_fix": "A runbook found what is the matter, and nothing that it may do mends it.",
     "already_met": "The checks find nothing wrong.",
     "already_done": "The same act was done before and is done only once.",
     "runbook_refused": "The runbook's policy says no.",

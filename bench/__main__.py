@@ -10,6 +10,7 @@ BENCHES = {
     "journeys": [],
     "triage": [],
     "million": [],
+    "reports": [],
     "recorder": [],
     "pages": [],
 }

@@ -192,7 +192,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "report: two years": reporting(710),
     "report: a month, one category": slicing(30),
     "report: two years, one category": slicing(710),
-    "report: a month, by client": slicing(30, with_clients=True),
+    "report: a month, by who wrote": slicing(30, with_clients=True),
     "report: recommendations": _advising,
 }
 _cursors: dict[int, list[str]] = {}

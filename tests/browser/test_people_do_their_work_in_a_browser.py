@@ -55,7 +55,7 @@ async def test_the_first_page_says_how_far_runbooks_may_go_and_tells_runs_by_nam
     made = await house.runbook(house.globex, subject="Seen from the first page")
     page = await visitor(house.globex.agent, "/?period=month")
     far = page.locator(".card", has=page.get_by_role("heading", name="How far runbooks may go by themselves"))
-    await expect(far.locator("tr", has=page.locator(f'a[href="/runbooks/{made["name"]}"]'))).to_contain_text("judged")
+    await expect(far.locator("li", has=page.locator(f'a[href="/runbooks/{made["name"]}"]'))).to_contain_text("judged")
     activity = page.locator(".card", has=page.get_by_role("heading", name="Activity"))
     await expect(activity).to_contain_text(f"{made['name']}: started")
 

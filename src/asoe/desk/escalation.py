@@ -18,6 +18,8 @@ from asoe.domain.triage import INTENTS, Triage
 
 SURE_INTENT: Final = 0.5
 SURE_SECURITY: Final = 0.4
+WORTH_A_WORD: Final = 0.01
+"""What is less likely is no alternative to tell a person of."""
 REPEAT_CONTACTS: Final = 3
 
 NEEDS_ACTION: Final = frozenset(
@@ -210,7 +212,11 @@ def build_dossier(
     likely = []
     if triage is not None:
         shares = ((triage.intent.value, triage.intent.confidence), *triage.intent.alternatives[:2])
-        said = [f"{intent.replace('_', ' ')} ({share:.0%})" for intent, share in shares]
+        said = [
+            f"{intent.replace('_', ' ')} ({share:.0%})"
+            for rank, (intent, share) in enumerate(shares)
+            if rank == 0 or share >= WORTH_A_WORD
+        ]
         likely.append("it is about " + ", or ".join(said))
     return Dossier(
         in_short=in_short(ticket, triage, messages),

@@ -53,7 +53,7 @@ async def show(visit: Visit) -> Response:
         raise Missing(f"There is no period {period!r}.", code="missing")
     me = visit.principal  # whoever asks first: all of the team see the same
     found, stats, pressing, incidents, runbooks, stopped = await visit.site.keep.get(
-        (me.org_id, "overview", period), KEPT_SECONDS, lambda: _read(visit, period)
+        (me.org_id, me.role, "overview", period), KEPT_SECONDS, lambda: _read(visit, period)
     )
     rates = [
         Rate(name, getattr(found.report, name), found.report.resting, definition)

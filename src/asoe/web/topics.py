@@ -20,7 +20,7 @@ SHOWN: Final = 50
 async def show(visit: Visit) -> Response:
     me = visit.principal
     found: Topics = await visit.site.keep.get(
-        (me.org_id, "topics"), KEPT_SECONDS, lambda: topic.read_topics(visit.desk, me)
+        (me.org_id, me.role, "topics"), KEPT_SECONDS, lambda: topic.read_topics(visit.desk, me)
     )
     return visit.page(
         "topics.html",

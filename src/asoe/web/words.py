@@ -122,10 +122,9 @@ _DEEDS: Final = {
     "ticket.duplicate": "Recognized a request that came twice",
     "service_level.warned": "Warned that a promised time is near",
     "service_level.breached": "Noted that a promised time was missed",
-    "run.started": "Began a runbook",
     "run.acted": "Did something in another system, or tried to",
     "run.waiting": "Let a runbook wait for a client or an approval",
-    "run.ended": "Ended a runbook",
+    "run.ended": "Looked into something with a runbook",
     "approval.requested": "Asked a person to agree to an act",
     "approval.expired": "Gave up an act that nobody decided on",
     "certificate.voided": "Stopped trusting its answers, as other things are asked now",
@@ -139,7 +138,9 @@ _DEEDS: Final = {
     "mail.received": "Read a mail",
     "mail.ignored": "Kept a mail out of the conversation",
 }
-_TOLD_ELSEWHERE: Final = frozenset({"ticket.moved", "message.added", "session.started", "session.resolved"})
+_TOLD_ELSEWHERE: Final = frozenset(
+    {"ticket.moved", "message.added", "session.started", "session.resolved", "run.started"}
+)
 
 
 _REFUSALS: Final = {404: "Not found", 403: "Not allowed", 409: "Somebody was faster", 429: "Slow down, please"}

@@ -317,3 +317,4 @@ if (live && list) {
 }
 
 for (const item of $$("[data-toast]")) fade(item);
+for (const tab of $$(".tabs [aria-current]")) tab.scrollIntoView({ block: "nearest", inline: "center" });

@@ -157,6 +157,22 @@ def test_an_import_names_wrong_rows_and_goes_on_where_it_ended(asoe: CommandLine
     assert (tickets["Invoice"]["status"], tickets["Slow"]["waiting_for"]) == ("closed", "person")
 
 
+def test_own_intents_are_added_edited_and_retired(asoe: CommandLine) -> None:
+    words = ("--title", "Sprinkler does not open", "--example", "No water comes out", "--example", "The valve is shut")
+    made = asoe("intent", "add", "sprinkler_closed", "--category", "technical", *words, "--json")
+    assert (made.code, made.json["examples"]) == (0, ["No water comes out", "The valve is shut"]), made.err
+    assert asoe("intent", "add", "sprinkler_closed", "--category", "technical", *words).code == 5
+    refused = asoe("intent", "add", "refund_request", "--category", "billing", "--title", "Refunds")
+    assert (refused.code, "refund_request" in refused.err) == (2, True)
+    assert asoe("intent", "edit", "sprinkler_closed", "--title", "[b]Dry[/x]", "--json").json["title"] == "[b]Dry[/x]"
+    assert "[b]Dry[/x]" in asoe("intent", "list").out
+    assert asoe("intent", "retire", "sprinkler_closed").code == 0
+    assert asoe("intent", "list", "--json").json == []
+    assert len(asoe("intent", "list", "--all", "--json").json) == 1
+    assert asoe("intent", "retire", "sprinkler_closed", "--back").code == 0
+    assert asoe("intent", "edit", "nothing", "--title", "X").code == 4
+
+
 def test_canned_replies_and_preferences_are_kept(asoe: CommandLine, tmp_path: Path) -> None:
     text = tmp_path / "reply.txt"
     text.write_text("About #{{ticket.number}}: [bold]it[/bold] is on its way.")

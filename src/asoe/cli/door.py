@@ -16,6 +16,7 @@ from uuid import UUID
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from asoe.config import Settings, settings
 from asoe.domain.errors import AsoeError, Conflict, Denied, Invalid, Missing, Unavailable
@@ -182,7 +183,7 @@ def show(rows: Iterable[Any], columns: Sequence[str], *, as_json: bool, empty: s
     for column in columns:
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in found:
-        table.add_row(*(_cell(row.get(column)) for column in columns))
+        table.add_row(*(Text(_cell(row.get(column))) for column in columns))  # words of others are no markup
     out.print(table)
 
 

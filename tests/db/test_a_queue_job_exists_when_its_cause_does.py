@@ -90,6 +90,8 @@ GOOD = f'{{"org_id":"{ORG}"}}'
         ("payload", f'["{ORG}"]'.encode()),
         ("payload", f'{{"org_id":["{ORG}"]}}'.encode()),
         ("headers", '{"mail": "ana@acme.example"}'),
+        ("headers", '{"otel": {"traceparent": "please refund me"}}'),
+        ("headers", f'{{"otel": {{"traceparent": "00-{7:032x}-{9:016x}-01"}}, "mail": "ana@acme.example"}}'),
         ("entrypoint", "Advance Ana's ticket"),
         ("dedupe_key", "export:ana@acme.example"),
     ],

@@ -14,9 +14,11 @@ from typing import Any
 
 import asyncpg
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
 from queue_cast import AT_ONCE, LEASE, Seen, put, until, working
 from structlog.testing import capture_logs
 
+from asoe import tracing
 from asoe.queue import failed
 from asoe.queue.worker import Worker
 from asoe.store.embedded import close_embedded, open_embedded
@@ -46,12 +48,24 @@ async def kill_a_worker_at_work(dsn: str) -> None:
         await process.wait()
 
 
-async def test_the_job_of_a_killed_worker_is_taken_over(dsns):
-    tickets, seen = await put(dsns.app), Seen()
-    await kill_a_worker_at_work(dsns.app)
-    async with working(Worker(dsns.app, {"advance": seen}, lease=LEASE)):
-        await seen.wait_for(tickets)
+async def test_the_job_of_a_killed_worker_is_taken_over_and_stays_in_its_trace(dsns):
+    traces = []
+
+    async def handler(ids: dict[str, Any]) -> None:
+        traces.append(tracing.trace_id())
+        await seen(ids)
+
+    tracing.listen(TracerProvider(shutdown_on_exit=False).get_tracer("asoe"))
+    try:
+        with tracing.span("door"):
+            begun, tickets, seen = tracing.trace_id(), await put(dsns.app), Seen()
+        await kill_a_worker_at_work(dsns.app)
+        async with working(Worker(dsns.app, {"advance": handler}, lease=LEASE)):
+            await seen.wait_for(tickets)
+    finally:
+        tracing.listen(None)
     await until(dsns.app, "select count(*) from queue.pgqueuer", 0)
+    assert traces == [begun]
 
 
 async def test_a_job_that_kills_its_workers_ends_as_failed(dsns):

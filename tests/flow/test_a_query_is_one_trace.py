@@ -260,6 +260,7 @@ async def test_a_collector_that_is_away_slows_and_breaks_nothing(
     with socket.socket() as free:  # bound and never listening: nobody answers there, and nobody else can take it
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free.getsockname()[1]}")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "120")
         monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "10")
         monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "16")
         monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "8")
@@ -271,7 +272,10 @@ async def test_a_collector_that_is_away_slows_and_breaks_nothing(
         assert (found["status"], found["resolution"]["verdict"]) == ("resolved", "verified")
         began = time.monotonic()
         await traces.close()
-        assert time.monotonic() - began < 2 * LAST_SECONDS, "the end of a process does not wait for it, either"
+        waited = time.monotonic() - began
+        assert waited < 10 * LAST_SECONDS, (
+            "the end of a process does not wait for it, either, which alone it would for 30 s"
+        )
     assert not tracing.is_on()
 
 

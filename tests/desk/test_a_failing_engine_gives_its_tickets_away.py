@@ -30,8 +30,9 @@ async def test_three_failures_in_a_row_hand_over_once_with_the_cause(world):
     assert "übernimmt ein Mensch" in (await world.said_by_engine(made))[0]
     assert (await world.journey(made))["failures"] == 0
     assert (await world.facts(made)).count("journey.failed") == 3
-    (run,) = await ticket.runs(world.desk, world.acme.agent, made.id)
-    assert run["plan"] == ["escalation", "handed_over"]
+    run, *failed = await ticket.runs(world.desk, world.acme.agent, made.id)
+    assert (run["plan"], run["status"], run["error"]) == (["escalation", "handed_over"], "completed", "KeyError")
+    assert [(one["plan"], one["status"], one["error"]) for one in failed] == 2 * [(["failed"], "failed", "KeyError")]
     assert await world.one("select count(*) from asoe.facts where data::text like '%client text%'") == 0
 
 

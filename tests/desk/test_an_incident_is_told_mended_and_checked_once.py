@@ -242,6 +242,10 @@ async def test_a_person_opens_one_by_intent_and_says_what_is_known(world):
     await world.drain()
     assert (await world.now(made)).waiting_for == "incident"
     assert (await world.said_by_engine(made))[-1] == "Exports are slow today."
+    looks = (
+        "select output_summary ->> 'incident' from asoe.agent_invocations where ticket_id = $1 and agent = 'insight'"
+    )
+    assert await world.one(looks, made.id) == str(incident.number), "who found the common cause is on record"
     number = await handling.tell_all(world.desk, world.acme.agent, incident.id, "It takes until noon.")
     await turn(world, times=2)
     assert (number, (await world.said_by_engine(made))[-1]) == (1, "It takes until noon.")

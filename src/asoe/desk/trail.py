@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 from asoe import tracing
@@ -14,6 +14,9 @@ from asoe.domain.language_model import ModelUsage
 from asoe.store import orchestrator
 from asoe.store.db import Connection
 from asoe.store.orchestrator import Invocation, Run
+
+FAILED: Final = "failed"
+"""The outcome of a pass that came to nothing."""
 
 
 @dataclass(slots=True)
@@ -69,18 +72,20 @@ class Trail:
         outcome: str,
         *,
         basis: Mapping[str, Any] | None = None,
+        error: str | None = None,
     ) -> None:
-        """Write the run as completed; the last step of the plan is what came out, `basis` what it went by."""
+        """Write the run; the last step of the plan is what came out, `basis` what it went by, `error` the class of what failed."""
         run = Run(
             id=self.run_id,
             ticket_id=ticket_id,
             initiator=self.initiator,
             entrypoint=self.entrypoint,
             plan=(*(part.agent for part in self.invocations), outcome),
-            status="completed",
+            status="failed" if outcome == FAILED else "completed",
             started_at=self.started_at,
             ended_at=self.clock(),
             invocations=tuple(self.invocations),
             basis=dict(basis or {}),
+            error=error,
         )
         await orchestrator.record_run(connection, org_id, run)

@@ -33,7 +33,7 @@ from asoe.desk.journey.waiting import after_resolution, after_waiting
 from asoe.desk.outcome import Step
 from asoe.desk.resolution import HandOver, answer_language
 from asoe.desk.runbook import execution
-from asoe.desk.trail import Trail
+from asoe.desk.trail import FAILED, Trail
 from asoe.domain.errors import Missing
 from asoe.domain.escalation import Dossier
 from asoe.domain.organization import Principal
@@ -149,13 +149,14 @@ async def fail(desk: Desk, org_id: UUID, ticket_id: UUID, *, cause: str) -> bool
         await facts.record(connection, engine, "journey.failed", ticket_id=ticket_id, cause=cause, failures=failures)
         if failures < MAX_FAILURES or is_at_rest(standing):
             await journeys.save(connection, org_id, ticket_id, replace(standing.journey, failures=failures))
+            await trail.save(connection, engine.org_id, ticket_id, FAILED, error=cause)
             return False
         if standing.run_id is not None and (await runs.find(connection, org_id, standing.run_id)).ended_at is not None:
             standing = without_run(standing)
         tried = (*tried_in(standing), f"The engine failed {failures} times: {cause}.")
         step = hand_over(standing, HandOver(("stage_failed",), tried=tried), trail)
         await outcome.write(desk, connection, engine, standing.ticket, step, session=standing.session)
-        await trail.save(connection, engine.org_id, ticket_id, step.name)
+        await trail.save(connection, engine.org_id, ticket_id, step.name, error=cause)
     return True
 
 

@@ -10,6 +10,7 @@ from asoe.desk.escalation import SURE_INTENT
 from asoe.desk.journey.standing import Standing
 from asoe.desk.outcome import Part, Step
 from asoe.desk.runbook.treatment import Report
+from asoe.desk.trail import Trail
 from asoe.domain.incident import Incident, Sign, intent_key, keys_of, runbook_key
 from asoe.domain.organization import Principal
 from asoe.domain.triage import Triage
@@ -17,7 +18,7 @@ from asoe.store import incidents
 
 
 async def after_run(
-    desk: Desk, engine: Principal, standing: Standing, report: Report, signs: Sequence[Sign]
+    desk: Desk, engine: Principal, standing: Standing, report: Report, signs: Sequence[Sign], *, trail: Trail
 ) -> Step | None:
     """Join the incident whose cause a failed run has met; None when there is none."""
     if not standing.has_incidents or not signs or standing.incident is not None:
@@ -25,30 +26,37 @@ async def after_run(
     keys = [*(sign.key for sign in signs), runbook_key(report.run.runbook_id)]
     if standing.ticket.intent:
         keys.append(intent_key(standing.ticket.intent))
-    part = await _find(desk, engine, standing, keys)
+    part = await _find(desk, engine, standing, keys, trail=trail)
     if part is None:
         return None
     return Step("joining", standing.journey, incident=replace(part, report=report)).seen(standing.positions)
 
 
-async def by_intent(desk: Desk, engine: Principal, standing: Standing, judged: Triage | None) -> Step | None:
+async def by_intent(
+    desk: Desk, engine: Principal, standing: Standing, judged: Triage | None, *, trail: Trail
+) -> Step | None:
     """Join an incident of the ticket's intent where no runbook can look for itself; None when there is none."""
     if not standing.has_incidents or standing.incident is not None or standing.journey.data.get("treated"):
         return None
     intent = standing.ticket.intent
     if judged is not None and intent == judged.intent.value and judged.intent.confidence < SURE_INTENT:
         return None
-    part = await _find(desk, engine, standing, [intent_key(intent)]) if intent else None
+    part = await _find(desk, engine, standing, [intent_key(intent)], trail=trail) if intent else None
     return None if part is None else Step("joining", standing.journey, incident=part).seen(standing.positions)
 
 
-async def _find(desk: Desk, engine: Principal, standing: Standing, keys: Sequence[str]) -> Part | None:
+async def _find(desk: Desk, engine: Principal, standing: Standing, keys: Sequence[str], *, trail: Trail) -> Part | None:
     """The oldest incident that takes tickets with one of these keys in, and has not had this one."""
-    async with desk.database.org_reading(engine) as connection:
-        going: list[Incident] = await incidents.going(connection, engine.org_id)
-        had = {part.id for part in await incidents.of_ticket(connection, engine.org_id, standing.ticket.id)}
-    for incident in going:
-        common = [key for key in keys if key in keys_of(incident.keys)]
-        if incident.is_telling and incident.id not in had and common:
-            return Part(incident.id, common[0])
-    return None
+    with trail.agent("insight", looking_for="incident") as noted:
+        async with desk.database.org_reading(engine) as connection:
+            going: list[Incident] = await incidents.going(connection, engine.org_id)
+            had = {part.id for part in await incidents.of_ticket(connection, engine.org_id, standing.ticket.id)}
+        found = [
+            (incident, key)
+            for incident in going
+            if incident.is_telling and incident.id not in had
+            for key in keys
+            if key in keys_of(incident.keys)
+        ]
+        noted(going=len(going), incident=found[0][0].number if found else None)
+    return Part(found[0][0].id, found[0][1]) if found else None

@@ -69,7 +69,7 @@ async def resolve(
             step = outcome.treated(standing.journey, ticket)
             return replace(step, triage=changed, treatment=last).seen(standing.positions)
     if looked is None and not (isinstance(plan, HandOver) and set(plan.reasons) & set(WEIGHTS)):
-        joining = await cause.by_intent(desk, engine, standing, judged)
+        joining = await cause.by_intent(desk, engine, standing, judged, trail=trail)
         if joining is not None:
             return replace(joining, triage=changed)
     if isinstance(plan, resolution.GiveAnswer):

@@ -169,7 +169,7 @@ async def carry_run(desk: Desk, engine: Principal, standing: Standing, run_id: U
         return (await _after_check(desk, engine, standing, report, trail, objection=objection)).seen(standing.positions)
     signs = () if objection else await incident_signs.read(desk, engine, report)
     if not standing.is_persons:
-        joining = await cause.after_run(desk, engine, standing, report, signs)
+        joining = await cause.after_run(desk, engine, standing, report, signs, trail=trail)
         if joining is not None:
             return joining
     step = await _after_run(desk, engine, standing, report, trail, objection=objection)

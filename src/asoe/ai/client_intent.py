@@ -27,17 +27,34 @@ _PERSON: Final = {
         |\bstop (the bot|sending me (bot|automat)\w*)|\bhand (me|this) over to\b
         |\b(pass|hand|give|forward) (this|it|that|me|my (case|ticket|request|matter|issue))( on| over)? to (a|an|one of|some|your|another) (\w+ ){0,2}(colleague|colleagues|person|people|human|humans|employee|staff|agent)\b
         |\b(ask|have|get|let) (someone|somebody|one of you|(a|an) (\w+ )?(colleague|employee|human|person|agent|member of (your )?(staff|team)))( of yours| of flesh and blood| real)?( to)? (pick (this|it) up|take (this|it)( on| over)|handle|deal with|answer|write|reply|respond|get in touch|contact)\b
-        |\b(deal|dealing|speaking|talking) with (people|humans|a human|a person|real people)\b""",
+        |\b(deal|dealing|speaking|talking) with (people|humans|a human|a person|real people)\b
+        |\b(anyone|anybody|someone|somebody) (there |here )?(that |who )?(i|we) (can|could|may) (talk|speak) (to|with)\b
+        |\b(anybody|anyone|somebody|someone) real\b|\b(a |phone )call from your\b|\b(one|some) of your (employees|staff|people|colleagues) (please )?(get|contact|call|answer|help|reply|write)\b
+        |\ba word with (one of )?your\b|\b(talk|speak) (to|with) your (team|staff|support)\b|\bconnect me (to|with) (your )?(staff|team|support)\b
+        |\b(don t|do not|dont) want to (talk|speak|chat) (to|with) (an? )?(ai|bot|robot|machine)\b
+        |\btransfer me to\b|\b(schedule|arrange|book) a (phone )?call with\b|\bno ai( please| anymore)?$
+        |\b(talk|talking|speak|speaking|chat|chatting) (to|with) (a |your )?(machine|software|bot|robot)s?\b""",
     "de": r"""\b(mit|an) (einem|einer|einen|eine|dem|der|ihrem|eurem|jemand\w*)?( \w+){0,2} ?(menschen|mensch|person|mitarbeiter\w*|kollegen|kollegin|berater\w*|ansprechpartner\w*|jemand\w*|chef\w*|vorgesetzten)\b( \w+){0,3} ?(sprechen|reden|verbinden|verbunden|schreiben|weiterleiten|telefonieren)?
         |\b(echten?|richtigen?|lebenden?|menschlichen?) (menschen|person|mitarbeiter\w*|ansprechpartner\w*|support)\b
         |\b(rufen sie mich|ruft mich|ruf mich|bitte um ruckruf|bitte ruckruf|ruckruf bitte|mich (bitte )?(zuruck)?anrufen|mich (bitte )?(zuruck)?rufen)\b
-        |\b(mensch|mitarbeiter|menschen) bitte\b|\bkein(en)? (bot|roboter|chatbot)\b|\bjemanden sprechen\b""",
-    "es": r"""\b(hablar|hable|comunicarme|contactar|conectame|pasame|paseme|pasarme|atienda|atiendan|quiero|necesito)( \w+){0,3} (persona|personas|humano|humana|agente|operador|operadora|alguien|responsable|encargado|companero)\b
+        |\b(mensch|mitarbeiter|menschen) bitte\b|\bkein(en)? (bot|roboter|chatbot)\b|\bjemanden sprechen\b
+        |\b(echter|richtiger|lebender) mensch\b|\b(brauche|mochte|wunsche|hatte gern) (bitte )?einen ruckruf\b
+        |\bpersonlichen ansprechpartner\b|\bmir (bitte )?(ein mensch|eine person) (antworten|schreiben|helfen)\b
+        |\b(ihren|euren|den) (chef|vorgesetzten|teamleiter) sprechen\b|\b(mich|uns) (bitte )?telefonisch (kontaktieren|erreichen|zuruckrufen)\b
+        |\bmit (einer |einem |ihrem )?(maschine|bot|roboter|computer|software) (reden|sprechen|schreiben|chatten)\b""",
+    "es": r"""\b(hablar|hable|comunicarme|contactar|conectame|pasame|paseme|pasenme|pasarme|ponme|pongame|ponganme|atienda|atiendan|quiero|necesito)( \w+){0,3} (persona|personas|humano|humana|agente|operador|operadora|alguien|responsable|encargado|encargada|supervisor|supervisora|jefe|jefa|gerente|companero|companera)\b
+        |\b(pasame|paseme|pasenme|ponme|pongame|ponganme) con\b|\b(persona|alguien) de verdad\b|\bme (pueden|puede|podrian|podria) llamar\b
+        |\bno quiero (hablar|chatear) con (un |una )?(bot|robot|maquina)\b
         |\b(llamame|llamenme|llameme|llamadme|me llamen|me llame|me llameis|que alguien me llame)\b
         |\b(persona real|un humano|agente|operador) por favor\b|\bno (quiero|con) (un )?(robot|bot|maquina)\b""",
     "fr": r"""\b(parler|discuter|echanger|joindre|voir|transferez moi|passez moi|mettez moi|veux|voudrais|besoin)( \w+){0,4} (humain|humaine|personne|quelqu un|conseiller|conseillere|agent|operateur|responsable|interlocuteur|collegue)\b
         |\b(appelez moi|rappelez moi|rappeler moi|me rappeler|m appeler|etre rappele\w*|qu on me rappelle)\b
-        |\b(vraie personne|un humain|conseiller|agent) (s il vous plait|svp|merci)\b|\bpas (un|de) (robot|bot|machine)\b""",
+        |\b(vraie personne|un humain|conseiller|agent) (s il vous plait|svp|merci)\b|\bpas (un|de) (robot|bot|machine)\b
+        |\b(il|elle) un humain\b|\bun humain (derriere|au bout|qui lit)\b
+        |\ben (contact|relation) avec (un|une|quelqu un|votre) ?(personne|humain|conseiller|conseillere|agent|equipe)?\b
+        |\bvrai(e)? (conseiller|conseillere|personne|humain|agent)\b
+        |\b(discuter|parler|echanger) (avec|a) (un|une|votre) (machine|robot|bot|logiciel)\b
+        |\b(transmettez|confiez|transferez)( \w+){0,3} (a|au) (un |une |votre )?(collegue|conseiller|conseillere|humain|responsable)\b""",
 }
 _UNHELPED: Final = {
     "en": r"""\b(not|didn t|doesn t|don t|did not|does not|isn t|wasn t|never|no|hasn t|haven t|won t|cant|can t|cannot|still|nothing|hardly|without)\b

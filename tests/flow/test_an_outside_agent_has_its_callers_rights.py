@@ -120,7 +120,7 @@ async def test_a_tool_that_the_key_may_not_use_is_neither_shown_nor_done(
         assert (await use(mcp, "find_tickets"))["tickets"] == []
     async with speaking(served, reader.token) as mcp:
         assert {tool.name for tool in (await mcp.list_tools()).tools} == {
-            "find_tickets", "read_ticket", "wait_for_ticket", "read_stats",
+            "find_tickets", "read_ticket", "wait_for_ticket", "read_stats", "read_insights",
         }  # fmt: skip
         assert await refused(mcp, "answer_ticket", ticket=opened["id"], content="Done!") == "scope_missing"
         read = await use(mcp, "read_ticket", ticket=opened["id"])
@@ -198,6 +198,8 @@ async def test_another_organizations_things_do_not_exist_for_an_agent(
         assert await refused(mcp, "read_article", article_id=written["id"]) == "article_missing"
         assert (await use(mcp, "find_tickets", words="invoice"))["tickets"] == []
         assert (await use(mcp, "read_stats"))["total_tickets"] == 0
+        figures = (await use(mcp, "read_insights", days=7))["insights"]
+        assert (figures["total"]["tickets"], set(figures["definitions"]) >= {"handled", "verified"}) == (0, True)
         assert not (await mcp.list_resources()).resources
         for uri in (f"asoe://tickets/{theirs['id']}", f"asoe://articles/{written['id']}"):
             with pytest.raises(MCPError):

@@ -28,6 +28,7 @@ TOOLS: Final[dict[str, str]] = {
     "read_run": "read what a run found and did",
     "list_approvals": "see which acts wait for people",
     "read_stats": "read the organization's figures",
+    "read_insights": "read how many tickets were handled, contained, verified and durable, and why others went to people",
 }
 """The tools an outside agent can be given, and what each is for."""
 

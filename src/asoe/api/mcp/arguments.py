@@ -109,3 +109,9 @@ class ListApprovals(Arguments):
     ticket: TicketName | None = None
     status: Literal["pending", "approved", "refused", "expired", "dead", "used"] = "pending"
     limit: int = Field(20, ge=1, le=50)
+
+
+class ReadInsights(Arguments):
+    days: int = Field(30, ge=1, le=366, description="The last so many days.")
+    category: Category | None = Field(None, description="Only this category.")
+    channel: str | None = Field(None, min_length=1, max_length=40, description="Only this channel, such as email.")

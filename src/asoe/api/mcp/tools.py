@@ -14,13 +14,14 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 import mcp_types as types
+from pydantic_core import to_jsonable_python
 
 from asoe.api import encoding
 from asoe.api.door import Call
 from asoe.api.mcp import arguments as given
 from asoe.api.permissions import Rule, rule_of
 from asoe.api.run_shapes import plain
-from asoe.desk import approval, delegation, insight, intake, knowledge, session, ticket
+from asoe.desk import approval, delegation, insight, intake, knowledge, report, session, ticket
 from asoe.desk.intake import NewContact, NewTicket
 from asoe.desk.runbook import record, shelf
 from asoe.domain.delegation import Delegation
@@ -225,6 +226,13 @@ async def read_stats(call: Call, _: Delegation, __: given.Arguments) -> Outcome:
     return Outcome(encoding.stats(await insight.get_stats(call.desk, call.principal)))
 
 
+async def read_insights(call: Call, _: Delegation, asked: given.ReadInsights) -> Outcome:
+    """Read the report of the last days: tickets handled, contained, verified and durable, each with its 95 % interval and definition, the times it took, the cost, and the same by category, reason and runbook."""
+    wanted = {"days": str(asked.days), "category": asked.category, "channel": asked.channel}
+    found = await report.read_report(call.desk, call.principal, report.read_slice(wanted, call.desk.clock().date()))
+    return Outcome({"insights": to_jsonable_python(report.to_json(found))})
+
+
 # --- how things are shown ---
 
 
@@ -361,6 +369,7 @@ _ROWS: Final = (
     Tool("read_run", "Read a run", rule_of("GET", "/api/support/runs/{run_id}"), given.ReadRun, read_run),
     Tool("list_approvals", "List approvals", rule_of("GET", "/api/support/approvals"), given.ListApprovals, list_approvals),
     Tool("read_stats", "Read the figures", rule_of("GET", "/api/support/stats"), given.Arguments, read_stats),
+    Tool("read_insights", "Read the report", rule_of("GET", "/api/support/insights"), given.ReadInsights, read_insights),
 )  # fmt: skip
 TOOLS: Final = {tool.name: tool for tool in _ROWS}
 RULES: Final = {tool.name: tool.rule for tool in _ROWS}

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from asoe import config, tracing
 from asoe.cli.metrics import metrics_door
-from asoe.domain.errors import Invalid, Missing
+from asoe.domain.errors import Conflict, Invalid, Missing
 from asoe.tracing import measures
 
 SOURCES = Path(tracing.__file__).parents[1]
@@ -209,6 +209,9 @@ async def test_a_worker_answers_prometheus_under_the_rules_of_the_api() -> None:
             assert (await caller.get(f"http://127.0.0.1:{port}/other", headers=headers)).status_code == 404
     async with metrics_door(settings.model_copy(update={"metrics_port": None})) as port:
         assert port is None
+    async with metrics_door(settings) as port:
+        with pytest.raises(Conflict, match="ASOE_METRICS_PORT"):
+            await metrics_door(settings.model_copy(update={"metrics_port": port})).__aenter__()
 
 
 def _is_of_spans(called: ast.expr) -> bool:

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-from asoe.cli import processes
 from asoe.config import Settings
+from asoe.domain.errors import Conflict
 from asoe.tracing import measures
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
@@ -23,8 +23,6 @@ async def metrics_door(settings: Settings) -> AsyncIterator[int | None]:
     if settings.metrics_port is None:
         yield None
         return
-    if settings.metrics_port:
-        processes.choose_port(settings.host, settings.metrics_port)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
@@ -37,7 +35,14 @@ async def metrics_door(settings: Settings) -> AsyncIterator[int | None]:
                 await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(answer, settings.host, settings.metrics_port, limit=_LONGEST)
+    try:
+        server = await asyncio.start_server(answer, settings.host, settings.metrics_port, limit=_LONGEST)
+    except OSError:
+        raise Conflict(
+            f"ASOE_METRICS_PORT: {settings.host}:{settings.metrics_port} cannot be listened on. Give each worker of a machine a "
+            "port of its own, or none.",
+            code="port_in_use",
+        ) from None
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

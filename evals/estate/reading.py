@@ -1,7 +1,7 @@
 """Counts how the shipped runbooks' slots are read in letters written for development (`dev2.yaml`).
 
-`python -m evals.estate.reading [--misses]`: each letter alone, and amid a complaint and a distractor. Of `check` and
-`later` only counts are told. A consent read where none was given, or one of another matter, is the error that does harm; it is counted apart.
+`python -m evals.estate.reading [--misses]`: each letter alone, and amid a complaint and a distractor. Of `check`,
+`later` and `fresh` only counts are told. A consent read where none was given, or one of another matter, is the error that does harm; it is counted apart.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from asoe.domain.runbook import Consent, Slot
 
 from .cases import VOICES, WORDINGS, read_words
 
-Half = Literal["develop", "check", "later"]
+Half = Literal["develop", "check", "later", "fresh"]
 HALVES: Final[tuple[Half, ...]] = ("develop", "check", "later")
 WHOSE: Final = "whose"
 _NAMED: Final = {"feature": "audit log", "workflow": "Order sync", "system": "HubSpot", "webhook": "the hook", "export": "the customer export", "dashboard": "Sales", "hostname": "help.acme.example"}  # fmt: skip
@@ -45,7 +45,7 @@ class Letter:
 
 
 def letters() -> Iterator[Letter]:
-    """Those of `dev2.yaml`; beside them what the cases say without consenting to anything, as `plain`."""
+    """Those of `dev2.yaml`, those of `fresh.yaml` as `fresh`; beside them what the cases say without consenting to anything, as `plain`."""
     words = read_words("dev2.yaml")
     for kind in ("given", "withheld"):
         for slot, halves in words[kind].items():
@@ -56,6 +56,12 @@ def letters() -> Iterator[Letter]:
     for kind in ("another", "own"):
         for half in HALVES:
             yield from (Letter(half, kind, WHOSE, text) for text in words[kind].get(half, ()))
+    fresh = read_words("fresh.yaml")
+    for kind in ("given", "withheld"):
+        for slot, lines in fresh[kind].items():
+            for line in lines:
+                amount, text = line if isinstance(line, list) else (None, line)
+                yield Letter("fresh", kind, slot, text, amount)
     for text in _plain():
         yield Letter("develop", "plain", "", text)
 
@@ -123,13 +129,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m evals.estate.reading", description=__doc__)
     parser.add_argument("--misses", action="store_true", help="print what is read wrong (of the half develop only)")
     parser.add_argument("--alone", action="store_true", help="each letter alone only")
+    parser.add_argument("--half", nargs="*", default=(), help="only these")
     parser.add_argument("--kind", choices=("given", "withheld", "plain", "another", "own"), help="only these")
     parser.add_argument("--json", type=Path, help="write the counts to this file")
     options = parser.parse_args()
     encoder = RememberingEncoder(Models.load().encoder, most=20_000)
     counted: Counter[tuple[str, str, str]] = Counter()
     for letter in letters():
-        if options.kind and letter.kind != options.kind:
+        if (options.kind and letter.kind != options.kind) or (options.half and letter.half not in options.half):
             continue
         texts = {"alone": letter.text} | ({} if letter.kind == "plain" or options.alone else {"amid": amid(letter)})
         for where, text in texts.items():

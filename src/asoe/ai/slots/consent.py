@@ -17,6 +17,7 @@ from asoe.ai.encoder import Encoder
 from asoe.ai.redaction import Redacted
 from asoe.ai.slots.amounts import number_of, quantities
 from asoe.ai.slots.clauses import Fragment, likened
+from asoe.ai.slots.leaning import ABOUT_IT, leans, matter
 from asoe.ai.slots.permission import Cue, cue_of, is_someone_elses
 from asoe.ai.slots.sentence import gives, is_another_act, is_withheld, parts_of, refuses_beside
 from asoe.ai.slots.topic import ALIKE, COSTLY, Topic, terms_of
@@ -121,7 +122,8 @@ def _whole_sentences(
     for place, sentence in enumerate(sentences):
         following = sentences[place + 1] if place + 1 < len(sentences) else []
         way = gives(sentence, following, language, matters=matters)
-        if not way:
+        is_sure = leans(sentence, following, language)
+        if not way and not is_sure:
             continue
         vectors = encoder.embed([likened(text) for text in parts_of(sentence)])
         words = "".join(fragment.words for fragment in sentence)
@@ -133,8 +135,19 @@ def _whole_sentences(
             ),
             key=lambda pair: -pair[0],
         )
-        if fits and fits[0][0] and (len(fits) == 1 or fits[0][0] - fits[1][0] >= _APART):
-            yield fits[0][1], sentence
+        if way and fits and fits[0][0]:
+            if len(fits) == 1 or fits[0][0] - fits[1][0] >= _APART:
+                yield fits[0][1], sentence
+        elif is_sure and (meant := _surely_meant(topics, words, vectors, is_english=language == "en")):
+            yield meant, sentence
+
+
+def _surely_meant(topics: Sequence[Topic], words: str, vectors: np.ndarray, *, is_english: bool) -> Topic | None:
+    """The one matter that a sentence which surely gives is about."""
+    told = [(topic.nearness(words, vectors, is_english=is_english), topic) for topic in topics]
+    near = sorted(((matter(likeness), topic) for likeness, topic in told if likeness), key=lambda pair: -pair[0])
+    is_one = bool(near) and (len(near) == 1 or near[0][0] - near[1][0] >= _APART)
+    return near[0][1] if is_one and near[0][0] >= ABOUT_IT else None
 
 
 def _take(topic: Topic, sentence: Sequence[Fragment], said: list[Statement], *, number: int) -> None:

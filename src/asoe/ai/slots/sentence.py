@@ -117,23 +117,73 @@ def gives(
     """
     if not fragments or fragments[0].is_question or any(_QUOTED.search(fragment.text) for fragment in fragments):
         return ""
-    main = [
-        fragment for fragment in fragments if not (_ASIDE.match(fragment.words) or fails(fragment.words))
-    ]  # a complaint in passing refuses nothing
+    main = main_of(fragments)
     told = " |".join(fragment.words for fragment in main)
     whole = "".join(fragment.words for fragment in fragments)
-    if any(_holds(fragment, language) for fragment in (*fragments, *following)):
+    if any(holds(fragment, language) for fragment in (*fragments, *following)):
         return ""
     if _ASKED.search(whole):
-        return "plainly" if any(_is_yes(fragment) for fragment in (*main, *following[:2])) else ""
+        return "plainly" if any(is_yes(fragment) for fragment in (*main, *following[:2])) else ""
     if is_withheld(fragments):
         return ""
     if _THEIRS.search(whole) or doubts(told) or any(_refuses(one, matters, language) for one in main):
         return ""
     if is_offered(_HARMLESS.sub(" ", told)):
         return ""
-    ways = {_way(fragment, language) for fragment in main}
-    return next((way for way in ("plainly", "by an order", "by a wish") if way in ways), "")
+    found = ways(fragments, language)
+    return next((way for way in ("plainly", "by an order", "by a wish") if way in found), "")
+
+
+def is_kept_back(fragments: Sequence[Fragment], following: Sequence[Fragment], language: str) -> bool:
+    """Whether anything but a "no" keeps a sentence from giving what it seems to: it asks, quotes, holds, doubts, or is of others."""
+    told = " |".join(fragment.words for fragment in main_of(fragments))
+    whole = "".join(fragment.words for fragment in fragments)
+    return bool(
+        fragments[0].is_question
+        or any(_QUOTED.search(fragment.text) for fragment in fragments)
+        or any(holds(fragment, language) for fragment in (*fragments, *following))
+        or repeats_a_question(whole)
+        or is_withheld(fragments)
+        or is_theirs(whole)
+        or doubts(told)
+        or is_offered(_HARMLESS.sub(" ", told))
+    )
+
+
+def ways(fragments: Sequence[Fragment], language: str) -> set[Giving]:
+    """How the parts of a sentence give, each for itself."""
+    return {way for fragment in main_of(fragments) if (way := _way(fragment, language))}
+
+
+def main_of(fragments: Sequence[Fragment]) -> list[Fragment]:
+    """Without what is said aside; a complaint in passing refuses nothing."""
+    return [fragment for fragment in fragments if not (_ASIDE.match(fragment.words) or fails(fragment.words))]
+
+
+def without_harmless(words: str) -> str:
+    """Without the turns of speech that hold a "no" and deny nothing."""
+    return _HARMLESS.sub(" ", words)
+
+
+def repeats_a_question(words: str) -> bool:
+    return bool(_ASKED.search(words))
+
+
+def is_theirs(words: str) -> bool:
+    """Whether it is said, done or wanted by others."""
+    return bool(_THEIRS.search(words))
+
+
+def permits(words: str) -> bool:
+    return bool(_PERMITS.search(words))
+
+
+def orders(words: str) -> bool:
+    return bool(_ORDERS.match(words))
+
+
+def wishes(words: str) -> bool:
+    return bool(_WISHES.search(words))
 
 
 def _refuses(fragment: Fragment, matters: frozenset[str], language: str) -> bool:
@@ -170,7 +220,7 @@ def is_another_act(words: str) -> bool:
     return bool(_OTHER_ACT.search(words))
 
 
-def _is_yes(fragment: Fragment) -> bool:
+def is_yes(fragment: Fragment) -> bool:
     return any(_YES.fullmatch(plain_words(part)) for part in (fragment.text, fragment.text.rpartition(":")[2]))
 
 
@@ -189,7 +239,8 @@ def _way(fragment: Fragment, language: str) -> Giving:
     return "by a wish" if cue.is_wish or _WANTS.search(words) else ""
 
 
-def _holds(fragment: Fragment, language: str) -> bool:
+def holds(fragment: Fragment, language: str) -> bool:
+    """Whether it ties what is given to something else, or takes it back."""
     cue = cue_of(fragment.words, language=language)
     return cue.holds or cue.withdraws
 

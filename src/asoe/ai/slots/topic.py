@@ -28,6 +28,8 @@ _SENTENCE_ALIKE: Final = 0.55
 _SENTENCE_ALIKE_UNNAMED: Final = 0.58
 _SENTENCE_ORDERED_ALIKE: Final = 0.61
 _A_WORD_MORE: Final = 0.03
+_BEST_FEW: Final = 4
+_MOST_SHARED: Final = 3
 _TELLING: Final = 4
 """So many words in a row are no accident."""
 _ENDINGS: Final = (
@@ -130,14 +132,29 @@ class Topic:
         named = self.heart if is_english else frozenset[str]().union(*self.givable)
         shared = len(own & named) + (1 if _names_unit(words, self.slot.unit) else 0)
         alike = float((self.vectors @ vectors.T).max()) if len(self.vectors) and len(vectors) else 0.0
-        if self.is_costly and (not (COSTLY.search(words) or _PRICED.search(words)) or _GIVEN_BACK.search(words)):
-            return 0.0  # "start it again" says nothing of who pays
-        if self.slot.unit and not _ORDERED.search(words):
-            return 0.0  # "we pay for 12 seats" tells what is
-        if not shared and not is_english:
+        if self._is_out(words) or (not shared and not is_english):
             return 0.0  # the vectors are of English: of other languages they know words, not sense
         least = _SENTENCE_ALIKE - _A_WORD_MORE * min(shared - 1, 2) if shared else _SENTENCE_ALIKE_UNNAMED
         return alike if alike >= (least if is_plain else _SENTENCE_ORDERED_ALIKE) else 0.0
+
+    def nearness(self, words: str, vectors: np.ndarray, *, is_english: bool) -> tuple[float, ...]:
+        """What tells whether a whole sentence is about it, for `leaning.matter`; empty when it cannot be.
+
+        Likeness of the best part to one example, to the best few of them, of the whole to one; words shared with several examples, with any.
+        """
+        if self._is_out(words) or not is_english or not len(self.vectors) or not len(vectors):
+            return ()
+        alike = self.vectors @ vectors.T
+        nearest = np.sort(alike.max(axis=1))[::-1][:_BEST_FEW]
+        own = terms_of(words, self.slot.unit)
+        known = frozenset[str]().union(*self.givable)
+        hearty, named = min(len(own & self.heart), _MOST_SHARED), min(len(own & known), _MOST_SHARED)
+        return float(alike.max()), float(nearest.mean()), float(alike[:, -1].max()), hearty, named
+
+    def _is_out(self, words: str) -> bool:
+        if self.is_costly and (not (COSTLY.search(words) or _PRICED.search(words)) or _GIVEN_BACK.search(words)):
+            return True  # "start it again" says nothing of who pays
+        return bool(self.slot.unit and not _ORDERED.search(words))  # "we pay for 12 seats" tells what is
 
     def is_named(self, words: str) -> bool:
         """Whether the words begin with the matter, or hold an amount of it: what a wish must have for its object."""

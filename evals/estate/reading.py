@@ -100,7 +100,8 @@ def language_of(text: str) -> str:
 
 def read(slot: Slot, text: str, encoder: Encoder) -> Any:
     """The value that a runbook would go by; None where nothing is read for sure. A runbook reads its own consent alone."""
-    found = read_slots([slot], [SlotText("ticket.body", text)], encoder=encoder, language=language_of(text))[slot.name]
+    said, others = [SlotText("ticket.body", text)], [one for name, one in slots().items() if name != WHOSE]
+    found = read_slots([slot], said, encoder=encoder, language=language_of(text), beside=others)[slot.name]
     return found.value if found.status == "read" else None
 
 

@@ -117,7 +117,7 @@ class Judgement:
         await self._think("embed")
         return np.ones((len(texts), 384), np.float32)
 
-    async def read_slots(self, slots, passages, *, language: str):
+    async def read_slots(self, slots, passages, *, language: str, beside=()):
         """Consents are given as `#slot:NAME:given` or refused, others as `#slot:NAME:VALUE`, or `unsure`; the last counts."""
         assert passages, "there is nothing to read"
         await self._think("read_slots")

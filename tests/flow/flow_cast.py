@@ -76,7 +76,7 @@ class PlainJudgement:
     async def answer(self, question: str, passages: Any, *, language: str, threshold: float) -> Answer | None:
         return None
 
-    async def read_slots(self, slots: Any, passages: Any, *, language: str) -> dict[str, Any]:
+    async def read_slots(self, slots: Any, passages: Any, *, language: str, beside: Any = ()) -> dict[str, Any]:
         return {}
 
     async def read_reply(self, text: str, language: str) -> str:

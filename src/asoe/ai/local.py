@@ -78,10 +78,10 @@ class Models:
         )
 
     def read_slots(
-        self, slots: Sequence[Slot], passages: Sequence[SlotText], *, language: str
+        self, slots: Sequence[Slot], passages: Sequence[SlotText], *, language: str, beside: Sequence[Slot] = ()
     ) -> dict[str, SlotReading]:
         """A reading for every slot of a runbook."""
-        return read_slots(slots, passages, encoder=self.encoder, language=language)
+        return read_slots(slots, passages, encoder=self.encoder, language=language, beside=beside)
 
     def read_reply(self, text: str, language: str) -> Reply:
         """What a client's reply does to the conversation."""
@@ -146,10 +146,10 @@ class LocalAI:
         return await self._run(self.models.detect_language, text)
 
     async def read_slots(
-        self, slots: Sequence[Slot], passages: Sequence[SlotText], *, language: str
+        self, slots: Sequence[Slot], passages: Sequence[SlotText], *, language: str, beside: Sequence[Slot] = ()
     ) -> dict[str, SlotReading]:
         """A reading for every slot of a runbook."""
-        return await self._run(lambda: self.models.read_slots(slots, passages, language=language))
+        return await self._run(lambda: self.models.read_slots(slots, passages, language=language, beside=beside))
 
     async def read_reply(self, text: str, language: str) -> Reply:
         """What a client's reply does to the conversation."""

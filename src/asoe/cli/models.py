@@ -55,9 +55,9 @@ class ModelsOnDemand:
         return await (await self._models()).read_reply(text, language)
 
     async def read_slots(
-        self, slots: Sequence[Slot], passages: Sequence[SlotText], *, language: str
+        self, slots: Sequence[Slot], passages: Sequence[SlotText], *, language: str, beside: Sequence[Slot] = ()
     ) -> dict[str, SlotReading]:
-        return await (await self._models()).read_slots(slots, passages, language=language)
+        return await (await self._models()).read_slots(slots, passages, language=language, beside=beside)
 
     async def _models(self) -> Judgement:
         from asoe.ai.local import LocalAI

@@ -83,7 +83,7 @@ class Judgement(Protocol):
     async def read_reply(self, text: str, language: str) -> str: ...
 
     async def read_slots(
-        self, slots: Sequence[Slot], passages: Sequence[SlotText], *, language: str
+        self, slots: Sequence[Slot], passages: Sequence[SlotText], *, language: str, beside: Sequence[Slot] = ()
     ) -> dict[str, SlotReading]: ...
 
 

@@ -40,9 +40,17 @@ class SlotText:
 
 
 def read_slots(
-    slots: Sequence[Slot], passages: Sequence[SlotText], *, encoder: Encoder, language: str = "und"
+    slots: Sequence[Slot],
+    passages: Sequence[SlotText],
+    *,
+    encoder: Encoder,
+    language: str = "und",
+    beside: Sequence[Slot] = (),
 ) -> dict[str, SlotReading]:
-    """A reading for every slot; `absent` where nothing was said about it."""
+    """A reading for every slot; `absent` where nothing was said about it.
+
+    `beside`: what else may be consented to in this organization; a whole sentence that is nearer to one of these is not of ours.
+    """
     said = [_bounded(passage) for passage in passages if passage.role in OF_CLIENTS and passage.text.strip()]
     answers = _asked_before(slots, passages)
     readings: dict[str, SlotReading] = {}
@@ -51,7 +59,9 @@ def read_slots(
         heard = _hear(said, answers, encoder)
         consents = [topic_of(slot, encoder) for slot in by_meaning if slot.type == "consent"]
         own = [piece for piece, passage in zip(heard, said, strict=True) if passage.role == "client"]
-        readings |= _consents(consents, heard, own, language, encoder=encoder)
+        known = {slot.name for slot in slots}
+        others = [topic_of(slot, encoder) for slot in beside if slot.type == "consent" and slot.name not in known]
+        readings |= _consents(consents, heard, own, language, encoder=encoder, others=others)
         fragments = [(passage.source, passage.fragments, passage.vectors) for passage in heard]
         readings |= {
             slot.name: read_choice(slot, fragments, encoder, language) for slot in by_meaning if slot.type == "choice"
@@ -65,13 +75,19 @@ def read_slots(
 
 
 def _consents(
-    topics: Sequence[Topic], heard: Sequence[Heard], own: Sequence[Heard], language: str, *, encoder: Encoder
+    topics: Sequence[Topic],
+    heard: Sequence[Heard],
+    own: Sequence[Heard],
+    language: str,
+    *,
+    encoder: Encoder,
+    others: Sequence[Topic],
 ) -> dict[str, SlotReading]:
     """Others may pass a refusal on; a yes counts in the client's `own` words only."""
-    readings = read_consents(topics, heard, language, encoder=encoder)
+    readings = read_consents(topics, heard, language, encoder=encoder, others=others)
     if len(own) == len(heard):
         return readings
-    theirs = read_consents(topics, own, language, encoder=encoder)
+    theirs = read_consents(topics, own, language, encoder=encoder, others=others)
     return {name: theirs[name] if _is_yes(reading) else reading for name, reading in readings.items()}
 
 

@@ -5,9 +5,10 @@ A fragment must be about this consent (topic.py) and say yes or no to it (permis
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from itertools import groupby
 from typing import Final, Literal
 
@@ -19,7 +20,7 @@ from asoe.ai.slots.amounts import number_of, quantities
 from asoe.ai.slots.clauses import Fragment, likened
 from asoe.ai.slots.leaning import ABOUT_IT, leans, matter
 from asoe.ai.slots.permission import Cue, cue_of, is_someone_elses
-from asoe.ai.slots.sentence import gives, is_another_act, is_withheld, parts_of, refuses_beside
+from asoe.ai.slots.sentence import Giving, gives, is_another_act, is_withheld, parts_of, refuses_beside
 from asoe.ai.slots.topic import ALIKE, COSTLY, Topic, terms_of
 from asoe.domain.runbook import Consent, SlotReading
 
@@ -71,15 +72,20 @@ class Heard:
 
 
 def read_consents(
-    topics: Sequence[Topic], passages: Sequence[Heard], language: str, *, encoder: Encoder
+    topics: Sequence[Topic],
+    passages: Sequence[Heard],
+    language: str,
+    *,
+    encoder: Encoder,
+    others: Sequence[Topic] = (),
 ) -> dict[str, SlotReading]:
-    """Every consent at once, since a fragment about one is not about its siblings."""
+    """Every consent at once, since a fragment about one is not about its siblings, nor a sentence nearer to one of the `others`."""
     said: dict[str, list[Statement]] = {topic.slot.name: [] for topic in topics}
     general: list[tuple[int, Fragment]] = []
     for number, passage in enumerate(passages):
         _Listener(topics, said, general, number=number, passage=passage, language=language).listen()
         _doubt_what_is_not_of_now(said, passage, number=number)
-        for topic, sentence in _whole_sentences(topics, passage, encoder, language) if topics else ():
+        for topic, sentence in _whole_sentences(topics, others, passage, encoder=encoder, language=language):
             _take(topic, sentence, said[topic.slot.name], number=number)
     readings = {}
     for topic in topics:
@@ -114,12 +120,12 @@ def _doubt_what_is_not_of_now(said: Mapping[str, list[Statement]], passage: Hear
 
 
 def _whole_sentences(
-    topics: Sequence[Topic], passage: Heard, encoder: Encoder, language: str
+    topics: Sequence[Topic], others: Sequence[Topic], passage: Heard, *, encoder: Encoder, language: str
 ) -> Iterator[tuple[Topic, list[Fragment]]]:
     """The sentences that give a consent as a whole, each with the one matter it is surely about."""
     matters = frozenset[str]().union(*(matter for topic in topics for matter in topic.matters))
     sentences = [list(group) for _, group in groupby(passage.fragments, key=lambda fragment: fragment.sentence)]
-    for place, sentence in enumerate(sentences):
+    for place, sentence in enumerate(sentences if topics else ()):
         following = sentences[place + 1] if place + 1 < len(sentences) else []
         way = gives(sentence, following, language, matters=matters)
         is_sure = leans(sentence, following, language)
@@ -127,27 +133,30 @@ def _whole_sentences(
             continue
         vectors = encoder.embed([likened(text) for text in parts_of(sentence)])
         words = "".join(fragment.words for fragment in sentence)
-        may = [topic for topic in topics if way != "by a wish" or topic.is_wished or topic.slot.unit]
-        fits = sorted(
-            (
-                (topic.fit(words, vectors, is_plain=way == "plainly", is_english=language == "en"), topic)
-                for topic in may
-            ),
-            key=lambda pair: -pair[0],
-        )
-        if way and fits and fits[0][0]:
-            if len(fits) == 1 or fits[0][0] - fits[1][0] >= _APART:
-                yield fits[0][1], sentence
-        elif is_sure and (meant := _surely_meant(topics, words, vectors, is_english=language == "en")):
+        told = partial(_told_of, words=words, vectors=vectors, is_english=language == "en")
+        meant = _meant(topics, others, partial(told, way=way)) if way else None
+        if meant is None and is_sure:
+            meant = _meant(topics, others, told)
+        if meant is not None:
             yield meant, sentence
 
 
-def _surely_meant(topics: Sequence[Topic], words: str, vectors: np.ndarray, *, is_english: bool) -> Topic | None:
-    """The one matter that a sentence which surely gives is about."""
-    told = [(topic.nearness(words, vectors, is_english=is_english), topic) for topic in topics]
-    near = sorted(((matter(likeness), topic) for likeness, topic in told if likeness), key=lambda pair: -pair[0])
-    is_one = bool(near) and (len(near) == 1 or near[0][0] - near[1][0] >= _APART)
-    return near[0][1] if is_one and near[0][0] >= ABOUT_IT else None
+def _told_of(topic: Topic, *, words: str, vectors: np.ndarray, is_english: bool, way: Giving = "") -> float:
+    """How surely a sentence that gives is about a matter: by the `way` it gives, or by all that is near where it surely gives."""
+    if way:
+        is_out = way == "by a wish" and not (topic.is_wished or topic.slot.unit)
+        return 0.0 if is_out else topic.fit(words, vectors, is_plain=way == "plainly", is_english=is_english)
+    likeness = topic.nearness(words, vectors, is_english=is_english)
+    share = matter(likeness) if likeness else 0.0
+    return share if share >= ABOUT_IT else 0.0
+
+
+def _meant(topics: Sequence[Topic], others: Sequence[Topic], how: Callable[[Topic], float]) -> Topic | None:
+    """The one matter that a sentence is surely about, if it is not nearer to another's."""
+    told = sorted(((how(topic), topic) for topic in topics), key=lambda pair: -pair[0])
+    share, first = told[0]
+    is_one = len(told) == 1 or share - told[1][0] >= _APART
+    return first if share and is_one and all(how(other) <= share for other in others) else None
 
 
 def _take(topic: Topic, sentence: Sequence[Fragment], said: list[Statement], *, number: int) -> None:

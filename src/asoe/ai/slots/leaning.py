@@ -1,7 +1,7 @@
 """How surely a sentence gives a permission: what the patterns find in it, weighed by a small fitted model.
 
 The patterns alone say yes or no; this lets a sentence through whose signs are nearly all of one kind. Weights and what of the matter counts
-are fitted by `python -m evals.estate.weighing` on letters for development; a consent that costs needs a word of cost all the same.
+are fitted by `python -m evals.estate.weighing` on letters for development. What costs money is left to the patterns.
 """
 
 import math
@@ -14,7 +14,7 @@ from asoe.ai.slots.permission import cue_of, denies, doubts, is_offered, is_over
 
 SURE: Final = 0.9
 """From here on it counts: of the letters for development, no withheld permission is weighed as much."""
-ABOUT_IT: Final = 0.9
+ABOUT_IT: Final = 0.6
 _BIAS: Final = -1.31
 _WEIGHTS: Final = {
     "asks": -2.05,

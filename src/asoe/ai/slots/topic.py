@@ -138,11 +138,11 @@ class Topic:
         return alike if alike >= (least if is_plain else _SENTENCE_ORDERED_ALIKE) else 0.0
 
     def nearness(self, words: str, vectors: np.ndarray, *, is_english: bool) -> tuple[float, ...]:
-        """What tells whether a whole sentence is about it, for `leaning.matter`; empty when it cannot be.
+        """What tells whether a whole sentence is about it, for `leaning.matter`; empty when it cannot be, or costs.
 
         Likeness of the best part to one example, to the best few of them, of the whole to one; words shared with several examples, with any.
         """
-        if self._is_out(words) or not is_english or not len(self.vectors) or not len(vectors):
+        if self.is_costly or self._is_out(words) or not is_english or not len(self.vectors) or not len(vectors):
             return ()
         alike = self.vectors @ vectors.T
         nearest = np.sort(alike.max(axis=1))[::-1][:_BEST_FEW]

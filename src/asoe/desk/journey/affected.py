@@ -121,7 +121,13 @@ async def _own_check(desk: Desk, engine: Principal, standing: Standing, about: M
     if found is None:
         return None
     slots = await treatment.read_slots(
-        desk, found.runbook, standing.ticket, messages=standing.messages, client=client, policy=standing.policy
+        desk,
+        found.runbook,
+        standing.ticket,
+        messages=standing.messages,
+        client=client,
+        policy=standing.policy,
+        beside=[each.runbook for each in shelved],
     )
     return Treatment(found.runbook_id, found.runbook, 1.0, slots, is_live=True)
 

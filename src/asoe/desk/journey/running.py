@@ -53,8 +53,15 @@ async def begin_run(
         runbook_id, version = await shelf.find_published(connection, principal.org_id, name)
         runbook = await shelf.load(connection, principal.org_id, runbook_id, version)
         client = await treatment.client_of(connection, principal.org_id, ticket_id)
+        library = await shelf.library(connection, principal.org_id)
     slots = await treatment.read_slots(
-        desk, runbook, standing.ticket, messages=standing.messages, client=client, policy=standing.policy
+        desk,
+        runbook,
+        standing.ticket,
+        messages=standing.messages,
+        client=client,
+        policy=standing.policy,
+        beside=library.values(),
     )
     async with desk.database.org_transaction(principal) as connection:
         ticket = await tickets.find_for_update(connection, principal.org_id, ticket_id)  # an advance waits, or is over
@@ -205,6 +212,7 @@ async def _hear(desk: Desk, engine: Principal, standing: Standing, run_id: UUID,
         run = await runs.find(connection, engine.org_id, run_id)
         runbook = await treatment.runbook_of(connection, engine.org_id, run_id)
         client = await treatment.client_of(connection, engine.org_id, standing.ticket.id)
+        library = await shelf.library(connection, engine.org_id)
     before = {name: slot_readings.from_json(stored) for name, stored in run.slots.items()}
     slots = await treatment.read_slots(
         desk,
@@ -213,6 +221,7 @@ async def _hear(desk: Desk, engine: Principal, standing: Standing, run_id: UUID,
         messages=standing.messages,
         client=client,
         policy=standing.policy,
+        beside=library.values(),
         engine=engine,
         trail=trail,
         known=before,

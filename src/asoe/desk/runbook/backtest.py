@@ -243,7 +243,10 @@ async def _would(
     matched = await matching.best(desk, [mine, *others], ticket=ticket, triage=None, question=question, client=client)
     if matched is None or matched.runbook_id != mine.runbook_id:
         return "not_for_it", "", []
-    slots = await treatment.read_slots(desk, mine.runbook, ticket, messages=opening, client=client, policy=policy)
+    beside = [each.runbook for each in others]
+    slots = await treatment.read_slots(
+        desk, mine.runbook, ticket, messages=opening, client=client, policy=policy, beside=beside
+    )
     environment = {
         "ticket": matching.names_of_ticket(ticket),
         "contact": matching.names_of_client(client),

@@ -206,6 +206,7 @@ async def _anew(
         messages=[each for each in said if each.created_at <= began],
         client=client,
         policy=policy,
+        beside=known.library.values(),
         engine=await desk.engine_of(principal.org_id),
         trail=Trail(desk.clock, initiator="replay", entrypoint="replay"),  # never saved
     )

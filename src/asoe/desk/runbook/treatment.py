@@ -5,7 +5,7 @@ Carrying a run out is `execution.py`'s; what the ticket does next is the journey
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
@@ -33,6 +33,7 @@ from asoe.store.runs import ActionRow, Client, Run, StepRow
 ACTS: Final = frozenset({"approve", "auto"})
 REHEARSES: Final = frozenset({"shadow", "suggest"})
 MOST_NAMED: Final = 5
+MOST_BESIDE: Final = 100
 _FROM_CONTACT: Final = {"email": "email", "phone": "phone", "name": "name"}
 
 
@@ -113,7 +114,15 @@ async def find(
         return None
     chosen: Shelved = next(each for each in shelved if each.runbook_id == matched.runbook_id)
     slots = await read_slots(
-        desk, chosen.runbook, ticket, messages=messages, client=client, policy=policy, engine=engine, trail=trail
+        desk,
+        chosen.runbook,
+        ticket,
+        messages=messages,
+        client=client,
+        policy=policy,
+        beside=[each.runbook for each in shelved],
+        engine=engine,
+        trail=trail,
     )
     return Treatment(chosen.runbook_id, chosen.runbook, matched.score, slots, chosen.level in ACTS)
 
@@ -151,6 +160,7 @@ async def read_slots(
     messages: Sequence[Message],
     client: Client,
     policy: Policy,
+    beside: Iterable[Runbook],
     engine: Principal | None = None,
     trail: Trail | None = None,
     known: Mapping[str, SlotReading] | None = None,
@@ -159,13 +169,16 @@ async def read_slots(
 
     What staff wrote down as the client's words gives no consent, unless they vouched for it.
 
+    `beside`: the organization's other runbooks; a sentence that is nearer to a consent of theirs is not of this one's.
+
     What is absent all the same a language model may find, where there is one and `trail` is to tell of it; `known` is what
     was read before.
     """
     if not runbook.slots:
         return {}
     passages = _passages(ticket, messages)
-    read = await desk.ai.read_slots(runbook.slots, passages, language=ticket.language)
+    others = [slot for each in beside for slot in each.slots if slot.type == "consent"][:MOST_BESIDE]
+    read = await desk.ai.read_slots(runbook.slots, passages, language=ticket.language, beside=others)
     noted = {passage.source for passage in passages if passage.role == "staff"}
     found = {}
     for slot in runbook.slots:

@@ -59,11 +59,27 @@ def test_a_sentence_gives_as_a_whole_what_no_part_of_it_gives(models: Models, te
         "Does the trash count? Our wifi is fine.",
         "You can empty the trash at your own cost.",
         "One of us wants the trash emptied, one of us doesn't.",
+        "Leave me off it, please, and just empty your own bin.",
+        "The trash is full because we want it untouched.",
+        "I'll clear the trash over the weekend.",
+        "Our caretaker says you may empty our trash.",
+        "Empty the other bin, please, this one is full of things we need.",
         'Your page says "you may empty our trash for good" and I wonder why.',
     ],
 )  # fmt: skip
 def test_what_is_hypothetical_anothers_or_another_act_gives_nothing(models: Models, text: str) -> None:
     assert not is_given(models, text)
+
+
+def test_a_sentence_that_is_nearer_to_a_consent_of_another_runbook_is_not_read_as_ours(models: Models) -> None:
+    consents = [slots()["empty_trash"], slots()["delete_partial"]]
+    said = [SlotText("ticket.body", "You may get rid of the unfinished file and make a new export.")]
+    found = {
+        slot.name: read_slots([slot], said, encoder=models.encoder, language="en", beside=consents)[slot.name].value
+        for slot in consents
+    }
+    assert found["empty_trash"] is None
+    assert found["delete_partial"].status == "given"
 
 
 def test_letters_of_the_shipped_runbooks_are_read_above_the_floor(models: Models) -> None:

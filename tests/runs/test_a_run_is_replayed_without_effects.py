@@ -84,7 +84,7 @@ async def test_reads_after_an_act_are_told_after_it_only(world):
 
 
 async def test_other_settings_are_tried_on_what_the_client_had_said(world):
-    async def nothing(slots, passages, *, language):
+    async def nothing(slots, passages, *, language, beside):
         return {}
 
     world.desk = replace(world.desk, ai=SimpleNamespace(read_slots=nothing))

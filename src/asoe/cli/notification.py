@@ -275,7 +275,7 @@ def set_mailbox(
         )
         return mailbox.shown(box)
 
-    show_one(run(acting(work, org, data_dir)), as_json=as_json)
+    _show_mailbox(run(acting(work, org, data_dir)), as_json=as_json)
 
 
 @mailbox_app.command("show")
@@ -287,7 +287,7 @@ def show_mailbox(*, org: OrgOption = None, data_dir: DataDir = None, as_json: Js
 
         return mailbox.shown(await mailbox.read_mailbox(desk, owner))
 
-    show_one(run(acting(work, org, data_dir)), as_json=as_json)
+    _show_mailbox(run(acting(work, org, data_dir)), as_json=as_json)
 
 
 @mailbox_app.command("check")
@@ -379,3 +379,15 @@ def _host_and_port(text: str, option: str) -> dict[str, Any]:
             fields=(FieldProblem(option, "write host or host:port"),),
         )
     return {"host": host, "port": int(port[:6])}
+
+
+def _show_mailbox(found: dict[str, Any], *, as_json: bool) -> None:
+    servers = {} if as_json else {each: _in_a_line(found[each]) for each in ("smtp", "imap")}
+    show_one({**found, **servers}, as_json=as_json)
+
+
+def _in_a_line(server: dict[str, Any] | None) -> str | None:
+    if server is None:
+        return None
+    user = f", as {server['user']}" if server.get("user") else ""
+    return f"{server['host']}:{server['port']}, {'without TLS' if server['tls'] == 'none' else server['tls']}{user}"

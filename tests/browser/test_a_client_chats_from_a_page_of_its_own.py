@@ -375,5 +375,5 @@ async def test_axe_finds_no_violation_in_the_chat_in_either_theme(
 
 async def both(page: Page, what: str) -> None:
     for theme in ("light", "dark"):
-        await page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        await page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
         await check(page, f"{what}, {theme}")

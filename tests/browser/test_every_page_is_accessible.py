@@ -127,7 +127,7 @@ async def test_axe_finds_no_violation_and_a_phone_shows_it_whole(
     principal = None if path in SIGNED_OUT else house.acme.owner
     page = await visitor(principal, address)
     for theme in ("light", "dark"):
-        await page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        await page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
         await check(page, f"{path} in the {theme} theme")
     await page.set_viewport_size({"width": 375, "height": 720})
     assert await too_wide(page) == [], "on a phone"

@@ -23,7 +23,7 @@ async def test_doctor_names_what_is_wrong(desk: Desk, acme: Org, post: Post, own
     await owner.execute("set role asoe_owner")
     assert await mail_lines(owner, settings) == [("ok", "0 mailboxes, nothing was given up", "")]
     await use_post(desk, acme, post)
-    assert await mail_lines(owner, settings) == [("ok", "1 mailboxes, nothing was given up", "")]
+    assert await mail_lines(owner, settings) == [("ok", "1 mailbox, nothing was given up", "")]
     async with desk.database.org_transaction(acme.engine) as connection:
         await facts.record(connection, acme.engine, "acts.stopped")
     post.says = "550 no such person"

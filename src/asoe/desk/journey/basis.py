@@ -1,6 +1,7 @@
 """What a pass went by, as it is kept with its record: ids, classes, counts and positions in the conversation, never words.
 
-From it and the rows that never change, `again` makes the same standing once more; `replay` judges that.
+From it and the rows that never change, `again` makes the same standing once more; `replay` judges that. Tags are words that
+somebody chose, and are erased with the client's: a replay goes by those the ticket has now.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def of(standing: Standing, now: datetime, *, has_replied: bool) -> dict[str, Any
         "seen": journey.seen,
         "positions": dict(standing.positions),
         "quiet": [str(session.id) for session in standing.sessions if session.is_ai_quiet],
-        "ticket": {name: getattr(ticket, name) for name in _CLASSES} | {"tags": list(ticket.tags)},
+        "ticket": {name: getattr(ticket, name) for name in _CLASSES},
         "resolution": {
             "verdict": stored.get("verdict"),
             "type": stored.get("type"),
@@ -65,10 +66,9 @@ async def again(
     resolution = {name: value for name in ("verdict", "type") if (value := kept["resolution"].get(name))}
     if kept["resolution"].get("by"):
         resolution["evidence"] = {"by": "person"}
-    classes: dict[str, Any] = {**kept["ticket"], "tags": tuple(kept["ticket"]["tags"])}
     given: dict[str, Any] = {name: ticket.triage[name] for name in ("given", "given_by") if name in ticket.triage}
     return Standing(
-        ticket=replace(ticket, **classes, is_spam=False, merged_into=None, triage=given, resolution=resolution),
+        ticket=replace(ticket, **kept["ticket"], is_spam=False, merged_into=None, triage=given, resolution=resolution),
         journey=Journey(
             stage=kept["stage"],
             attempts=kept["attempts"],

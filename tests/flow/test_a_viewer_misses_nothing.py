@@ -61,6 +61,14 @@ async def test_who_looks_at_the_whole_organization_catches_up_change_by_change(
     hub = Hub(app.desk, poll_seconds=0.01)
     async with hub.viewing(acme.agent) as viewer:
         before = read_cursor(write_cursor(viewer.start))
+    async with hub.viewing(acme.agent, after=before) as viewer:
+        assert viewer.waiting.empty(), "nothing happened: there is nothing to read anew"
+    async with app.database.org_reading(acme.agent) as connection:
+        horizon = await facts.newest_cursor(connection)
+    async with hub.viewing(acme.agent, after=(horizon + 1000, 1)) as viewer:
+        told = viewer.waiting.get_nowait()
+        assert told is not None
+        assert told.kind == "resync", "a cursor of a cluster that was further on"
     made = await open_ticket(agent)
     async with hub.viewing(acme.agent, after=before) as viewer:
         kinds: dict[str, UUID | None] = {}

@@ -234,7 +234,7 @@ class Hub:
                 at = found[-1].id
         missed.sort(key=lambda fact: (fact.xid, fact.id))
         early = [viewer.waiting.get_nowait() for _ in range(viewer.waiting.qsize())]
-        is_foreign = after[0] >= horizon  # handed out before a restore, by a cluster that was further on
+        is_foreign = after > (horizon, 0)  # handed out before a restore, by a cluster that was further on
         viewer.last = (0, 0) if is_foreign else after
         if is_foreign or len(missed) > _MAX_WAITING:
             viewer.tell(Change((horizon - 1, _LAST_ID), "resync"))

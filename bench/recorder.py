@@ -110,7 +110,7 @@ async def measure(folder: Path, *, pairs: int, batch: int) -> dict[str, Any]:
 
 @contextmanager
 def _recorder(*, is_dropping: bool) -> Iterator[None]:
-    async def drop(self: Trail, *given: Any) -> None:
+    async def drop(self: Trail, *given: Any, **named: Any) -> None:
         """Hears everything and keeps nothing."""
 
     if not is_dropping:

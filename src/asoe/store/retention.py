@@ -23,7 +23,6 @@ class RetentionSql(NamedQueries):
     erase_attachments: str
     erase_escalations: str
     erase_answers: str
-    erase_passes: str
     erase_advice: str
     erase_contact: str
     tickets_of_contact: str
@@ -64,7 +63,6 @@ async def erase_contact(connection: Connection, org_id: UUID, contact_id: UUID) 
     await connection.execute(RetentionSql.erase_attachments, org_id, found)
     await connection.execute(RetentionSql.erase_escalations, org_id, found)
     await connection.execute(RetentionSql.erase_answers, org_id, found)
-    await connection.execute(RetentionSql.erase_passes, org_id, found)
     await wishes.erase(connection, org_id, found)
     await connection.execute(RetentionSql.erase_advice, org_id, found)
     await topics.forget(connection, org_id, found)

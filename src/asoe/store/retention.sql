@@ -39,11 +39,6 @@ update asoe.escalations set dossier = '{"wants": "[erased]"}' where org_id = $1 
 -- what a suggested answer said: of articles, and perhaps of what the client had said
 update asoe.answers set words = null where org_id = $1 and ticket_id = any($2::uuid[]) and words is not null
 
--- name: erase_passes
--- tags are people's words in what a pass went by
-update asoe.orchestrator_runs set basis = jsonb_set(basis, '{ticket,tags}', '[]')
-where org_id = $1 and ticket_id = any($2::uuid[]) and basis #> '{ticket,tags}' is not null
-
 -- name: erase_advice
 -- what was made of the client's words goes with them; ids and counts stay
 update asoe.recommendations set vector = null where org_id = $1 and tickets && $2::uuid[]

@@ -28,8 +28,11 @@ async def test_taking_over_makes_the_ticket_theirs_and_handing_back_the_engines(
     await world.drain()
     now = await world.now(made)
     assert (now.waiting_for, len(await world.said_by_engine(made))) == ("person", 1)
-    await session.hand_back(world.desk, ben, made.session_id)
+    for _ in range(2):  # a finger that taps twice
+        await session.hand_back(world.desk, ben, made.session_id)
     assert (await world.now(made)).status == "triaging"
+    told = "select count(*) from asoe.facts where ticket_id = $1 and kind = 'session.handed_back'"
+    assert await world.one(told, made.id) == 1
     await world.drain()
     now = await world.now(made)
     assert (now.status, now.waiting_for) == ("in_progress", "client")

@@ -33,7 +33,7 @@ async def tokens(app: App, acme: Org) -> dict[str, str]:
 
 @asynccontextmanager
 async def caller(url: str, token: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=20) as made:
+    async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as made:
         yield made
 
 
@@ -105,7 +105,7 @@ async def test_a_foreign_session_is_not_followed(served: str, tokens: dict[str, 
 
 async def test_a_body_past_the_limit_is_cut_off(served: str, tokens: dict[str, str]) -> None:
     async def endless() -> AsyncIterator[bytes]:
-        for _ in range(1000):
+        for _ in range(200):
             yield b" " * 65536
 
     async with caller(served, tokens["agent"]) as agent:

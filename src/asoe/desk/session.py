@@ -176,11 +176,16 @@ async def take_over(desk: Desk, principal: Principal, session_id: UUID) -> Sessi
 
 
 async def hand_back(desk: Desk, principal: Principal, session_id: UUID) -> Session:
-    """A person gives the session back: the engine looks at the ticket anew, and speaks in all of its sessions."""
+    """A person gives the session back: the engine looks at the ticket anew, and speaks in all of its sessions.
+
+    Nothing happens where the engine has the ticket and is about to look at it.
+    """
     _staff_only(principal)
     async with desk.database.org_transaction(principal) as connection:
         session = await sessions.find(connection, principal.org_id, session_id)
         ticket = await tickets.find_for_update(connection, principal.org_id, session.ticket_id)
+        if session.assistant_type == "ai" and ticket.status == "triaging" and ticket.waiting_for is None:
+            return session
         await sessions.set_assistant_of_ticket(connection, ticket.id, "ai")
         if ticket.status not in {"resolved", "closed"}:
             path = path_to(ticket.status, "triaging")

@@ -16,7 +16,7 @@ from runbook_desk import CONSENT, opened, publish, run_of
 from asoe.ai.language_model import ModelFailure
 from asoe.desk.consulting.spending import read_spending
 from asoe.domain.errors import Denied, Invalid
-from asoe.domain.language_model import ModelUsage
+from asoe.domain.language_model import ModelRules, ModelUsage
 from asoe.domain.policy import read_policy
 from asoe.store import model_spend
 
@@ -167,6 +167,34 @@ async def test_an_organization_may_set_itself_less_never_more(world):
     assert await _first(world, await world.answered()) == LOCAL
 
 
+@pytest.mark.parametrize(
+    ("limit", "outcome"),
+    [
+        ({"tokens_per_pass": MOST.tokens}, "used"),
+        ({"tokens_per_pass": MOST.tokens - 1}, "over_pass_budget"),
+        ({"usd_per_pass": 0.01}, "used"),
+        ({"usd_per_pass": 0.0099}, "over_pass_budget"),
+    ],
+)
+async def test_one_pass_spends_no_more_than_it_may(world, limit, outcome):
+    model = give(world, {"WrittenAnswer": GOOD})
+    await world.set_settings(language_model=limit)
+    found = await world.answered()
+    assert (await consultations(world, found))[0]["outcome"] == outcome
+    assert len(model.sent) == (outcome == "used")
+    assert await _first(world, found) == (WRITTEN if outcome == "used" else LOCAL)
+
+
+def test_what_a_pass_has_spent_counts_whoever_asked():
+    rules = ModelRules(tokens_per_pass=100, usd_per_pass=Decimal("0.05"))
+    half = ModelUsage(30, 20, Decimal("0.03"))
+    assert rules.allow([], half)
+    assert not rules.allow([half], half), "0.06 USD"
+    assert rules.allow([half], ModelUsage(30, 20, Decimal("0.02")))
+    assert not rules.allow([half], ModelUsage(31, 20, Decimal("0.02")))
+    assert not rules.allow([], replace(half, cost_usd=None)), "nobody knows what it costs"
+
+
 async def test_a_budget_in_money_needs_a_price(world):
     model = give(world, {"WrittenAnswer": GOOD}, cost=replace(MOST, cost_usd=None), usd_per_day=Decimal(5))
     found = await world.answered()
@@ -189,7 +217,7 @@ async def test_what_was_spent_is_the_organizations_own_to_see(world, globex):
 
 async def test_staff_read_what_it_cost_and_what_it_may_cost(world):
     give(world, {"WrittenAnswer": GOOD}, tokens_per_day=5000)
-    await world.set_settings(language_model={"uses": ["answers"], "usd_per_day": 2.5})
+    await world.set_settings(language_model={"uses": ["answers"], "usd_per_day": 2.5, "usd_per_pass": 0.05})
     await world.answered()
     found = await read_spending(world.desk, world.acme.agent)
     day = {
@@ -204,6 +232,8 @@ async def test_staff_read_what_it_cost_and_what_it_may_cost(world):
         "uses": ["answers"],
         "tokens_per_day": 5000,
         "usd_per_day": 2.5,
+        "tokens_per_pass": None,
+        "usd_per_pass": 0.05,
         "days": [day],
     }
     with pytest.raises(Denied):
@@ -220,6 +250,8 @@ async def test_staff_read_what_it_cost_and_what_it_may_cost(world):
         ({"uses": ["refunds"]}, "language_model.uses.refunds"),
         ({"tokens_per_day": -1}, "language_model.tokens_per_day"),
         ({"tokens_per_day": 1.5}, "language_model.tokens_per_day"),
+        ({"tokens_per_pass": 1.5}, "language_model.tokens_per_pass"),
+        ({"usd_per_pass": -1}, "language_model.usd_per_pass"),
         ({"usd_per_day": True}, "language_model.usd_per_day"),
         ({"usd_per_day": float("nan")}, "language_model.usd_per_day"),
         ({"model": "openai:x"}, "language_model.model"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -34,8 +35,13 @@ def language_model(
     if found["model"] is None:
         say("None: the local models do it all. ASOE_MODEL names one.")
     else:
-        tokens, usd = found["tokens_per_day"], found["usd_per_day"]
-        limits = [f"{tokens:,} tokens" if tokens is not None else "", f"{usd:g} USD" if usd is not None else ""]
-        per_day = " and ".join(filter(None, limits)) or "any amount"
-        say(f"{found['model']} for {', '.join(found['uses']) or 'nothing'}; {per_day} a day.")
+        per_day, per_pass = _limits(found, "day") or "any amount", _limits(found, "pass")
+        over = f", {per_pass} a pass" if per_pass else ""
+        say(f"{found['model']} for {', '.join(found['uses']) or 'nothing'}; {per_day} a day{over}.")
     show(found["days"], ("day", "tokens", "cost_usd", "calls", "failures"), as_json=False, empty="It was not asked.")
+
+
+def _limits(found: Mapping[str, Any], per: str) -> str:
+    tokens, usd = found[f"tokens_per_{per}"], found[f"usd_per_{per}"]
+    limits = [f"{tokens:,} tokens" if tokens is not None else "", f"{usd:g} USD" if usd is not None else ""]
+    return " and ".join(filter(None, limits))

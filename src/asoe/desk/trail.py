@@ -64,6 +64,11 @@ class Trail:
             )
         )
 
+    @property
+    def spent(self) -> tuple[ModelUsage, ...]:
+        """What this pass's consultations have cost by now."""
+        return tuple(part.usage for part in self.invocations if part.engine_type == "model")
+
     async def save(
         self,
         connection: Connection,

@@ -21,15 +21,28 @@ USES: Final[dict[str, str]] = {
 }
 MOST_TOKENS: Final = 1_000_000_000
 MOST_USD: Final = 1_000_000
+_TOKENS: Final = ("tokens_per_day", "tokens_per_pass")
+_MONEY: Final = ("usd_per_day", "usd_per_pass")
+_LIMITS: Final = ", ".join((*_TOKENS, *_MONEY))
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRules:
-    """An organization's own limits; None: the installation's alone."""
+    """An organization's own limits; None: the installation's alone. A pass is one autonomous step over one ticket."""
 
     uses: frozenset[str] = frozenset(USES)
     tokens_per_day: int | None = None
     usd_per_day: Decimal | None = None
+    tokens_per_pass: int | None = None
+    usd_per_pass: Decimal | None = None
+
+    def allow(self, spent: Sequence[ModelUsage], most: ModelUsage) -> bool:
+        """Whether a pass that has spent this may spend that much more; money that nobody knows is too much."""
+        tokens, costs = sum(each.tokens for each in spent), [each.cost_usd for each in (*spent, most)]
+        if self.tokens_per_pass is not None and tokens + most.tokens > self.tokens_per_pass:
+            return False
+        known = [cost for cost in costs if cost is not None]
+        return self.usd_per_pass is None or (len(known) == len(costs) and sum(known) <= self.usd_per_pass)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +63,12 @@ def read_model_rules(stored: Any, problems: list[FieldProblem]) -> ModelRules:
     if stored is None:
         return ModelRules()
     if not isinstance(stored, Mapping):
-        problems.append(FieldProblem("language_model", "must be an object with uses, tokens_per_day, usd_per_day"))
+        problems.append(FieldProblem("language_model", f"must be an object with uses, {_LIMITS}"))
         return ModelRules()
     problems.extend(
-        FieldProblem(f"language_model.{name}", "is no limit: uses, tokens_per_day, usd_per_day")
+        FieldProblem(f"language_model.{name}", f"is no limit: uses, {_LIMITS}")
         for name in stored
-        if name not in {"uses", "tokens_per_day", "usd_per_day"}
+        if name not in {"uses", *_TOKENS, *_MONEY}
     )
     uses = stored.get("uses")
     if uses is not None and (isinstance(uses, str) or not isinstance(uses, Sequence)):
@@ -66,11 +79,21 @@ def read_model_rules(stored: Any, problems: list[FieldProblem]) -> ModelRules:
         for name in uses or ()
         if name not in USES
     )
-    tokens = _amount(stored, "tokens_per_day", problems, most=MOST_TOKENS)
-    if tokens is not None and tokens != int(tokens):
-        problems.append(FieldProblem("language_model.tokens_per_day", "must be a whole number"))
-    usd = _amount(stored, "usd_per_day", problems, most=MOST_USD)
-    return ModelRules(frozenset(USES if uses is None else map(str, uses)), None if tokens is None else int(tokens), usd)
+    tokens = {name: _amount(stored, name, problems, most=MOST_TOKENS) for name in _TOKENS}
+    problems.extend(
+        FieldProblem(f"language_model.{name}", "must be a whole number")
+        for name, amount in tokens.items()
+        if amount is not None and amount != int(amount)
+    )
+    usd = {name: _amount(stored, name, problems, most=MOST_USD) for name in _MONEY}
+    whole = {name: None if amount is None else int(amount) for name, amount in tokens.items()}
+    return ModelRules(
+        frozenset(USES if uses is None else map(str, uses)),
+        tokens_per_day=whole["tokens_per_day"],
+        usd_per_day=usd["usd_per_day"],
+        tokens_per_pass=whole["tokens_per_pass"],
+        usd_per_pass=usd["usd_per_pass"],
+    )
 
 
 def least(own: Decimal | int | None, installation: Decimal | int | None) -> Decimal | int | None:

@@ -89,8 +89,8 @@ async def _consulted(
     prompt = compose(task, pieces, names=[client.name] if client.name else ())
     most = access.model.most(prompt, question.shape)
     usd_per_day = least(rules.usd_per_day, access.usd_per_day)
-    is_reserved = False
-    if usd_per_day is None or most.cost_usd is not None:
+    is_reserved, fits = False, rules.allow(trail.spent, most)
+    if fits and (usd_per_day is None or most.cost_usd is not None):
         async with desk.database.org_transaction(engine) as connection:
             is_reserved = await model_spend.reserve(
                 connection,
@@ -100,9 +100,9 @@ async def _consulted(
                 tokens_per_day=_whole(least(rules.tokens_per_day, access.tokens_per_day)),
                 usd_per_day=None if usd_per_day is None else Decimal(usd_per_day),
             )
-    used, outcome = ModelUsage(), "over_budget"
+    used, outcome = ModelUsage(), "over_budget" if fits else "over_pass_budget"
     result: Result | None = None
-    if usd_per_day is not None and most.cost_usd is None:
+    if most.cost_usd is None and (usd_per_day is not None or rules.usd_per_pass is not None):
         outcome = "no_price"
     if is_reserved:
         answered = await _asked(access, question, prompt, most)

@@ -26,6 +26,8 @@ async def read_spending(desk: Desk, principal: Principal, *, days: int = 7) -> d
         "uses": sorted(rules.uses) if access else [],
         "tokens_per_day": None if tokens is None else int(tokens),
         "usd_per_day": None if usd is None else float(usd),
+        "tokens_per_pass": rules.tokens_per_pass,
+        "usd_per_pass": None if rules.usd_per_pass is None else float(rules.usd_per_pass),
         "days": [
             {
                 "day": each.day.isoformat(),

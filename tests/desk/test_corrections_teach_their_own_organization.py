@@ -207,12 +207,12 @@ async def test_one_worker_trains_at_a_time_and_a_champion_of_meanwhile_stays(tau
 
 
 async def test_a_complaint_is_learned_only_when_it_was(taught):
-    world, desk, acme = taught, taught.desk, taught.acme
+    world, desk, acme = taught, taught.desk, taught.acme  # the owner corrects: of the others' lessons not all may count
     await lessons(world)
     wrong = await world.open_by_contact(TO_LEARN, email="kim@example.org")
-    await ticket.change_ticket(desk, acme.agent, wrong.id, {"intent": "webhook_missing"})
+    await ticket.change_ticket(desk, acme.owner, wrong.id, {"intent": "webhook_missing"})
     made = await world.open_by_contact("Your bot put my webhook ticket into the wrong box", email="kim@example.org")
-    await ticket.change_ticket(desk, acme.agent, made.id, {"intent": "engine_complaint", "category": "general"})
+    await ticket.change_ticket(desk, acme.owner, made.id, {"intent": "engine_complaint", "category": "general"})
     await world.advance(made)
     now = await world.now(made)
     assert (now.status, now.resolution["type"], now.resolution["verdict"]) == (
@@ -224,7 +224,7 @@ async def test_a_complaint_is_learned_only_when_it_was(taught):
     assert await world.one("select about -> 'tickets' ? $1 from asoe.complaints", str(wrong.id))
     await ticket.move_ticket(desk, acme.agent, made.id, "resolved")
     assert (await world.now(made)).resolution["verdict"] == "unverified"
-    await ticket.change_ticket(desk, acme.agent, wrong.id, {"category": "technical", "intent": "error_message"})
+    await ticket.change_ticket(desk, acme.owner, wrong.id, {"category": "technical", "intent": "error_message"})
     assert (await trained(world)).state == "champion"
     ended = (await world.now(made)).resolution
     assert (ended["verdict"], ended["evidence"]["model"]) == ("verified", 1)

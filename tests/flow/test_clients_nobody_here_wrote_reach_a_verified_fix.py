@@ -88,7 +88,7 @@ def settings(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-async def app(app: App, acme: Any, outside: tuple[Store, str], models: LocalAI) -> App:
+async def app(app: App, acme: Any, outside: tuple[Store, str], models: LocalAI) -> AsyncIterator[App]:
     """With the real models, the estate as its outside system, and a runbook whose acts a person approves."""
     connectors = open_connectors(app.database, app.secret_key, app.desk.engine_of)
     thresholds = Thresholds(triage_budget=timedelta(seconds=30))
@@ -97,7 +97,8 @@ async def app(app: App, acme: Any, outside: tuple[Store, str], models: LocalAI) 
     row, _ = await shelf.save(desk, acme.owner, (RUNBOOKS / "sign-in.yaml").read_text("utf-8"))
     await shelf.publish(desk, acme.owner, row.name)
     await autonomy.set_level(desk, acme.owner, row.name, "approve")
-    return replace(app, desk=desk)
+    yield replace(app, desk=desk)
+    await connectors.close()
 
 
 @dataclass

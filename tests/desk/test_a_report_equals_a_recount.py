@@ -36,7 +36,7 @@ async def differences(world: Any, *, repair: bool = False) -> list[Any]:
 
 async def whole(world: Any, **filters: str) -> Any:
     today = world.clock.now.date()
-    of = Slice(today - timedelta(days=400), today + timedelta(days=400), filters)
+    of = Slice(today - timedelta(days=2000), today + timedelta(days=400), filters)
     return await report.read_report(world.desk, world.acme.agent, of)
 
 
@@ -207,7 +207,7 @@ class Story:
 
     def __init__(self, world: Any, dice: Random) -> None:
         self.world, self.dice, self.known = world, dice, {}
-        self.clients = [uuid4() for _ in range(12)]
+        self.clients = [uuid4() for _ in range(150)]
 
     async def happen(self, connection: Any) -> None:
         act = self.dice.choices(

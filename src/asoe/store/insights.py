@@ -45,6 +45,7 @@ class InsightsSql(NamedQueries):
     mark: str
     place: str
     hold_tickets: str
+    made_repeats: str
     judge: str
     write: str
     rest: str
@@ -121,6 +122,7 @@ async def count(
     if not ticket_ids:
         return
     ids = list(ticket_ids)
+    ids += [row["ticket_id"] for row in await connection.fetch(InsightsSql.made_repeats, org_id, ids)]
     await connection.execute(InsightsSql.place, org_id, ids)
     before = {row["day"] for row in await connection.fetch(InsightsSql.hold_tickets, org_id, ids)}
     await connection.execute(_judged(InsightsSql.write, _OF_THESE), org_id, now, list(required), ids)

@@ -45,6 +45,22 @@ on conflict do nothing
 -- held before they are judged, so that a mark made meanwhile is seen now or left for the next time
 select day from asoe.insight_tickets where org_id = $1 and ticket_id = any ($2::uuid[]) order by ticket_id for update
 
+-- name: made_repeats
+-- tickets judged before that one of these makes a repeat, since it came in the 7 days before them and was written after they were judged
+select distinct i.ticket_id
+from public.support_tickets t
+cross join lateral (
+  select n.id from public.support_tickets n
+  where n.org_id = t.org_id and n.contact_id = t.contact_id
+    and n.created_at > t.created_at and n.created_at <= t.created_at + interval '7 days'
+  union all
+  select n.id from public.support_tickets n
+  where n.org_id = t.org_id and n.user_id = t.user_id and n.contact_id is null
+    and n.created_at > t.created_at and n.created_at <= t.created_at + interval '7 days'
+) later
+join asoe.insight_tickets i on i.org_id = t.org_id and i.ticket_id = later.id and i.judged_at is not null and i.repeated = 0
+where t.org_id = $1 and t.id = any ($2::uuid[]) and t.channel <> 'import' and later.id <> all ($2::uuid[])
+
 -- name: judge
 -- what became of tickets, from their rows and facts as they are now ($2). What retention has removed, and what was erased after it
 -- was judged, stays as it was judged: which chooses the tickets, $3 names what a dossier must hold

@@ -146,7 +146,7 @@ async def test_outside_their_hours_it_waits_until_they_open(staffed) -> None:
     made = await escalated(world)
     (fact,) = await told(world, made, "ticket.assigned")
     assert (fact["assignee"], fact["because"]) == (None, ["closed"])
-    await look(world, hours=49)
+    await look(world, hours=48)
     assert await holder(world, made) == "ben"
     assert await told(world, made, "ticket.raised") == []
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
 from asoe.connectors.contract import Connector
 from asoe.desk import journey
-from asoe.desk.champion import read_adapter
+from asoe.desk.champion import base_version, read_adapter
 from asoe.desk.connector import Connectors
 from asoe.desk.context import Champion, Desk, ModelAccess
 from asoe.desk.journey import basis
@@ -29,9 +29,6 @@ from asoe.domain.policy import Policy, read_policy
 from asoe.domain.session import Message
 from asoe.store import models, orchestrator, organizations, sessions
 from asoe.store.db import Connection
-
-if TYPE_CHECKING:
-    from asoe.ai.local import Models
 
 SETTINGS: Final = (
     "routing", "languages", "default_language", "answer_threshold", "confidence_threshold", "answers_alone",
@@ -129,7 +126,7 @@ async def replay(desk: Desk, principal: Principal, run_id: UUID, instead: Instea
         run = await orchestrator.find_run(connection, principal.org_id, run_id)
     _check(run)
     engine = await desk.engine_of(principal.org_id)
-    base = await desk.ai.work(_base_version) if asked.model else ""
+    base = await base_version(desk) if asked.model else ""
     async with desk.database.org_reading(engine) as connection:
         past = await _past(connection, engine, run, asked, base=base)
     was = _judged(run["invocations"], run["plan"], past.standing, reply=past.reply)
@@ -190,10 +187,6 @@ def _check(run: Mapping[str, Any]) -> None:
         )
     if kept["incident"]:
         raise Conflict("This pass followed an incident, which is not replayed.", code="not_replayable")
-
-
-def _base_version(loaded: Models) -> str:
-    return loaded.triage_model.version
 
 
 async def _past(

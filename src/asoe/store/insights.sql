@@ -49,16 +49,11 @@ select day from asoe.insight_tickets where org_id = $1 and ticket_id = any ($2::
 -- tickets judged before that one of these makes a repeat, since it came in the 7 days before them and was written after they were judged
 select distinct i.ticket_id
 from public.support_tickets t
-cross join lateral (
-  select n.id from public.support_tickets n
-  where n.org_id = t.org_id and n.contact_id = t.contact_id
-    and n.created_at > t.created_at and n.created_at <= t.created_at + interval '7 days'
-  union all
-  select n.id from public.support_tickets n
-  where n.org_id = t.org_id and n.user_id = t.user_id and n.contact_id is null
-    and n.created_at > t.created_at and n.created_at <= t.created_at + interval '7 days'
-) later
-join asoe.insight_tickets i on i.org_id = t.org_id and i.ticket_id = later.id and i.judged_at is not null and i.repeated = 0
+join asoe.insight_tickets i on i.org_id = t.org_id and i.client in (t.contact_id, t.user_id)
+  and i.repeated = 0 and i.judged_at is not null
+  and i.day between (t.created_at at time zone 'utc')::date and (t.created_at at time zone 'utc')::date + 7
+join public.support_tickets later on later.org_id = i.org_id and later.id = i.ticket_id
+  and later.created_at > t.created_at and later.created_at <= t.created_at + interval '7 days'
 where t.org_id = $1 and t.id = any ($2::uuid[]) and t.channel <> 'import' and later.id <> all ($2::uuid[])
 
 -- name: judge

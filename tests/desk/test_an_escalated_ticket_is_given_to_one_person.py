@@ -12,7 +12,7 @@ import pytest
 from asoe.desk import housekeeping, people, routing, service_level, session
 from asoe.desk import ticket as desk_ticket
 from asoe.domain.errors import Denied, Invalid
-from asoe.domain.routing import Level, Need, Rota, Routing, Somebody, Team, choose
+from asoe.domain.routing import Level, Need, Rota, Routing, Somebody, Team, choose, read_routing
 
 ASKS = "I need a person #intent:wants_a_person #need:action #category:billing"
 
@@ -216,6 +216,53 @@ def test_a_turn_changes_on_the_wall_also_when_the_clocks_do() -> None:
     before, after = datetime(2026, 10, 26, 7, 59, tzinfo=UTC), datetime(2026, 10, 26, 8, 0, tzinfo=UTC)
     assert (rota.on_call(before), rota.on_call(after)) == ("ann@x", "bob@x")  # nine o'clock is 08:00 UTC since Sunday
     assert rota.on_call(datetime(2026, 10, 19, 6, 59, tzinfo=UTC)) is None
+
+
+def test_days_and_times_without_a_zone_are_the_walls_where_people_work() -> None:
+    rota = {
+        "members": ["ann@x"],
+        "from": "2026-10-19T09:00",
+        "zone": "Europe/Berlin",
+        "overrides": [
+            {"who": "bob@x", "from": "2026-10-25", "to": "2026-10-26"},  # the day of 25 hours
+            {"who": "cat@x", "from": "2026-10-27T09:00+00:00", "to": "2026-10-27T17:00+00:00"},
+        ],
+    }
+    found = read_routing(
+        {
+            "business_hours": {"tokyo": {"zone": "Asia/Tokyo", "week": {"mon": ["09:00-17:00"]}}},
+            "teams": {"t": {"levels": [{"rota": rota}]}},
+            "people": {
+                "ann@x": {"hours": "tokyo", "away": [{"from": "2026-12-27", "to": "2026-12-28"}]},
+                "bob@x": {"away": [{"from": "2026-12-27", "to": "2026-12-28"}]},
+            },
+        }
+    )
+
+    def on_call(day: int, hour: int, minute: int = 0) -> str | None:
+        read = found.teams["t"].levels[0].rota
+        assert read is not None
+        return read.on_call(datetime(2026, 10, day, hour, minute, tzinfo=UTC))
+
+    assert [on_call(24, 21, 59), on_call(24, 22), on_call(25, 22, 59), on_call(25, 23)] == [
+        "ann@x",
+        "bob@x",
+        "bob@x",
+        "ann@x",
+    ]
+    assert [on_call(27, 8, 59), on_call(27, 9), on_call(27, 17)] == ["ann@x", "cat@x", "ann@x"]
+    assert found.people["ann@x"].away == (
+        (datetime(2026, 12, 26, 15, tzinfo=UTC), datetime(2026, 12, 27, 15, tzinfo=UTC)),
+    )
+    assert found.people["bob@x"].away == ((datetime(2026, 12, 27, tzinfo=UTC), datetime(2026, 12, 28, tzinfo=UTC)),)
+    edge = {"away": [{"from": "0001-01-01", "to": "9999-12-31"}], "hours": "tokyo"}
+    kept = read_routing(
+        {
+            "business_hours": {"tokyo": {"zone": "Asia/Tokyo", "week": {"mon": ["09:00-17:00"]}}},
+            "people": {"ann@x": edge},
+        }
+    )
+    assert kept.people["ann@x"].away[0][0].year == 1
 
 
 def test_round_robin_goes_around() -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -33,11 +34,15 @@ from asoe.queue.failures import kind_of, place_of
 from asoe.store import attachments, contacts, facts, mailboxes, mails, organizations, tickets
 from asoe.store.db import Connection
 from asoe.store.mailboxes import Mailbox
+from asoe.store.mails import MailRow
 
 MOST_OF_ONE: Final = 20
 LOOP_WINDOW: Final = timedelta(minutes=10)
 """More mails than `MOST_OF_ONE` of one sender within it are two machines talking."""
+MOST_A_DAY: Final = 100
+"""So are more than these within a day: machines that take their time."""
 _TRIES: Final = 5
+_ANSWERS: Final = re.compile(r"^(\s*(re|aw|wg|fw|fwd|rv|tr|antw|réf)\s*(\[\d+\])?\s*:)+", re.IGNORECASE)
 _log = structlog.get_logger(__name__)
 
 
@@ -75,9 +80,9 @@ async def receive(desk: Desk, org_id: UUID, raw: bytes) -> Received:
         raise Missing("The organization has no mailbox. Set one: asoe mailbox set", code="no_mailbox")
     mail = await asyncio.to_thread(read_mail, raw, authority=str(box.config.get("authority", "")))
     async with desk.database.org_reading(engine) as connection:
-        known = await mails.find(connection, org_id, mail.message_id)
+        mail, known = await _recognized(connection, engine, mail)
         place = await _place(desk, connection, org_id, mail, box)
-        aside = await _kept_out(desk, connection, engine, mail, box)
+        aside = await _kept_out(desk, connection, engine, mail, box=box, place=place)
     if known is not None:
         if known.ticket_id is not None and not known.files_kept:
             await _keep_files(desk, engine, known.ticket_id, mail)
@@ -88,6 +93,19 @@ async def receive(desk: Desk, org_id: UUID, raw: bytes) -> Received:
         return await _take(desk, engine, mail, place)
     except _TwiceError:
         return _twice(engine, None)
+
+
+async def _recognized(connection: Connection, engine: Principal, mail: Mail) -> tuple[Mail, MailRow | None]:
+    """The mail, and its row when it was taken in before. One with other words under a known id is a mail of its own.
+
+    Some programs give all their mails one id; to take the second for the first would lose a client's words.
+    """
+    known = await mails.find(connection, engine.org_id, mail.message_id)
+    digest = _digest(engine.org_id, mail)
+    if known is None or known.words_hash in {None, digest}:
+        return mail, known
+    apart = replace(mail, message_id=f"{mail.message_id}#{digest.hex()}")
+    return apart, await mails.find(connection, engine.org_id, apart.message_id)
 
 
 def _twice(engine: Principal, ticket_id: UUID | None) -> Received:
@@ -117,10 +135,14 @@ async def _place(desk: Desk, connection: Connection, org_id: UUID, mail: Mail, b
 
 
 async def _kept_out(
-    desk: Desk, connection: Connection, engine: Principal, mail: Mail, box: Mailbox
+    desk: Desk, connection: Connection, engine: Principal, mail: Mail, *, box: Mailbox, place: _Place
 ) -> tuple[str, str] | None:
-    """(kind, reason) of a mail that nobody should answer; None for one that is somebody's words."""
-    if mail.kind != "words":
+    """(kind, reason) of a mail that nobody should answer; None for one that is somebody's words.
+
+    What comes through a list is such words where the list is our own address, or where it answers us with our signature.
+    """
+    is_ours = mail.kind == "list" and (box.address in mail.of_list or place.joins is not None)
+    if mail.kind != "words" and not is_ours:
         return mail.kind, {"auto_reply": "it was sent by a machine", "bounce": "a mail came back"}.get(
             mail.kind, "it was sent to a list"
         )
@@ -130,10 +152,15 @@ async def _kept_out(
         return "refused", "it has no sender"
     if mail.sender == box.address:
         return "loop", "it is from our own address"
-    since = desk.clock() - LOOP_WINDOW
-    count = await mails.count_of_sender(connection, engine.org_id, _hash(engine.org_id, mail.sender), since=since)
-    if count >= MOST_OF_ONE:
-        return "loop", f"its sender wrote more than {MOST_OF_ONE} mails within ten minutes"
+    if await signed_ticket(desk, connection, engine.org_id, ids=(mail.message_id,), addresses=()) is not None:
+        return "loop", "it is a mail of ours that came back"
+    sender, now = _hash(engine.org_id, mail.sender), desk.clock()
+    for most, window, words in (
+        (MOST_OF_ONE, LOOP_WINDOW, "ten minutes"),
+        (MOST_A_DAY, timedelta(days=1), "a day"),
+    ):
+        if await mails.count_of_sender(connection, engine.org_id, sender, since=now - window) >= most:
+            return "loop", f"its sender wrote more than {most} mails within {words}"
     return None
 
 
@@ -163,6 +190,8 @@ async def _take(desk: Desk, engine: Principal, mail: Mail, place: _Place) -> Rec
         ticket_id = await _open(desk, engine, mail, place)
         if ended is not None:
             await ticket.link_ticket(desk, engine, ticket_id, other_id=ended.id, kind="follow_up_of")
+    if place.reason == "another_sender" and place.signed is not None:
+        await ticket.link_ticket(desk, engine, ticket_id, other_id=place.signed)
     await _keep_files(desk, engine, ticket_id, mail)
     if place.reason is not None:
         _log.warning(
@@ -172,7 +201,7 @@ async def _take(desk: Desk, engine: Principal, mail: Mail, place: _Place) -> Rec
 
 
 async def _add(desk: Desk, engine: Principal, mail: Mail, joins: Ticket, *, is_contact: bool) -> UUID:
-    text = _said(mail, new_words(mail.text))
+    text = _said(mail, new_words(mail.text, is_answer=True), of=joins)
 
     async def remember(connection: Connection, _: Any) -> None:
         await _record(desk, connection, engine, mail, kind="added", ticket_id=joins.id)
@@ -227,6 +256,7 @@ async def _record(
         engine.org_id,
         mail.message_id,
         sender_hash=_hash(engine.org_id, mail.sender),
+        words_hash=_digest(engine.org_id, mail),
         kind=kind,
         at=desk.clock(),
         reason=reason,
@@ -259,14 +289,27 @@ async def _keep_files(desk: Desk, engine: Principal, ticket_id: UUID, mail: Mail
         await mails.keep_files(connection, engine.org_id, mail.message_id)
 
 
-def _said(mail: Mail, words: str) -> str:
-    """At most what a message may hold; a mail of files only says so."""
+def _said(mail: Mail, words: str, *, of: Ticket | None = None) -> str:
+    """At most what a message may hold; a mail without words says so, unless its subject has some. `of`: the ticket it answers."""
     text = words.encode()[: MAX_MESSAGE_BYTES - 100].decode(errors="ignore").strip()
-    return text or mail.subject or f"({len(mail.files)} files, no words)"
+    subject = _ANSWERS.sub("", mail.subject).strip()
+    if text or (
+        subject and (of is None or subject.casefold() != _ANSWERS.sub("", of.subject or "").strip().casefold())
+    ):
+        return text or mail.subject
+    count = len(mail.files)
+    return f"({count} {'file' if count == 1 else 'files'}, no words)" if count else "(no words)"
 
 
 def _hash(org_id: UUID, sender: str) -> bytes:
     return hashlib.sha256(org_id.bytes + sender.encode()).digest()[:16]
+
+
+def _digest(org_id: UUID, mail: Mail) -> bytes:
+    """Who wrote what: equal for the same mail on several ways, with whatever lists put below it."""
+    words = " ".join(new_words(mail.text).split())
+    said = "\n".join((mail.sender, mail.subject, words, *(file.name for file in mail.files)))
+    return hashlib.sha256(org_id.bytes + said.encode()).digest()[:16]
 
 
 # --- fetching ---

@@ -1,57 +1,53 @@
-"""What a mail says, and what it is: new words, an automatic answer, a bounce or a loop; and who really sent it.
+"""What a mail is: somebody's words, an automatic answer, a bounce or a list's; and who really sent it.
 
-Pure. A mail is what a stranger wrote: whatever is wrong in it, reading ends with what could be read, and never fails.
+Pure. What it is made of is read by `mail_parts`, which of its words are new by `mail_text`. A mail is what a stranger wrote:
+whatever is wrong in it, reading ends with what could be read, and never fails.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from email import message_from_bytes, policy
-from email.message import EmailMessage, Message
+from email.message import Message
 from email.utils import getaddresses
 from typing import Any, Final, Literal
 
-from asoe.domain.mail_text import plain_of
+from asoe.domain.mail_parts import File, clean, content_of, header, headers, parsed, parts_of
 
 Kind = Literal["words", "auto_reply", "bounce", "list"]
 MAX_BYTES: Final = 25 * 1024 * 1024
-MAX_FILES: Final = 20
-_MOST_PARTS: Final = 200
-_LONGEST_HEADER: Final = 4000
-_LONGEST_TEXT: Final = 60_000
 _MOST_REFERENCES: Final = 50
 _ID: Final = re.compile(r"<([^<>\s]{1,250})>")
 _AUTO_SUBJECT: Final = re.compile(
-    r"^\s*(auto(matic)?[ -]?(reply|response)|out of (the )?office|automatische antwort|abwesenheits|"
-    r"respuesta automática|fuera de la oficina|réponse automatique|absence du bureau)",
+    r"^\s*(auto(matic)?[ -]?(reply|response)|out of (the )?office|automatische antwort|abwesenheits\w*|abwesend|"
+    r"respuesta automática|fuera de (la )?oficina|ausente de la oficina|réponse automatique|absent?e? du bureau|absence du bureau|"
+    r"message d[’']absence)(?P<ends>\s*([:\[(]|$))?|"
+    r"^\s*auto: .{0,200}(?P<away>out of (the )?office|abwesend|nicht im (büro|haus)|fuera de|absente?)\b",
     re.IGNORECASE,
 )
-_DAEMON: Final = re.compile(r"^(mailer-daemon|postmaster|mail-daemon)@", re.IGNORECASE)
+"""What such a subject says counts when it stands alone or before a colon, or in an answer: people write about these words, too."""
+_DAEMON: Final = re.compile(r"^(mailer-daemon|mail-daemon)@", re.IGNORECASE)
+_POSTMASTER: Final = re.compile(r"^(postmaster|microsoftexchange[0-9a-f]{8,40})@", re.IGNORECASE)
+_FAILED_SUBJECT: Final = re.compile(
+    r"undeliver|deliver\w* (has |status )?(failed|failure|notification)|returned (mail|to sender)|failure notice|mail delivery|"
+    r"unzustellbar|nicht zugestellt|no se (ha )?(puede|podido) entregar|non remis|échec de (la )?remise",
+    re.IGNORECASE,
+)
+_DELAYED_SUBJECT: Final = re.compile(
+    r"^\s*(warning: |delayed mail|(mail )?delivery (is )?delayed|delivery status notification \(delay|verzögert|retras|retard)",
+    re.IGNORECASE,
+)
+_ACTION: Final = re.compile(r"^action:\s*([a-z]+)", re.IGNORECASE | re.MULTILINE)
+_COPY_OF_ID: Final = re.compile(r"^[ >\t]*message-id:\s*(<[^<>\s]{1,250}>)", re.IGNORECASE | re.MULTILINE)
+_LIST_POST: Final = re.compile(r"<mailto:([^>?\s]{3,254})", re.IGNORECASE)
+_LIST_ID: Final = re.compile(r"<([^<>@\s.]{1,64})\.([^<>@\s]{3,190})>")
 _RESULT: Final = re.compile(r"\b(spf|dkim|dmarc)\s*=\s*([a-z]+)([^;]*)", re.IGNORECASE)
 _DOMAIN: Final = re.compile(
     r"\b(?:header\.d|header\.i|smtp\.mailfrom|header\.from)\s*=\s*(?:[^\s;@]*@)?([^\s;]+)", re.IGNORECASE
 )
-_DANGEROUS: Final = re.compile(
-    r"\.(exe|com|scr|pif|bat|cmd|msi|msp|jar|js|jse|vbs|vbe|wsf|wsh|ps1|lnk|hta|cpl|dll|reg|iso|img|chm)$",
-    re.IGNORECASE,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A part that is no text to be read."""
-
-    name: str
-    media_type: str
-    content: bytes
-
-    @property
-    def is_dangerous(self) -> bool:
-        """A kind of file that runs when it is opened."""
-        return bool(_DANGEROUS.search(self.name.rstrip(" .")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,33 +67,37 @@ class Mail:
     """spf, dkim and dmarc as our own server saw them; None: it said nothing."""
     is_verified: bool = False
     """Whether that proves the sender's domain."""
+    of_list: tuple[str, ...] = ()
+    """Addresses of the list that passed it on."""
 
 
 def read_mail(raw: bytes, *, authority: str = "") -> Mail:
     """Read a mail; `authority`: the name by which our own mail server signs its Authentication-Results."""
-    message = _parsed(raw)
-    sender, sender_name = _sender(message)
-    own = _ID.search(_header(message, "Message-ID"))
-    references = _ID.findall(_header(message, "References", longest=20_000)) + _ID.findall(
-        _header(message, "In-Reply-To")
+    message = parsed(raw)
+    of_list = _of_list(message)
+    sender, sender_name, is_from = _sender(message, is_listed=bool(of_list))
+    own = _ID.search(header(message, "Message-ID"))
+    references = _ID.findall(header(message, "References", longest=20_000)) + _ID.findall(
+        header(message, "In-Reply-To")
     )
-    text, files = _content(message)
-    kind = _kind(message, sender)
+    text, files = content_of(message)
+    kind = _kind(message, sender, answers=bool(references))
     if kind == "bounce":
-        references += _ID.findall("\n".join(_returned(message)))
-    found = _authentication(message, authority)
+        references += _ID.findall("\n".join((*_returned(message), *_COPY_OF_ID.findall(text))))
+    found = _authentication(message, authority, sender.rpartition("@")[2])
     return Mail(
         message_id=own[1] if own else f"{hashlib.sha256(raw).hexdigest()}@unnamed.invalid",
         sender=sender,
         sender_name=sender_name,
         recipients=_recipients(message),
-        subject=_clean(_header(message, "Subject"))[:400],
+        subject=clean(header(message, "Subject"))[:400],
         text=text,
         kind=kind,
         references=tuple(dict.fromkeys(references))[-_MOST_REFERENCES:],
         files=files,
         authentication={name: verdict for name, (verdict, _) in found.items()} if found else None,
-        is_verified=_is_verified(found, sender),
+        is_verified=is_from and _is_verified(found, sender),
+        of_list=of_list,
     )
 
 
@@ -128,45 +128,25 @@ def is_unproven(metadata: Mapping[str, Any]) -> bool:
     return isinstance(about, Mapping) and about.get("is_verified") is False
 
 
-def _parsed(raw: bytes) -> Message:
-    try:
-        return message_from_bytes(raw, _class=EmailMessage, policy=policy.default)
-    except Exception:  # the parser's own faults, and parts nested beyond its depth
-        head, _, body = raw.partition(b"\n\n")
-        made = EmailMessage()
-        for line in head[:65536].decode("latin-1").splitlines():
-            name, _, value = line.partition(":")
-            if name.lower() in {"from", "to", "subject", "message-id", "in-reply-to", "references"}:
-                try:
-                    made[name] = _clean(value)[:_LONGEST_HEADER]
-                except Exception:  # noqa: S112
-                    continue
-        made.set_payload(body[:_LONGEST_TEXT].decode("utf-8", "replace"))
-        return made
+def _sender(message: Message, *, is_listed: bool) -> tuple[str, str, bool]:
+    """Address, name, and whether From holds it, once and alone: only of such a one can a server know anything.
 
-
-def _header(message: Message, name: str, *, longest: int = _LONGEST_HEADER) -> str:
-    return next(_headers(message, name, longest=longest), "")
-
-
-def _headers(message: Message, name: str, *, longest: int = _LONGEST_HEADER) -> Iterator[str]:
-    """Values of a header, decoded; long ones are cut before the costly part of reading them."""
-    for key, value in message.raw_items():
-        if key.lower() != name.lower():
-            continue
-        raw = str(value)[:longest]
-        try:
-            yield _storable(str(policy.default.header_fetch_parse(key, raw)))
-        except Exception:  # the header parser has faults of its own
-            yield _clean(raw)
-
-
-def _sender(message: Message) -> tuple[str, str]:
-    for name in ("From", "Reply-To", "Sender"):
-        for shown, address in _addresses([_clean(_header(message, name))]):
+    A list that may not write in its members' names keeps them beside its own.
+    """
+    given = [_addresses([clean(each)]) for each in headers(message, "From")]
+    is_alone = len(given) == 1 and sum("@" in address for _, address in given[0]) == 1
+    for name in ("X-Original-From", "From", "Reply-To", "Sender") if is_listed else ("From", "Reply-To", "Sender"):
+        for shown, address in _addresses([clean(header(message, name))]):
             if "@" in address:
-                return _clean(address).lower()[:254], _clean(shown)[:200]
-    return "", ""
+                return clean(address).lower()[:254], clean(shown)[:200], name == "From" and is_alone
+    return "", "", False
+
+
+def _of_list(message: Message) -> tuple[str, ...]:
+    """Under which addresses a list passed it on, as the list says."""
+    found = [each.lower() for each in _LIST_POST.findall(header(message, "List-Post"))]
+    found += [f"{local}@{domain}".lower() for local, domain in _LIST_ID.findall(header(message, "List-Id"))]
+    return tuple(dict.fromkeys(found))
 
 
 def _addresses(values: list[str]) -> list[tuple[str, str]]:
@@ -178,127 +158,107 @@ def _addresses(values: list[str]) -> list[tuple[str, str]]:
 
 def _recipients(message: Message) -> tuple[str, ...]:
     names = ("To", "Cc", "Delivered-To", "X-Original-To", "Envelope-To")
-    given = [value for name in names for value in _headers(message, name)]
+    given = [value for name in names for value in headers(message, name)]
     return tuple(dict.fromkeys(address.lower() for _, address in _addresses(given[:50]) if "@" in address))[:100]
 
 
-def _kind(message: Message, sender: str) -> Kind:
-    if message.get_content_type() == "multipart/report" or _DAEMON.match(sender):
-        return "bounce"
-    if _header(message, "Return-Path").strip() == "<>" and _header(message, "X-Failed-Recipients"):
-        return "bounce"
-    automatic = _header(message, "Auto-Submitted").strip().lower()
-    precedence = _header(message, "Precedence").strip().lower()
+def _kind(message: Message, sender: str, *, answers: bool) -> Kind:
+    subject = unicodedata.normalize("NFC", header(message, "Subject"))
+    returns_nowhere = header(message, "Return-Path").strip() == "<>"
+    automatic = header(message, "Auto-Submitted").strip().lower()
+    is_automatic = (bool(automatic) and automatic != "no") or returns_nowhere
+    if message.get_content_type() == "multipart/report":
+        return "bounce" if _is_failure(message) else "auto_reply"
+    is_postmaster = bool(_POSTMASTER.match(sender)) and (is_automatic or bool(_FAILED_SUBJECT.search(subject)))
     if (
-        (automatic and automatic != "no")
+        _DAEMON.match(sender)
+        or is_postmaster
+        or (header(message, "X-Failed-Recipients") and (returns_nowhere or is_automatic))
+    ):
+        return "auto_reply" if _DELAYED_SUBJECT.match(subject) else "bounce"
+    precedence = header(message, "Precedence").strip().lower()
+    away = _AUTO_SUBJECT.match(subject)
+    if (
+        is_automatic
         or precedence == "auto_reply"
-        or any(_header(message, name) for name in ("X-Autoreply", "X-Autorespond", "X-Auto-Reply"))
-        or _header(message, "Return-Path").strip() == "<>"
-        or _AUTO_SUBJECT.match(_header(message, "Subject"))
+        or (precedence in {"bulk", "junk"} and answers)
+        or any(header(message, name) for name in ("X-Autoreply", "X-Autorespond", "X-Auto-Reply"))
+        or (away is not None and (answers or away["away"] is not None or away["ends"] is not None))
+        or _answers_invitation(message)
     ):
         return "auto_reply"
-    if precedence in {"bulk", "junk", "list"} or _header(message, "List-Id") or _header(message, "List-Unsubscribe"):
+    listed = ("List-Id", "List-Unsubscribe", "List-Post")
+    if precedence in {"bulk", "junk", "list"} or any(header(message, name) for name in listed):
         return "list"
     return "words"
 
 
-def _content(message: Message) -> tuple[str, tuple[File, ...]]:
-    plain: list[str] = []
-    rich: list[str] = []
-    files: list[File] = []
-    for part in _parts(message):
-        kind = part.get_content_type()
-        name = _name_of(part)
-        if part.get_content_disposition() != "attachment" and not name and kind in {"text/plain", "text/html"}:
-            (plain if kind == "text/plain" else rich).append(_decoded(part))
-        elif len(files) < MAX_FILES and (content := _bytes(part)):
-            files.append(File(name or "file", kind, content))
-    text = "\n".join(plain) if any(each.strip() for each in plain) else plain_of("\n".join(rich)[: 4 * _LONGEST_TEXT])
-    return _storable(text)[:_LONGEST_TEXT].strip(), tuple(files)
+def _is_failure(report: Message) -> bool:
+    """Whether a server's report says that something was not delivered: neither late only, nor read, nor complained about."""
+    kind = str(report.get_param("report-type") or "delivery-status").lower()
+    if kind != "delivery-status":
+        return False
+    told = [
+        action.lower()
+        for part in parts_of(report)
+        if part.get_content_type() == "message/delivery-status"
+        for action in _ACTION.findall(_lines_of(part))
+    ]
+    return not told or "failed" in told
 
 
-def _parts(message: Message) -> Iterator[Message]:
-    """The leaves, in order; a mail inside of a mail is one file. By a list, however deep they are nested."""
-    waiting: list[Message] = [message]
-    seen = 0
-    while waiting and seen < _MOST_PARTS:
-        part = waiting.pop(0)
-        seen += 1
-        payload = part.get_payload()
-        if part.get_content_maintype() == "multipart" and isinstance(payload, list):
-            waiting[:0] = [each for each in payload if isinstance(each, Message)]
-        else:
-            yield part
+def _lines_of(part: Message) -> str:
+    payload = part.get_payload()
+    return "\n".join(str(each) for each in payload)[:20_000] if isinstance(payload, list) else str(payload)[:20_000]
+
+
+def _answers_invitation(message: Message) -> bool:
+    """Whether a calendar accepted or declined, which is nobody's words."""
+    return any(
+        part.get_content_type() == "text/calendar" and str(part.get_param("method") or "").upper() == "REPLY"
+        for part in parts_of(message)
+    )
 
 
 def _returned(message: Message) -> Iterator[str]:
     """The headers of the mail that a bounce is about."""
-    for part in _parts(message):
+    for part in parts_of(message):
         if part.get_content_type() not in {"message/rfc822", "text/rfc822-headers", "message/delivery-status"}:
             continue
         payload = part.get_payload()
         for each in payload if isinstance(payload, list) else [payload]:
             if isinstance(each, Message):
-                yield _header(each, "Message-ID")
+                yield header(each, "Message-ID")
             else:
                 found = re.search(r"^message-id:\s*(<[^<>\s]+>)", str(each)[:20_000], re.IGNORECASE | re.MULTILINE)
                 yield found[1] if found else ""
 
 
-def _name_of(part: Message) -> str:
-    try:
-        return _clean(part.get_filename() or "")[:200]
-    except Exception:
-        return "file"
+def _authentication(message: Message, authority: str, domain: str) -> dict[str, tuple[str, str]]:
+    """Method → (verdict, domain), only from lines of our own server: everybody else's are a stranger's words.
 
-
-def _bytes(part: Message) -> bytes:
-    try:
-        if part.get_content_type() == "message/rfc822":
-            inside = part.get_payload()
-            return inside[0].as_bytes() if isinstance(inside, list) and isinstance(inside[0], Message) else b""
-        content = part.get_payload(decode=True)
-    except Exception:
-        return b""
-    return content if isinstance(content, bytes) else b""
-
-
-def _decoded(part: Message) -> str:
-    content = _bytes(part)[: 8 * _LONGEST_TEXT]
-    try:
-        return content.decode(str(part.get_content_charset("utf-8")), "replace")
-    except (LookupError, ValueError):
-        return content.decode("utf-8", "replace")
-
-
-def _authentication(message: Message, authority: str) -> dict[str, tuple[str, str]]:
-    """Method → (verdict, domain), only from lines of our own server: everybody else's are a stranger's words."""
+    Of several signatures one that passed counts, and of those the one of `domain`.
+    """
     found: dict[str, tuple[str, str]] = {}
     if not authority:
         return found
-    for value in _headers(message, "Authentication-Results"):
+    for value in headers(message, "Authentication-Results"):
         name, _, results = value.partition(";")
         if (name.split() or [""])[0].lower() != authority.lower():
             continue
         for method, verdict, about in _RESULT.findall(results):
-            domain = _DOMAIN.search(about)
-            if method.lower() not in found or verdict.lower() == "pass":
-                found[method.lower()] = (verdict.lower(), domain[1].lower() if domain else "")
+            named = _DOMAIN.search(about)
+            result = (verdict.lower(), named[1].lower() if named else "")
+            known = found.get(method.lower())
+            if known is None or (result[0] == "pass" and known != ("pass", domain)):
+                found[method.lower()] = result
     return found
 
 
 def _is_verified(found: Mapping[str, tuple[str, str]], sender: str) -> bool:
-    """DMARC says so; or SPF or DKIM passed for the very domain of the sender, and DMARC does not object."""
-    if "dmarc" in found:
-        return found["dmarc"][0] == "pass"
+    """DMARC says so, of the very domain; or SPF or DKIM passed for it, and DMARC does not object."""
     domain = sender.rpartition("@")[2]
+    if "dmarc" in found:
+        verdict, of = found["dmarc"]
+        return verdict == "pass" and of in {"", domain}
     return bool(domain) and any(found.get(method) == ("pass", domain) for method in ("dkim", "spf"))
-
-
-def _clean(text: str) -> str:
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", _storable(text)).strip()
-
-
-def _storable(text: str) -> str:
-    """Without what PostgreSQL cannot hold."""
-    return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")

@@ -339,7 +339,7 @@ def _read_rota(stored: Any, path: str, problems: list[FieldProblem]) -> Rota:
     members = _addresses(row.get("members"), f"{path}.members", problems)
     if not members:
         problems.append(FieldProblem(f"{path}.members", "needs at least one address"))
-    start = _moment(row.get("from"), f"{path}.from", problems, is_wall=True)
+    start = _moment(row.get("from"), f"{path}.from", problems).replace(tzinfo=None)
     days = row.get("days", 7)
     if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= 366:
         problems.append(FieldProblem(f"{path}.days", "must be a whole number from 1 to 366"))
@@ -352,7 +352,7 @@ def _read_rota(stored: Any, path: str, problems: list[FieldProblem]) -> Rota:
     for index, each in enumerate(_list(row.get("overrides"), f"{path}.overrides", problems, most=500)):
         at = f"{path}.overrides.{index}"
         one = _object(each, at, problems, known=("who", "from", "to"))
-        begins, ends = _span(one, at, problems)
+        begins, ends = _span(one, at, problems, zone=zone)
         who = _addresses([one.get("who")], f"{at}.who", problems)
         overrides += [(who[0], begins, ends)] if who else []
     return Rota(members, start, days, zone, tuple(overrides))
@@ -367,10 +367,11 @@ def _read_profile(stored: Any, path: str, calendars: Mapping[str, Calendar], pro
     hours = row.get("hours")
     if hours is not None:
         hours = _one_of(hours, tuple(calendars), f"{path}.hours", problems, hint=_HOURS_FIRST)
+    zone = calendars[hours].zone if hours is not None else "UTC"
     away = []
     for index, each in enumerate(_list(row.get("away"), f"{path}.away", problems, most=200)):
         one = _object(each, f"{path}.away.{index}", problems, known=("from", "to"))
-        away.append(_span(one, f"{path}.away.{index}", problems))
+        away.append(_span(one, f"{path}.away.{index}", problems, zone=zone))
     return Profile(
         _words(row.get("skills"), f"{path}.skills", problems),
         _words(row.get("languages"), f"{path}.languages", problems),
@@ -380,24 +381,30 @@ def _read_profile(stored: Any, path: str, calendars: Mapping[str, Calendar], pro
     )
 
 
-def _span(row: Mapping[str, Any], path: str, problems: list[FieldProblem]) -> tuple[datetime, datetime]:
-    begins = _moment(row.get("from"), f"{path}.from", problems)
-    ends = _moment(row.get("to"), f"{path}.to", problems)
+def _span(row: Mapping[str, Any], path: str, problems: list[FieldProblem], *, zone: str) -> tuple[datetime, datetime]:
+    """From and to, on the wall in the zone where neither says otherwise."""
+    begins = _in_zone(_moment(row.get("from"), f"{path}.from", problems), zone)
+    ends = _in_zone(_moment(row.get("to"), f"{path}.to", problems), zone)
     if begins > ends:
         problems.append(FieldProblem(path, "ends before it begins"))
     return begins, ends
 
 
-def _moment(given: Any, path: str, problems: list[FieldProblem], *, is_wall: bool = False) -> datetime:
-    """A time; a day is its beginning in UTC, and wall time has no zone."""
+def _moment(given: Any, path: str, problems: list[FieldProblem]) -> datetime:
+    """A time as it is written; a day is its beginning."""
     try:
-        found = datetime.fromisoformat(given)
+        return datetime.fromisoformat(given)
     except (TypeError, ValueError):
         problems.append(FieldProblem(path, f"{given!r} is no time such as 2026-11-02T09:00"))
-        return _LONG_AGO.replace(tzinfo=None) if is_wall else _LONG_AGO
-    if is_wall:
-        return found.replace(tzinfo=None)
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        return _LONG_AGO
+
+
+def _in_zone(moment: datetime, zone: str) -> datetime:
+    wall = moment if moment.tzinfo is not None else moment.replace(tzinfo=ZoneInfo(zone))
+    try:
+        return wall.astimezone(UTC)
+    except OverflowError:  # the first or the last day there is
+        return moment.replace(tzinfo=UTC)
 
 
 def _addresses(given: Any, path: str, problems: list[FieldProblem]) -> tuple[str, ...]:

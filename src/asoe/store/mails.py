@@ -32,6 +32,7 @@ class MailRow:
     is_verified: bool
     files_kept: bool
     received_at: datetime
+    words_hash: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ async def add(
     message_id: str,
     *,
     sender_hash: bytes,
+    words_hash: bytes,
     kind: str,
     at: datetime,
     reason: str | None = None,
@@ -91,6 +93,7 @@ async def add(
         known,
         files_kept,
         at,
+        words_hash,
     )
     return row is not None
 

@@ -1,11 +1,11 @@
 -- name: find
-select id, message_id, kind, reason, ticket_id, is_verified, files_kept, received_at
+select id, message_id, kind, reason, ticket_id, is_verified, files_kept, received_at, words_hash
 from asoe.mails where org_id = $1 and id = $2
 
 -- name: add
 insert into asoe.mails (org_id, id, message_id, sender_hash, kind, reason, ticket_id, is_verified, authentication, files_kept,
-  received_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+  received_at, words_hash)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 on conflict (org_id, id) do nothing
 returning id
 

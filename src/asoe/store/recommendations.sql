@@ -60,7 +60,7 @@ order by m.created_at, m.id limit 30
 -- among the $5 newest that people replied to, so that it takes no longer when there are more
 with replied as materialized (
   select i.ticket_id from asoe.insight_tickets i
-  where i.org_id = $1 and i.is_counted and i.day >= ($2::timestamptz - interval '30 days')::date and i.by_people = 1
+  where i.org_id = $1 and i.is_counted and i.day >= (($2::timestamptz - interval '30 days') at time zone 'utc')::date and i.by_people = 1
   order by i.day desc limit $5
 ), settled as materialized (
   select t.org_id, t.id, t.resolved_at, t.intent, t.category, t.contact_id, t.user_id

@@ -20,6 +20,7 @@ from asoe.desk.trail import Trail
 from asoe.desk.wording import say
 from asoe.domain.escalation import REASONS
 from asoe.domain.mail import is_unproven
+from asoe.domain.mail_text import without_quotes
 from asoe.domain.organization import Principal
 from asoe.domain.policy import Looks, Policy
 from asoe.domain.runbook import RECOVERED, Consent, Runbook, Slot, SlotReading
@@ -270,11 +271,16 @@ def _passages(ticket: Ticket, messages: Sequence[Message]) -> list[SlotText]:
         SlotText("ticket.body", ticket.body or ticket.text, begun),
     ]
     later = [
-        SlotText(f"message:{message.seq}", message.content, _speaker(message))
+        SlotText(f"message:{message.seq}", _own(ticket, message), _speaker(message))
         for message in messages
         if message.role in {"user", "assistant"} and message.content != ticket.body
     ]
     return [passage for passage in (*opening, *later) if passage.text and passage.text.strip()]
+
+
+def _own(ticket: Ticket, message: Message) -> str:
+    """Without what a client's mail quotes: our own question in it is no consent of the client's."""
+    return without_quotes(message.content) if ticket.channel == "email" and message.role == "user" else message.content
 
 
 def _speaker(message: Message) -> str:

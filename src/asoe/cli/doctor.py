@@ -111,7 +111,7 @@ async def _reached(patient: Patient) -> AsyncIterator[None]:
                 }
                 patient.urls = {name: url for name, url in given.items() if url}
             if "app" in patient.urls:
-                patient.app = await asyncpg.connect(patient.urls["app"], timeout=10)
+                patient.app = await asyncpg.connect(patient.urls["app"], timeout=10, statement_cache_size=0)
             if "owner" in patient.urls:
                 patient.owner = await asyncpg.connect(patient.urls["owner"], timeout=10)
                 await installation.become_owner(patient.owner)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -80,24 +81,28 @@ async def migrate(
 
 async def pending(url: str) -> list[Migration]:
     """What `migrate` would apply; needs only read rights."""
-    connection = await asyncpg.connect(url, timeout=10)
-    try:
+    async with _looking(url) as connection:
         if await connection.fetchval("select to_regclass('asoe.migrations')") is None:
             return all_migrations()
         applied = await _applied(connection)
         return [migration for migration in all_migrations() if migration.number not in applied]
-    finally:
-        await connection.close()
 
 
 async def edited(url: str) -> list[Migration]:
     """Migrations that were applied in another wording than this release has; needs only read rights."""
-    connection = await asyncpg.connect(url, timeout=10)
-    try:
+    async with _looking(url) as connection:
         if await connection.fetchval("select to_regclass('asoe.migrations')") is None:
             return []
         applied = await _applied(connection)
         return [each for each in all_migrations() if applied.get(each.number, each.checksum) != each.checksum]
+
+
+@asynccontextmanager
+async def _looking(url: str) -> AsyncIterator[Any]:
+    """A connection for one look; without named statements, which a pooler would mix up with those of others."""
+    connection = await asyncpg.connect(url, timeout=10, statement_cache_size=0)
+    try:
+        yield connection
     finally:
         await connection.close()
 

@@ -28,7 +28,8 @@ def told(game: Game, *, seed: int, part: str, seconds: float) -> dict[str, Any]:
     """The report of the score, Wilson intervals beside its exact ones, and what the desk needed for it."""
     found = report(game.scores, stray=game.stray)
     for name in GOALS:
-        found[name]["wilson"] = interval(found[name]["hits"], found[name]["of"])
+        for counted in (found[name], found["without_questions"][name]):
+            counted["wilson"] = interval(counted["hits"], counted["of"])
     ordered = sorted(one.seconds for one in game.played)
     return {
         "seed": seed,
@@ -56,6 +57,12 @@ def show(found: dict[str, Any]) -> None:
     """A table for people."""
     for name, goal in GOALS.items():
         print(_line(name, found[name], goal))
+    print(
+        f"\nwith every question a hand-over instead ({found['questions']['asked']} in {found['questions']['cases']} cases)"
+    )
+    for name, goal in GOALS.items():
+        print(_line(name, found["without_questions"][name], goal))
+    print()
     for name in ("wrong_effects", "repeated_effects"):
         print(f"{name:<26} {found[name]:>4}{'':38}goal 0: {'met' if found[name] == 0 else 'NOT met'}")
     print(f"said fixed, and is not     {len(found['says_fixed_but_is_not']):>4}")
@@ -72,7 +79,7 @@ def _tell(one: Played, scored: Score) -> None:
     case = one.case
     print(
         f"MISS {case.id} {case.kind} {[b.fault for b in case.breakages]} {one.status} {one.reasons} "
-        f"not mended {scored.not_mended} wrong {scored.wrong_effects} {one.runs} {one.at}\n     {case.body!r}",
+        f"asked {one.asked} not mended {scored.not_mended} wrong {scored.wrong_effects} {one.runs} {one.at}\n     {case.body!r}",
         file=sys.stderr,
     )
 

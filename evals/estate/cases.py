@@ -87,6 +87,9 @@ class Case:
     victim_user_id: str | None
     flagged: bool
     expected: Expected
+    agreed: tuple[str, ...] = ()
+    """What the client has consented to, and says again when asked; to all else they say no."""
+    language: str = "en"
 
     @property
     def accounts(self) -> set[str]:
@@ -219,6 +222,8 @@ class _Maker:
             breakages=breakages,
             victim_user_id=user["id"],
             flagged=kind == "flagged",
+            agreed=tuple(sorted(plan.agreed)),
+            language=told.language,
             expected=Expected(
                 statuses=plan.expected_statuses,
                 groups=plan.groups,
@@ -355,6 +360,7 @@ class _Teller:
     def __init__(self, chance: random.Random, part: Part, breakages: tuple[Breakage, ...] = ()) -> None:
         self.chance = chance
         self.part = part
+        self.language = "en"
         self.words = read_words("held.yaml") if part == "held" else WORDINGS
         if part == "voices":
             self.words = WORDINGS | VOICES | self._foreign(breakages)
@@ -364,9 +370,13 @@ class _Teller:
     def _foreign(self, breakages: tuple[Breakage, ...]) -> dict[str, Any]:
         """Another language's words for some of the letters, if all that may be told has a line there."""
         needed = {symptom for breakage in breakages for symptom in FAULTS[breakage.fault].symptoms}
-        told: dict[str, Any] = VOICES["languages"][self.chance.choice(sorted(VOICES["languages"]))]
+        language = self.chance.choice(sorted(VOICES["languages"]))
+        told: dict[str, Any] = VOICES["languages"][language]
         is_told = bool(needed) and needed <= told["symptoms"].keys() and self.chance.random() < FOREIGN
-        return told | {"consents": VOICES["consents"] | told["consents"]} if is_told else {}
+        if not is_told:
+            return {}
+        self.language = language
+        return told | {"consents": VOICES["consents"] | told["consents"]}
 
     def pick(self, lines: list[str]) -> str:
         return self.chance.choice(lines)
@@ -441,6 +451,22 @@ class _Teller:
         word = self.chance.choice(words)
         at = self.chance.randrange(word.start() + 1, word.end() - 2)
         return line[:at] + line[at + 1] + line[at] + line[at + 2 :]
+
+
+def reply_of(case: Case, consent: str, part: Part, *, times: int = 0) -> str:
+    """What the client of a case writes back when asked for a consent, by the case's facts alone; `times`: asked so often before."""
+    words, chance = read_words("answers.yaml"), random.Random(f"{case.id}/{consent}/{times}")
+    facts = {name: value for breakage in case.breakages for name, value in breakage.facts.items()}
+    if consent not in case.agreed:
+        lines = words["no_pin"] if consent == "identity" else words["no"].get(case.language, words["no"]["en"])
+    elif consent in {"identity", "pay_for_seats"}:
+        lines = words[consent]
+    else:
+        own = words["own"].get(consent, []) if case.language == "en" and chance.random() < 1 / 3 else []
+        lines = own or words["yes"].get(case.language, words["yes"]["en"])
+    half = lines[0 if part in {"dev", "voices"} else 1 :: 2]
+    line: str = chance.choice(half)
+    return line.format_map({"asked": "2", **facts})
 
 
 def _fresh() -> dict[str, Any]:

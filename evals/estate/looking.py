@@ -1,6 +1,6 @@
 """Counts how many runbooks look at a letter before the right one does, and at a letter with nothing broken.
 
-`python -m evals.estate.looking [--part dev|voices|fresh] [--seed N] [--n 100] [--fit]`: no desk, no estate that is broken; a runbook
+`python -m evals.estate.looking [--part dev|test|voices|fresh] [--seed N] [--n 100] [--fit]`: no desk, no estate that is broken; a runbook
 finds what is broken if it holds an act that mends it. `--fit` tells the likeliest constants of `asoe.desk.runbook.chance`.
 """
 
@@ -34,16 +34,17 @@ from asoe.store.runs import Client
 
 from .cases import Case, Part, iter_cases
 
-_PARTS: Final = ("dev", "voices", "fresh")
+_PARTS: Final = ("dev", "test", "voices", "fresh")
 
 
 @dataclass(slots=True)
 class Walk:
-    """How a letter's runbooks looked: those that found all in order, what was found, and what nobody got to."""
+    """How a letter's runbooks looked: those that found all in order, what was found, what nobody got to, and what seems left."""
 
     in_order: list[str] = field(default_factory=list)
     mended: list[str] = field(default_factory=list)
     missed: int = 0
+    left: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,10 @@ async def walk(found: House, case: Case, policy: Policy) -> Walk:
         else:
             said.in_order.append(one)
     said.missed = len(needed)
+    if said.mended:
+        said.left = await matching.left_over(
+            found.desk, found.books, f"{case.subject}\n{case.body}", mended=said.mended
+        )
     return said
 
 
@@ -160,6 +165,12 @@ async def _main(options: argparse.Namespace) -> None:
         print(
             f"{name}: {len(walks)} letters, {sum(one.missed for one in walks)} of {faults} faults no runbook got to; looks that found "
             f"all in order: mean {sum(looks) / max(len(looks), 1):.1f}, most {looks[-1] if looks else 0}, {dict(sorted(Counter(looks).items()))}"
+        )
+        some_mended = [one for one in walks if one.mended]
+        print(
+            f"  something mended: {len(some_mended)}; of those with a fault left, {sum(bool(one.missed) and not one.left for one in some_mended)} of "
+            f"{sum(bool(one.missed) for one in some_mended)} would be called fixed; of those with none left, "
+            f"{sum(not one.missed and bool(one.left) for one in some_mended)} of {sum(not one.missed for one in some_mended)} would be handed over"
         )
 
 

@@ -24,13 +24,16 @@ from asoe.desk import approval
 from asoe.domain.organization import Principal
 from asoe.domain.ticket import Ticket
 from asoe.engine import Connection, SupportOpsEngine
-from asoe.store import escalations, journeys, organizations, runs
+from asoe.store import escalations, journeys, organizations, runs, sessions
 
-from .cases import Case, Part, apply, iter_cases, prepare
+from .cases import WORDINGS, Case, Part, apply, iter_cases, prepare, reply_of
 from .late import judge, set_late
 from .score import Score, score, stray_effects
 
 CASE_SECONDS: Final = 240.0
+CONSENTS: Final = frozenset(WORDINGS["consents"])
+CONSENT_OF: Final = {"support_pin": "identity"}
+"""How the product's slots are called in the handbook, where they are called otherwise."""
 _AT_ONCE: Final = 6
 _LOOK_EVERY: Final = 0.1
 _REASON: Final = "evaluation against the demo estate; nothing real is touched"
@@ -47,10 +50,11 @@ class Played:
     approvals: int = 0
     seconds: float = 0.0
     at: str = ""
+    asked: tuple[str, ...] = ()
 
     @property
     def outcome(self) -> dict[str, Any]:
-        return {"status": self.status, "reasons": list(self.reasons)}
+        return {"status": self.status, "reasons": list(self.reasons), "questions": len(self.asked)}
 
 
 @dataclass(slots=True)
@@ -62,6 +66,7 @@ class House:
     owner: Principal
     lent: list[Lent]
     approvals: dict[UUID, int] = field(default_factory=dict)
+    part: Part = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,7 @@ async def play(
         store = open_store(file)
         cases = set_late(store, seed, only=only) if late else _set(store, seed, n, part=part, only=only)
         async with _estate(file) as url, open_house(Path(folder, "asoe"), url) as house:
+            house.part = part
             played = await _play_all(house, cases)
         scores = []
         for one in played:
@@ -165,15 +171,34 @@ async def play_one(house: House, case: Case) -> Played:
         contact={"email": case.contact_email, "name": case.contact_name},
         channel="email",
     )
+    asked: list[str] = []
     while time.monotonic() - begun < CASE_SECONDS:
         ticket = await house.engine.get_ticket(ticket.id)
+        if ticket.waiting_for in {"client", "person"} and await _answer(house, case, ticket, asked):
+            continue
         rests = ticket.status in {"resolved", "closed", "escalated"} or ticket.waiting_for in {"client", "person"}
         # a critical one is with a person while its run goes on
         if rests and not await _is_run_under_way(house, ticket):
             break
         await asyncio.sleep(_LOOK_EVERY)
     ticket = await house.engine.get_ticket(ticket.id)
-    return await _account(house, case, ticket, seconds=round(time.monotonic() - begun, 2))
+    return await _account(house, case, ticket, asked=tuple(asked), seconds=round(time.monotonic() - begun, 2))
+
+
+async def _answer(house: House, case: Case, ticket: Ticket, asked: list[str]) -> bool:
+    """The client answers a question for a consent, as the case has it; whether one was asked. Other questions stay unanswered."""
+    desk = house.connection.app.desk
+    async with desk.database.org_reading(house.owner) as connection:
+        said = await sessions.messages_of_ticket(connection, ticket.org_id, ticket.id)
+    last = next((message for message in reversed(said) if not message.is_internal), None)
+    slot = "" if last is None or last.role != "assistant" else str((last.data.get("asks") or {}).get("slot", ""))
+    consent = CONSENT_OF.get(slot, slot)
+    if last is None or consent not in CONSENTS:
+        return False
+    text = reply_of(case, consent, house.part, times=asked.count(consent))
+    asked.append(consent)
+    await house.engine.add_message(last.session_id, "user", text)
+    return True
 
 
 async def _is_run_under_way(house: House, ticket: Ticket) -> bool:
@@ -181,7 +206,7 @@ async def _is_run_under_way(house: House, ticket: Ticket) -> bool:
         return "run" in (await journeys.find(connection, ticket.org_id, ticket.id)).data
 
 
-async def _account(house: House, case: Case, ticket: Ticket, *, seconds: float) -> Played:
+async def _account(house: House, case: Case, ticket: Ticket, *, asked: tuple[str, ...] = (), seconds: float) -> Played:
     """What the desk's own rows say of the ticket and its runs."""
     desk, org_id = house.connection.app.desk, ticket.org_id
     async with desk.database.org_reading(house.owner) as connection:
@@ -208,6 +233,7 @@ async def _account(house: House, case: Case, ticket: Ticket, *, seconds: float) 
         runs=told,
         approvals=sum(house.approvals.get(run.id, 0) for run in found),
         seconds=seconds,
+        asked=asked,
         at="; ".join(f"{run.ended_at_step}: {run.note}" for run in found if run.status != "verified")[:400],
     )
 

@@ -1,6 +1,6 @@
 """Judges what became of a case by the estate's store and its log of effects alone; what the desk says is compared, never believed.
 
-Outcome: `{"status": "fixed" | "escalated" | "answered", "reasons": [...]}`. Reasons are the product's published codes or our group names.
+Outcome: `{"status": "fixed" | "escalated" | "answered", "reasons": [...], "questions": how many the client was asked}`. Reasons are the product's published codes or our group names.
 """
 
 from __future__ import annotations
@@ -59,6 +59,9 @@ class Score:
     is_contained: bool
     is_right: bool
     says_fixed_but_is_not: bool
+    questions: int = 0
+    is_right_unasked: bool = False
+    """Whether it would be right if whoever asked had handed over instead, for want of a consent."""
 
 
 def score(case: Case, store: Store, outcome: dict[str, Any]) -> Score:
@@ -75,6 +78,9 @@ def score(case: Case, store: Store, outcome: dict[str, Any]) -> Score:
     all_mended = all(state[place] for place in expected.must_mend)
     verified = is_mendable and status == "fixed" and all_mended and harmless
     handed_over = not is_mendable and _ends_well(case, status, reasons) and harmless
+    questions = int(outcome.get("questions", 0))
+    is_right = verified or handed_over
+    given_up = not is_mendable and harmless and _ends_well(case, "escalated", ("needs_consent",))
     return Score(
         case=case.id,
         kind=case.kind,
@@ -90,8 +96,10 @@ def score(case: Case, store: Store, outcome: dict[str, Any]) -> Score:
         is_verified_fixed=verified,
         is_escalated_right=handed_over,
         is_contained=verified or (handed_over and status == "answered"),
-        is_right=verified or handed_over,
+        is_right=is_right,
         says_fixed_but_is_not=status == "fixed" and not (case.breakages and all(state)),
+        questions=questions,
+        is_right_unasked=given_up if questions else is_right,
     )
 
 
@@ -111,6 +119,16 @@ def report(scores: list[Score], *, stray: Iterable[str] = ()) -> dict[str, Any]:
         "mendable_verified_fixed": _rate(mendable, lambda one: one.is_verified_fixed),
         "others_ended_right": _rate(others, lambda one: one.is_escalated_right),
         "contained": _rate(scores, lambda one: one.is_contained),
+        "without_questions": {
+            "mendable_verified_fixed": _rate(mendable, lambda one: one.is_verified_fixed and not one.questions),
+            "others_ended_right": _rate(others, lambda one: one.is_right_unasked),
+            "contained": _rate(scores, lambda one: one.is_contained and not one.questions),
+        },
+        "questions": {
+            "cases": sum(one.questions > 0 for one in scores),
+            "asked": sum(one.questions for one in scores),
+            "most": max((one.questions for one in scores), default=0),
+        },
         "wrong_effects": sum(len(one.wrong_effects) for one in scores) + len(list(stray)),
         "stray_effects": list(stray),
         "repeated_effects": sum(len(one.repeated_effects) for one in scores),
@@ -129,6 +147,7 @@ def report(scores: list[Score], *, stray: Iterable[str] = ()) -> dict[str, Any]:
                 "status": one.status,
                 "reasons": list(one.reasons),
                 "not_mended": list(one.not_mended),
+                "questions": one.questions,
                 "wrong_effects": list(one.wrong_effects),
                 "repeated_effects": list(one.repeated_effects),
             }

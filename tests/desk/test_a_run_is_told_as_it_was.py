@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from runbook_desk import CONSENT, RUNBOOK, opened, publish, run_of, speaks_in
 
@@ -96,6 +98,51 @@ async def test_a_clear_answer_after_an_unclear_one_counts(world, estate):
     assert "could not make out" in (await world.said_by_engine(made))[-1]
     await says(world, made, "yes please #slot:terms:given")
     assert (await world.now(made)).resolution["verdict"] == "verified"
+
+
+GUARDED = RUNBOOK.replace(
+    "guards: [", 'guards: [{that: =slots.terms.status == "given", ask: terms, reason: needs_consent}, '
+)
+STAYS_OFF = "Without your yes it is not done, and a person takes over."
+
+
+async def last_asks(world, made):
+    rows = await world.rows("select data from asoe.session_messages where ticket_id = $1 order by seq", made.id)
+    return json.loads(rows[-1]["data"]).get("asks")
+
+
+@pytest.mark.parametrize("said", ["yes please #slot:terms:given", "no #slot:terms:refused"])
+async def test_a_consent_that_a_guard_lacks_is_asked_for_in_plain_words(world, estate, said):
+    await publish(world, slots=OPTIONAL, source=GUARDED)
+    made = await opened(world)
+    assert (await world.now(made)).waiting_for == "client"
+    question = (await world.said_by_engine(made))[-1]
+    assert question.startswith("May we unlock it?")
+    assert question.endswith(STAYS_OFF)
+    assert await last_asks(world, made) == {"slot": "terms", "answers": ["yes", "no"]}
+    await says(world, made, said)
+    if "given" in said:
+        assert (await world.now(made)).resolution["verdict"] == "verified"
+    else:
+        (handed,) = await world.escalations(made)
+        assert (handed["reasons"], estate.effects) == (["needs_consent"], [])
+
+
+async def test_so_many_questions_are_put_to_a_ticket_and_none_for_what_is_stopped(world, estate):
+    await publish(world, slots=OPTIONAL, source=GUARDED)
+    await world.set_settings(runbook_questions=0)
+    made = await opened(world)
+    (handed,) = await world.escalations(made)
+    assert handed["reasons"] == ["needs_consent"]
+    assert any("0 questions were put for this ticket" in line for line in handed["dossier"]["tried"])
+    await world.set_settings(runbook_questions=1)
+    await autonomy.stop_acts(world.desk, world.acme.owner, "trouble")
+    other = await opened(world, "I still cannot get in #category:account")
+    (handed,) = await world.escalations(other)
+    assert handed["reasons"] == ["emergency_stop"]
+    await autonomy.release_acts(world.desk, world.acme.owner)
+    last = await opened(world, "I cannot get in again #category:account")
+    assert (await world.now(last)).waiting_for == "client"
 
 
 async def test_what_was_mended_before_a_handover_is_not_told_by_a_later_stage(world, estate):

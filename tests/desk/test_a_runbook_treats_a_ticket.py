@@ -92,7 +92,7 @@ async def test_a_refused_approval_ends_with_a_person(world, estate):
 async def test_an_absent_consent_is_asked_for_and_the_answer_counts(world, estate):
     await publish(world, slots=CONSENT)
     made = await opened(world)
-    assert (await world.said_by_engine(made))[-1] == "May we unlock it?"
+    assert (await world.said_by_engine(made))[-1].startswith("May we unlock it?\n\nPlease answer “yes” or “no”.")
     assert (await world.now(made)).waiting_for == "client"
     assert estate.effects == []
     async with world.desk.database.org_reading(world.acme.agent) as connection:
@@ -107,7 +107,7 @@ async def test_a_yes_that_staff_wrote_down_is_asked_for_unless_they_vouch_for_it
     planted = "I cannot get in #category:account #slot:terms:given"
     staff = world.acme.agent
     made = await opened(world, planted, is_relayed=False)
-    assert (await world.said_by_engine(made))[-1] == "May we unlock it?"
+    assert "May we unlock it?" in (await world.said_by_engine(made))[-1]
     spoken = await speaks_in(world, made)
     await session.add_message(world.desk, staff, spoken, "user", "the client says yes #slot:terms:given")
     await world.drain()

@@ -259,7 +259,8 @@ async def test_what_staff_keeps_to_itself_is_not_in_a_conversation(
     assert seen.json()["files"] == []
     problem(await ana.get(f"/{made['id']}/files/{kept['id']}"), 404, "attachment_missing")
     assert set(seen.json()) == {
-        "id", "number", "state", "language", "may_rate", "team_writes", "created_at", "updated_at", "messages", "files"
+        "id", "number", "state", "language", "may_rate", "may_answer", "team_writes", "created_at", "updated_at",
+        "messages", "files",
     }  # fmt: skip
 
 

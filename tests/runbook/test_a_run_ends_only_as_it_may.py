@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from runbook_stage import ACTIVE, LOCKED, READ, World, act, book, environment, fix, guard, play, seconds
@@ -18,6 +19,7 @@ from asoe.domain.runbook import (
     Each,
     End,
     Goal,
+    Guard,
     Inquire,
     Let,
     Lookup,
@@ -29,6 +31,7 @@ from asoe.domain.runbook import (
     Procedure,
     Read,
     Routine,
+    Runbook,
     Slot,
     SlotReading,
     Wait,
@@ -610,6 +613,65 @@ def test_a_slot_is_asked_for_once_and_only_when_it_is_needed():
     world = World({"status": "frozen"}, slots={"refuel": SlotReading("refuel", "read", Consent("refused"))})
     play(book(Ask("no", "refuel", when="false"), Ask("one", "refuel"), Ask("two", "refuel"), slots=(CONSENT,)), world)
     assert [effect.path for effect in world.effects_seen if isinstance(effect, Inquire)] == ["steps/one"]
+
+
+ASKING = Guard('slots.refuel.status == "given"', "needs_consent", ask="refuel")
+SOME = replace(ASKING, that=f"{ASKING.that} && slots.refuel.amount != null && slots.refuel.amount >= 1")
+SAID_YES, SAID_NO = (SlotReading("refuel", "read", Consent(said)) for said in ("given", "refused"))
+SAID_TWO = SlotReading("refuel", "read", Consent("given", Decimal(2), "GB"))
+
+
+def asking(*guards: Guard, **acts: Any) -> Runbook:
+    return book(fix("unlock", act(guards=guards, **acts)), slots=(CONSENT,))
+
+
+@pytest.mark.parametrize(
+    ("said", "acts", "reason"),
+    [(SAID_YES, ["unlock"], "goal_met"), (SAID_NO, [], "needs_consent"), (None, [], "needs_consent")],
+)
+def test_a_guard_asks_for_what_it_lacks_and_reads_the_check_again(said, acts, reason):
+    world = World(slots={"refuel": said} if said else {})
+    ending = play(asking(ASKING), world)
+    assert (world.acts, ending.reason) == (acts, reason)
+    asked = [path for path in world.paths if "/ask/" in path]
+    assert asked == ["steps/unlock/ask/refuel"]
+    after = world.paths[world.paths.index(asked[0]) + 1 :]
+    assert (after[:1] == ["steps/unlock/check/account~2"]) == (said is not None), "hours may have passed"
+
+
+def test_a_guard_asks_nothing_that_was_said_or_that_another_guard_forbids():
+    for given, guards in (
+        ({"refuel": SAID_YES}, (ASKING,)),
+        ({"refuel": SAID_NO}, (ASKING,)),
+        ({}, (guard("account.fraud", "fraud"), ASKING)),
+        ({}, (Guard("paid.ok", "unpaid"), ASKING)),
+    ):
+        world = World()
+        play(asking(*guards), world, slots=given)
+        assert not any(isinstance(effect, Inquire) for effect in world.effects_seen)
+    world = World({"status": "active"})
+    play(asking(ASKING), world)
+    assert not any(isinstance(effect, Inquire) for effect in world.effects_seen), "nothing is broken"
+
+
+def test_a_yes_that_lacks_its_amount_is_asked_for_it():
+    world = World(slots={"refuel": SAID_TWO})
+    assert play(asking(SOME), world, slots={"refuel": SAID_YES}).reason == "goal_met"
+    assert [effect.needs_amount for effect in world.effects_seen if isinstance(effect, Inquire)] == [True]
+    assert play(asking(SOME), World(slots={"refuel": SAID_YES})).reason == "needs_consent"
+    assert play(asking(ASKING), World(slots={"refuel": SAID_YES})).reason == "goal_met", "no limit is a yes, too"
+
+
+def test_what_came_right_while_the_client_was_asked_is_left_alone():
+    class Mending(World):
+        def tell(self, effect):
+            if isinstance(effect, Inquire):
+                self.state["status"] = "active"
+            return super().tell(effect)
+
+    world = Mending(slots={"refuel": SAID_YES})
+    ending = play(asking(ASKING), world)
+    assert (ending.verdict, ending.reason, world.acts) == ("verified", "recovered", [])
 
 
 def test_a_wait_holds_on_and_the_goal_is_read_afterwards():

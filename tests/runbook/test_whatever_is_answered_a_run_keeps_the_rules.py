@@ -21,6 +21,7 @@ from asoe.domain.runbook import (
     End,
     Ending,
     Goal,
+    Guard,
     Inquire,
     Lookup,
     Observe,
@@ -43,7 +44,7 @@ from asoe.domain.runbook import (
 MOST = 4
 GUARDS = (
     guard("!account.fraud"),
-    guard('slots.refuel.status == "given"', "needs_consent"),
+    Guard('slots.refuel.status == "given"', "needs_consent", ask="refuel"),
     guard("amount <= slots.refuel.amount", "over_cap"),
 )
 PAID = act("pay", amount="account.price", once_per='"key"', guards=GUARDS, undo="unpay", into="paid")

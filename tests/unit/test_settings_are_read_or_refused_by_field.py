@@ -31,6 +31,7 @@ WRONG = {
     "runbook_looks.at_most": {"runbook_looks": {"at_most": 0}},
     "runbook_looks.least_chance": {"runbook_looks": {"least_chance": 3}},
     "runbook_looks.most": {"runbook_looks": {"most": 3}},
+    "runbook_questions": {"runbook_questions": True},
 }
 
 

@@ -487,6 +487,7 @@ class ConversationOut(Answer):
     state: Literal["thinking", "yours", "with_person", "waiting", "ended"]
     language: str
     may_rate: bool
+    may_answer: list[Literal["yes", "no"]]
     team_writes: bool
     created_at: datetime
     updated_at: datetime

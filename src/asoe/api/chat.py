@@ -288,6 +288,7 @@ def _conversation(value: Conversation, front: Front) -> dict[str, Any]:
         "state": value.state,
         "language": value.language,
         "may_rate": value.may_rate,
+        "may_answer": list(value.may_answer),
         "team_writes": value.team_writes,
         "created_at": value.created_at,
         "updated_at": value.updated_at,

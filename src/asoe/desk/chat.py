@@ -30,6 +30,7 @@ from asoe.store.widgets import Glance
 
 MAX_CONVERSATIONS: Final = 30
 MAX_MESSAGES: Final = 500
+ANSWERS: Final = ("yes", "no")
 State = Literal["thinking", "yours", "with_person", "waiting", "ended"]
 RememberMessage = Callable[[Connection, Message], Awaitable[None]]
 RememberFile = Callable[[Connection, Attachment], Awaitable[None]]
@@ -37,7 +38,8 @@ RememberFile = Callable[[Connection, Attachment], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A ticket as its client sees it. `may_rate`: the last that was said is an answer nobody has judged yet.
+    """A ticket as its client sees it. `may_rate`: the last that was said is an answer nobody has judged yet; `may_answer`: or a
+    question that one of these words answers.
 
     `team_writes`: somebody of the team is writing to the client just now.
     """
@@ -48,6 +50,7 @@ class Conversation:
     state: State
     language: str
     may_rate: bool
+    may_answer: tuple[str, ...]
     created_at: datetime
     updated_at: datetime
     messages: tuple[Message, ...]
@@ -113,6 +116,7 @@ async def read_conversation(desk: Desk, engine: Principal, client: Client, ticke
         state=state_of(ticket, is_persons=is_persons),
         language=ticket.language,
         may_rate=_may_rate(ticket, seen, is_persons=is_persons),
+        may_answer=_may_answer(ticket, seen, is_persons=is_persons),
         created_at=ticket.created_at,
         updated_at=ticket.updated_at,
         messages=seen,
@@ -254,6 +258,13 @@ def _may_rate(ticket: Ticket, said: tuple[Message, ...], *, is_persons: bool) ->
         return False
     stored: dict[str, Any] = ticket.resolution
     return not is_persons and ticket.waiting_for in {"client", None} and stored.get("verdict") == "answered"
+
+
+def _may_answer(ticket: Ticket, said: tuple[Message, ...], *, is_persons: bool) -> tuple[str, ...]:
+    if not said or said[-1].role != "assistant" or is_persons or ticket.waiting_for != "client":
+        return ()
+    answers = (said[-1].data.get("asks") or {}).get("answers", ())
+    return tuple(word for word in answers if word in ANSWERS)
 
 
 def _missing(ticket_id: UUID) -> Missing:

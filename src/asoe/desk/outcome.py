@@ -285,8 +285,20 @@ def treated(journey: Journey, ticket: Ticket) -> Step:
     )
 
 
-def held(journey: Journey, ticket: Ticket, run: Run, *, reply: str | None, key: str, repeated: int = 0) -> Step:
-    """A run waits for the client, an approval or a timer; `key` names what was said about it, and `repeated` how often again."""
+def held(
+    journey: Journey,
+    ticket: Ticket,
+    run: Run,
+    *,
+    reply: str | None,
+    key: str,
+    repeated: int = 0,
+    asks: Mapping[str, Any] | None = None,
+) -> Step:
+    """A run waits for the client, an approval or a timer; `key` names what was said about it, and `repeated` how often again.
+
+    `asks`: what the reply asks for (`slot`) and the words that would do (`answers`), for whoever shows it.
+    """
     return Step(
         name=f"waits_for_{run.waiting_for}",
         journey=replace(
@@ -296,6 +308,7 @@ def held(journey: Journey, ticket: Ticket, run: Run, *, reply: str | None, key: 
         fact="ticket.asked" if run.waiting_for == "client" else None,
         waiting_for="person" if ticket.status == "escalated" else run.waiting_for,
         reply=reply,
+        reply_data={"asks": dict(asks)} if reply and asks else {},
     )
 
 

@@ -74,6 +74,18 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "fr": "Désolé, je n’ai pas compris la réponse à cette question : {question} Vous pouvez aussi demander une "
         "personne.",
     },
+    "answer_with_yes_or_no": {
+        "en": "Please answer “yes” or “no”. Without your yes it is not done, and a person takes over.",
+        "de": "Bitte antworten Sie mit „ja“ oder „nein“. Ohne Ihr Ja geschieht das nicht, und ein Mensch übernimmt.",
+        "es": "Responda «sí» o «no», por favor. Sin su «sí» no se hace, y se ocupa una persona.",
+        "fr": "Répondez « oui » ou « non », s’il vous plaît. Sans votre oui, ce n’est pas fait et une personne prend le relais.",
+    },
+    "answer_with_a_number": {
+        "en": "Please answer with the number, or with “no”. Without it this is not done, and a person takes over.",
+        "de": "Bitte antworten Sie mit der Zahl oder mit „nein“. Ohne sie geschieht das nicht, und ein Mensch übernimmt.",
+        "es": "Responda con el número o con «no», por favor. Sin él no se hace, y se ocupa una persona.",
+        "fr": "Répondez par le nombre ou par « non », s’il vous plaît. Sans lui, ce n’est pas fait et une personne prend le relais.",
+    },
     "awaits_approval": {
         "en": "I have found what needs to be done, and asked a colleague to decide on it. You hear the outcome here.",
         "de": "Ich weiß, was zu tun ist, und habe eine Person um ihre Entscheidung gebeten. Das Ergebnis lesen Sie hier.",

@@ -17,6 +17,8 @@ from asoe.domain.triage import CATEGORIES, INTENTS, SEVERITIES
 
 MOST_ERRORS: Final = 0.2
 MOST_LOOKS: Final = 40
+MOST_QUESTIONS: Final = 20
+QUESTIONS: Final = 4
 SUPPORTED_LANGUAGES: Final = ("en", "de", "es", "fr")
 
 DEFAULT_BY_CATEGORY: Final = {
@@ -44,7 +46,7 @@ class Looks:
 @dataclass(frozen=True, slots=True)
 class Policy:
     """`answer_threshold`, `confidence_threshold`, `answer_error_limit` and `audit_share` are shares in 0..1; windows are in days and
-    hours. `answers_alone`: on what answers are sent without a person.
+    hours. `answers_alone`: on what answers are sent without a person. `most_questions`: how many the runs of one ticket put to its client.
     """
 
     by_category: Mapping[str, str] = field(default_factory=lambda: DEFAULT_BY_CATEGORY)
@@ -65,6 +67,7 @@ class Policy:
     error_limits: Mapping[str, float] = field(default_factory=dict)
     standing_consents: Mapping[str, float | None] = field(default_factory=dict)
     looks: Looks = field(default_factory=Looks)
+    most_questions: int = QUESTIONS
     escalation: EscalationRules = field(default_factory=EscalationRules)
     outside_agents: OutsideAgents = field(default_factory=OutsideAgents)
     language_model: ModelRules = field(default_factory=ModelRules)
@@ -184,6 +187,7 @@ def read_policy(stored: Mapping[str, Any]) -> Policy:
 
     policy = Policy(
         looks=_looks(stored.get("runbook_looks"), problems),
+        most_questions=_most_questions(stored.get("runbook_questions"), problems),
         by_category=team_map("by_category", CATEGORIES, DEFAULT_BY_CATEGORY),
         by_intent=team_map("by_intent", tuple(INTENTS), DEFAULT_BY_INTENT, fits=may_be_intent),
         by_severity=team_map("by_severity", SEVERITIES, DEFAULT_BY_SEVERITY),
@@ -228,6 +232,15 @@ def _looks(given: Any, problems: list[FieldProblem]) -> Looks:
         problems.append(FieldProblem("runbook_looks.least_chance", "must be a share from 0 to 1"))
         least = 1
     return Looks(at_most, float(least))
+
+
+def _most_questions(given: Any, problems: list[FieldProblem]) -> int:
+    if given is None:
+        return QUESTIONS
+    if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given <= MOST_QUESTIONS:
+        problems.append(FieldProblem("runbook_questions", f"must be a whole number from 0 to {MOST_QUESTIONS}"))
+        return 0
+    return given
 
 
 def _share(given: float | None) -> float:

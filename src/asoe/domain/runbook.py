@@ -39,6 +39,7 @@ RUN_STATUSES: Final = (
 )
 ENDED_RUNS: Final = frozenset(RUN_STATUSES[3:])
 RUN_MODES: Final = ("live", "shadow", "dry_run")
+ASK_PATIENCE: Final = timedelta(hours=48)
 RECOVERED: Final = "recovered"
 """The reason of a verified run that did nothing: the goal came true by itself, so nobody may call it a fix."""
 
@@ -113,12 +114,16 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What must hold before an act; when it does not, the run ends escalated or refused for `reason`."""
+    """What must hold before an act; when it does not, the run ends escalated or refused for `reason`.
+
+    `ask`: a slot that the client is asked for first, if that is all it lacks; before the first act of its fix.
+    """
 
     that: Expression
     reason: str
     otherwise: Literal["escalate", "refuse", "skip"] = "escalate"
     note: str = ""
+    ask: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +256,7 @@ class Ask:
     id: str
     slot: str
     when: Expression | None = None
-    patience: timedelta = timedelta(hours=48)
+    patience: timedelta = ASK_PATIENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,11 +367,17 @@ class Perform:
 
 @dataclass(frozen=True, slots=True)
 class Inquire:
-    """The client must be asked for this slot; the answer is its reading."""
+    """The client must be asked for this slot; the answer is its reading.
+
+    `needs_amount`: a consent without one is no answer. `before`: the act that the answer is wanted for; nobody is asked for
+    what could not be done anyway.
+    """
 
     path: str
     slot: Slot
     patience: timedelta
+    needs_amount: bool = False
+    before: Act | None = None
 
 
 @dataclass(frozen=True, slots=True)

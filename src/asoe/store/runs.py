@@ -38,6 +38,7 @@ class RunsSql(NamedQueries):
     going: str
     list: str
     steps: str
+    questions_of_ticket: str
     actions: str
     gate: str
     gate_alone: str
@@ -338,6 +339,11 @@ async def list_runs(
 
 async def steps(connection: Connection, org_id: UUID, run_id: UUID) -> list[StepRow]:
     return [StepRow(**dict(row)) for row in await connection.fetch(RunsSql.steps, org_id, run_id)]
+
+
+async def questions_of_ticket(connection: Connection, org_id: UUID, ticket_id: UUID) -> int:
+    found: int = await connection.fetchval(RunsSql.questions_of_ticket, org_id, ticket_id)
+    return found
 
 
 async def actions(connection: Connection, org_id: UUID, run_id: UUID) -> list[ActionRow]:

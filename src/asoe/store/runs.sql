@@ -59,6 +59,11 @@ limit $6
 select seq, path, kind, connector, action, arguments, told, is_final, at
 from asoe.run_steps where org_id = $1 and run_id = $2 order by seq
 
+-- name: questions_of_ticket
+-- how many questions its runs have put to a ticket's client; one that was repeated counts once
+select count(*) from asoe.run_steps s join asoe.runbook_runs r on r.org_id = s.org_id and r.id = s.run_id
+where s.org_id = $1 and r.ticket_id = $2 and s.kind = 'inquire' and s.arguments ? 'is_asked'
+
 -- name: actions
 -- what a run meant to do, and what became of it, in order
 select id, seq, path, connector, action, risk, arguments, idempotency_key, business_key, amount, unit, is_undo, status,

@@ -6,12 +6,14 @@ overrides an earlier one. Vectors are made from redacted text; values and eviden
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
 import numpy as np
 
 from asoe.ai.encoder import Encoder
 from asoe.ai.redaction import redact
+from asoe.ai.slots.answer import read_answer
 from asoe.ai.slots.choice import read_choice
 from asoe.ai.slots.clauses import fragments_of, likened
 from asoe.ai.slots.consent import Heard, read_consents
@@ -62,6 +64,9 @@ def read_slots(
         known = {slot.name for slot in slots}
         others = [topic_of(slot, encoder) for slot in beside if slot.type == "consent" and slot.name not in known]
         readings |= _consents(consents, heard, own, language, encoder=encoder, others=others)
+        for slot in by_meaning:
+            if slot.type == "consent":
+                readings[slot.name] = _as_answered(slot, said, answers, readings[slot.name])
         fragments = [(passage.source, passage.fragments, passage.vectors) for passage in heard]
         readings |= {
             slot.name: read_choice(slot, fragments, encoder, language) for slot in by_meaning if slot.type == "choice"
@@ -89,6 +94,33 @@ def _consents(
         return readings
     theirs = read_consents(topics, own, language, encoder=encoder, others=others)
     return {name: theirs[name] if _is_yes(reading) else reading for name, reading in readings.items()}
+
+
+def _as_answered(
+    slot: Slot, said: Sequence[SlotText], answers: Mapping[str, frozenset[str]], reading: SlotReading
+) -> SlotReading:
+    """A plain answer to the slot's own question counts for what was not read otherwise; who asks back has not agreed."""
+    sources = [passage.source for passage in said]
+    asked = [passage for passage in said if slot.name in answers[passage.source] and passage.role == "client"]
+    if not asked:
+        return reading
+    last = asked[-1]
+    is_later = reading.source in sources and sources.index(reading.source) > sources.index(last.source)
+    if is_later and reading.status == "read":
+        return reading
+    found = read_answer(slot, last.text)
+    is_here = reading.source == last.source and reading.status == "read"
+    if is_here and not (
+        found and _is_yes(reading) and found.amount is not None and found.amount != _amount_of(reading)
+    ):
+        return reading
+    if found is None:
+        return reading
+    return SlotReading(slot.name, "read", found, last.source, last.text, 0.95)
+
+
+def _amount_of(reading: SlotReading) -> Decimal | None:
+    return reading.value.amount if isinstance(reading.value, Consent) else None
 
 
 def _is_yes(reading: SlotReading) -> bool:

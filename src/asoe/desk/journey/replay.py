@@ -33,7 +33,7 @@ from asoe.store.db import Connection
 SETTINGS: Final = (
     "routing", "languages", "default_language", "answer_threshold", "confidence_threshold", "answers_alone",
     "answer_error_limit", "persons_only", "standing_consents", "escalation", "language_model",
-    "runbook_looks",
+    "runbook_looks", "runbook_questions",
 )  # fmt: skip
 """Those of an organization that a judgement goes by."""
 LONGEST_PROMPT: Final = 8_000

@@ -269,7 +269,8 @@ def _while_it_runs(standing: Standing, report: Report) -> Step | None:
     is_again = is_said and run.waiting_for == "client" and not is_quiet
     reply = None if is_said and not is_again else treatment.say_waiting(report, language, is_again=is_again)
     repeated = journey.data.get("repeated", 0) + 1 if is_again else 0
-    step = outcome.held(journey, standing.ticket, run, reply=reply, key=key, repeated=repeated)
+    asks = {"slot": report.slot, "answers": list(report.answers)} if run.waiting_for == "client" else None
+    step = outcome.held(journey, standing.ticket, run, reply=reply, key=key, repeated=repeated, asks=asks)
     if is_quiet:  # whoever has the ticket speaks to the client
         note = f"Runbook {report.runbook.name} waits ({run.waiting_for}). It would say: {reply}" if reply else None
         step = replace(step, path=(), fact=None, reply=None, note=note, waiting_for=standing.ticket.waiting_for)

@@ -563,6 +563,12 @@ def _later(passing: Pass, doing: Doing) -> Hold:
 # What is known
 
 
+async def why_never(passing: Pass, wanted: Perform) -> Stop | None:
+    """Why the act could not be done now, whatever anybody says: nobody knows it, or its system is not there."""
+    resolved = await _resolve(passing, wanted)
+    return resolved if isinstance(resolved, Stop) else None
+
+
 async def _resolve(passing: Pass, wanted: Perform) -> tuple[Hand, Action] | Stop:
     name = f"{passing.connector(wanted.call.connector)}.{wanted.call.action}"
     tries = 0

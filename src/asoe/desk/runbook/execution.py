@@ -20,7 +20,7 @@ from asoe import tracing
 from asoe.connectors.contract import ConnectorError
 from asoe.desk import autonomy
 from asoe.desk.context import Desk
-from asoe.desk.runbook import acts, shelf
+from asoe.desk.runbook import acts, asking, shelf
 from asoe.desk.runbook.interpreter import interpret
 from asoe.desk.runbook.passing import (
     Connectors,
@@ -38,6 +38,7 @@ from asoe.desk.runbook.passing import (
 from asoe.domain.errors import AsoeError, Conflict, Denied
 from asoe.domain.organization import Principal
 from asoe.domain.runbook import (
+    Consent,
     Effect,
     Ending,
     Inquire,
@@ -325,21 +326,37 @@ async def _observe(passing: Pass, effect: Observe) -> Observed:
 async def _inquire(passing: Pass, effect: Inquire, step: StepRow | None) -> Told | Halt:
     """The client's answer, once it can be read; silence is an answer, too. Whoever talks to the client asks again."""
     name = effect.slot.name
-    stored = passing.run.slots.get(name)
-    if stored is not None and stored.get("status") == "read":
-        told = slot_readings.from_json(stored)
+    stored = _answered(passing, effect)
+    if stored is not None:
+        told = stored
     elif not passing.is_live or (
         step is not None and step.at is not None and passing.now() >= step.at + effect.patience
     ):
         told = SlotReading(name, "absent")  # silence; in a rehearsal nobody is asked
     else:
-        since = passing.now() if step is None or step.at is None else step.at
-        if step is None:
-            passing.keep(StepRow(passing.next_seq(), effect.path, "inquire", arguments={"slot": name}))
-        return Hold("client", since + effect.patience, is_new=step is None)
+        why_not = await asking.why_not(passing, effect) if step is None else None
+        if isinstance(why_not, Stop):
+            return why_not
+        if why_not is None:
+            since = passing.now() if step is None or step.at is None else step.at
+            if step is None:
+                asked = {"slot": name, "is_asked": True, "needs_amount": effect.needs_amount}
+                passing.keep(StepRow(passing.next_seq(), effect.path, "inquire", arguments=asked))
+            return Hold("client", since + effect.patience, is_new=step is None)
+        told = SlotReading(name, "absent", source=asking.NOT_ASKED, evidence=why_not)
     seq = passing.next_seq() if step is None else step.seq
     passing.keep(StepRow(seq, effect.path, "inquire", arguments={"slot": name}, told=told_to_json(told)))
     return told
+
+
+def _answered(passing: Pass, effect: Inquire) -> SlotReading | None:
+    """What the client has said to it, if it is an answer."""
+    stored = passing.run.slots.get(effect.slot.name)
+    if stored is None or stored.get("status") != "read":
+        return None
+    told = slot_readings.from_json(stored)
+    is_bare = isinstance(told.value, Consent) and told.value.status == "given" and told.value.amount is None
+    return None if is_bare and effect.needs_amount else told
 
 
 async def _pause(passing: Pass, effect: Pause, step: StepRow | None) -> Told | Halt:

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from asoe.desk.runbook.expressions import ExpressionError, decide, evaluate, fill, fill_text, to_amount, to_json, to_key
 from asoe.domain.runbook import (
+    ASK_PATIENCE,
     RECOVERED,
     Act,
     Ask,
@@ -279,10 +280,12 @@ class _Run:
     # A fix: check, act once, verify, re-check the goal.
 
     def _fix(self, step: Fix, path: str, names: Names, frame: _Frame) -> Generator[Effect, Told, bool]:
-        for read in step.check:
-            yield from self._bind(read, f"{path}/check/{read.into}", names, frame)
-        if not decide(step.when, names):
+        if not (yield from self._is_broken(step, path, names, frame)):
             return False
+        if (yield from self._ask_first(step, path, names, frame)):
+            frame.is_stale = True  # hours may have passed
+            if not (yield from self._is_broken(step, path, names, frame)):
+                return False
         acted = is_simulated = False
         for number, act in enumerate(step.acts):
             outcome = yield from self._act(act, f"{path}/act/{number}", names, frame)
@@ -301,6 +304,37 @@ class _Run:
             note = f"{path}: what was done did not show: the verification does not hold."
             raise _Ended(verdict, "verification_failed", step=path, note=note)
         return (yield from self._is_met(frame, names, patience=frame.goal.patience))
+
+    def _is_broken(self, step: Fix, path: str, names: Names, frame: _Frame) -> Generator[Effect, Told, bool]:
+        for read in step.check:
+            yield from self._bind(read, f"{path}/check/{read.into}", names, frame)
+        return decide(step.when, names)
+
+    def _ask_first(self, step: Fix, path: str, names: Names, frame: _Frame) -> Generator[Effect, Told, bool]:
+        """Asks for what guards lack and the client can say, as far as no other guard forbids the acts; whether it asked."""
+        has_asked = False
+        asks = any(guard.ask for act in step.acts for guard in act.guards)
+        for act in step.acts if asks else ():
+            for guard in act.guards:
+                try:
+                    holds = self._would_hold(guard, act, names)
+                except ExpressionError:
+                    return has_asked  # it stands on what an act gives, or the act tells what is wrong
+                if not holds and not guard.ask:
+                    return has_asked
+                if not holds:
+                    slot = _slot(frame.runbook, guard.ask)
+                    place = f"{path}/ask/{slot.name}"
+                    has_asked |= yield from self._inquire(
+                        slot, place, ASK_PATIENCE, guard=guard, before=act, names=names
+                    )
+        return has_asked
+
+    def _would_hold(self, guard: Guard, act: Act, names: Names) -> bool:
+        seen = names
+        if act.amount is not None:
+            seen = {**names, "amount": to_amount(act.amount, evaluate(act.amount, names))}
+        return decide(guard.that, seen)
 
     def _act(self, act: Act, path: str, names: Names, frame: _Frame) -> Generator[Effect, Told, Performed | None]:
         """None when a guard says to leave this act out."""
@@ -452,17 +486,40 @@ class _Run:
             self.cache[key] = observed
         return observed
 
-    def _inquire(self, slot: Slot, path: str, patience: timedelta) -> Generator[Effect, Told, bool]:
-        """Asks unless the slot has been read; whether it asked. No answer ends the run."""
-        if not _is_unread(self.slots.get(slot.name)):
+    def _inquire(
+        self,
+        slot: Slot,
+        path: str,
+        patience: timedelta,
+        *,
+        guard: Guard | None = None,
+        before: Act | None = None,
+        names: Names | None = None,
+    ) -> Generator[Effect, Told, bool]:
+        """Asks unless the slot has been read; whether it asked. No answer ends the run, for the `guard`'s reason."""
+        needs_amount = guard is not None and self._needs_amount(slot, guard, names or {})
+        if not _is_open(self.slots.get(slot.name), needs_amount=needs_amount):
             return False
-        told = yield Inquire(self._path(path), slot, patience)
+        told = yield Inquire(self._path(path), slot, patience, needs_amount, before)
         self.cache.clear()
-        self.slots[slot.name] = _slot_value(slot, _told(told, SlotReading))
-        if _is_unread(self.slots[slot.name]):
+        reading = _told(told, SlotReading)
+        self.slots[slot.name] = _slot_value(slot, reading)
+        if _is_open(self.slots[slot.name], needs_amount=needs_amount):
             reason = "needs_consent" if slot.type == "consent" else "no_answer"
-            raise _Ended("escalated", reason, step=path, note=f"The client did not say: {slot.question['en']}")
+            note = reading.evidence or f"The client did not say: {slot.question['en']}"
+            verdict: Verdict = "escalated" if guard is None else _verdict(guard)
+            raise _Ended(verdict, guard.reason if guard else reason, step=path, note=note)
         return True
+
+    def _needs_amount(self, slot: Slot, guard: Guard, names: Names) -> bool:
+        """Whether a yes without an amount would not do."""
+        if slot.type != "consent" or slot.unit is None:
+            return False
+        given = {**self.slots, slot.name: {"status": "given", "amount": None, "unit": slot.unit}}
+        try:
+            return not decide(guard.that, {**names, "slots": given})
+        except ExpressionError:
+            return True
 
     def _pause(self, path: str, duration: timedelta) -> Generator[Effect, Told, None]:
         told = yield Pause(self._path(path), duration)
@@ -565,8 +622,12 @@ def _unread(slot: Slot) -> Any:
     return dict(_ABSENT) if slot.type == "consent" else None
 
 
-def _is_unread(value: Any) -> bool:
-    return value is None or (isinstance(value, Mapping) and value.get("status") == "absent")
+def _is_open(value: Any, *, needs_amount: bool = False) -> bool:
+    """Whether the client has yet to say it."""
+    if not isinstance(value, Mapping):
+        return value is None
+    status = value.get("status")
+    return status == "absent" or (needs_amount and status == "given" and value.get("amount") is None)
 
 
 def _verdict(guard: Guard) -> Verdict:

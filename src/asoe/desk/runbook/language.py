@@ -324,7 +324,8 @@ def _guards(data: Mapping[str, Any]) -> tuple[Guard, ...]:
 
 
 def _guard(data: Mapping[str, Any]) -> Guard:
-    return Guard(data["that"][1:], data["reason"], data.get("otherwise", "escalate"), data.get("note", ""))
+    ask = data.get("ask", "")
+    return Guard(data["that"][1:], data["reason"], data.get("otherwise", "escalate"), data.get("note", ""), ask)
 
 
 def _reads(data: Iterable[Mapping[str, Any]]) -> tuple[Read, ...]:

@@ -232,13 +232,16 @@ class _Linter:
                 other = self._steps(step.get("else") or [], (*path, "else"), names, caller)
                 return then & other
             case "ask":
-                self.used_slots.add(step["ask"])
-                if all(slot.name != step["ask"] for slot in self.runbook.slots):
-                    self._error((*path, "ask"), f"there is no slot {step['ask']!r}", "declare it under slots:")
+                self._asks(step["ask"], (*path, "ask"))
                 self._is_positive(step.get("patience"), (*path, "patience"))
             case "wait":
                 self._is_positive(step["wait"], (*path, "wait"))
         return names
+
+    def _asks(self, slot: str, path: Path) -> None:
+        self.used_slots.add(slot)
+        if all(known.name != slot for known in self.runbook.slots):
+            self._error(path, f"there is no slot {slot!r}", "declare it under slots:")
 
     def _fix(self, step: Mapping[str, Any], path: Path, names: Names) -> Names:
         after = known = self._reads(step["check"], (*path, "check"), names)
@@ -283,6 +286,11 @@ class _Linter:
         for guard, here in placed:
             self._expression(guard["that"][1:], (*here, "that"), seen)
             asked |= _slot_names(guard["that"][1:]) & consents
+            if "ask" in guard:
+                self._asks(guard["ask"], (*here, "ask"))
+                if guard["ask"] not in _slot_names(guard["that"][1:]):
+                    problem = f"the answer for {guard['ask']!r} changes nothing for this guard"
+                    self._error((*here, "ask"), problem, f"use slots.{guard['ask']} in `that`, or leave `ask` out")
         self.guarding_slots |= asked
         self._call(act, path, seen)
         if "once_per" in act:

@@ -53,7 +53,8 @@ class Treatment:
 class Report:
     """What a run did and did not do, in lines for the dossier and the resolution's evidence.
 
-    `pending`: the place it waits at; `slot`: what it asks the client for there, and `question` how, by language.
+    `pending`: the place it waits at; `slot`: what it asks the client for there, and `question` how, by language. `answers`:
+    the words that would do, where a word or two do.
     """
 
     run: Run
@@ -64,6 +65,7 @@ class Report:
     tried: tuple[str, ...]
     not_done: tuple[str, ...]
     effects: tuple[str, ...]
+    answers: tuple[str, ...] = ()
 
 
 async def find(
@@ -234,15 +236,21 @@ async def report(connection: Connection, org_id: UUID, run_id: UUID) -> Report:
     effects = tuple(_named(action) for action in done)
     question = asked.question if asked else {}
     slot = asked.name if asked else ""
-    return Report(run, runbook, pending, slot, question, tuple(tried), tuple(not_done), effects)
+    answers = _answers(asked, waits[-1]) if asked else ()
+    return Report(run, runbook, pending, slot, question, tuple(tried), tuple(not_done), effects, answers)
 
 
 def say_waiting(found: Report, language: str, *, is_again: bool = False) -> str | None:
     """What the client is told while a run waits: the question, or that somebody is asked; nothing for a short pause."""
     match found.run.waiting_for:
         case "client":
-            question = found.question.get(language) or found.question.get("en")
-            return say("ask_again", language, question=question) if is_again and question else question
+            spoken = language if language in found.question else "en"
+            question = found.question.get(spoken)
+            if question is None:
+                return None
+            how = say("answer_with_yes_or_no" if "yes" in found.answers else "answer_with_a_number", spoken)
+            asked = f"{question}\n\n{how}" if found.answers else question
+            return say("ask_again", spoken, question=asked) if is_again else asked
         case "approval":
             return say("awaits_approval", language)
         case _:
@@ -255,6 +263,12 @@ def say_fixed(found: Report, language: str) -> str:
         return say("recovered", language)
     own = found.run.evidence.get("reply") or {}
     return own.get(language) or own.get("en") or say("fixed", language, title=found.runbook.title)
+
+
+def _answers(slot: Slot, step: StepRow) -> tuple[str, ...]:
+    if slot.type != "consent":
+        return ()
+    return ("no",) if (step.arguments or {}).get("needs_amount") else ("yes", "no")
 
 
 def _slot_at(step: StepRow) -> str:

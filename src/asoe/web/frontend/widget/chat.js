@@ -295,6 +295,7 @@ function sent(entry, made) {
   } else if (chat.now?.id === entry.to && entry.kind !== "file") {
     if (!chat.now.messages.some((each) => each.id === made.id)) chat.now.messages.push(made);
     chat.now.may_rate = false;
+    chat.now.may_answer = [];
     if (chat.now.state !== "with_person") chat.now.state = "thinking";
     load();
   } else load();
@@ -429,8 +430,10 @@ function drawLog() {
     for (const { message, file } of entries) {
       if (file) known.push({ key: file.id, mark: "file", build: () => drawFile(file) });
       else {
-        const mayRate = now.may_rate && message === last && !chat.outbox.of(now.id).length;
-        known.push({ key: message.id, mark: `${message.content.length}${mayRate}`, build: () => drawMessage(message, mayRate) });
+        const isOpen = message === last && !chat.outbox.of(now.id).length;
+        const mayRate = now.may_rate && isOpen;
+        const answers = isOpen ? now.may_answer : [];
+        known.push({ key: message.id, mark: `${message.content.length}${mayRate}${answers}`, build: () => drawMessage(message, mayRate, answers) });
       }
     }
   }
@@ -460,7 +463,7 @@ function drawLog() {
 
 const scroll = () => requestAnimationFrame(() => { $("body").scrollTop = $("body").scrollHeight; });
 
-function drawMessage(message, mayRate) {
+function drawMessage(message, mayRate, answers) {
   const isOwn = message.role === "user";
   const who = isOwn ? words.you : message.role === "agent" ? fill(words.team, { org: chat.look.organization }) : words.assistant;
   const isMarkdown = message.role === "assistant" || message.role === "system";
@@ -475,6 +478,7 @@ function drawMessage(message, mayRate) {
   const article = make("article", { class: `said ${isOwn ? "own" : message.role}` },
     make("header", {}, make("span", { class: "who" }, who), make("time", { datetime: message.timestamp }, moment(message.timestamp, true))), bubble);
   if (mayRate) article.append(drawRating());
+  if (answers.length) article.append(drawAnswers(answers));
   return article;
 }
 
@@ -515,6 +519,16 @@ function drawRating() {
   };
   return make("div", { class: "rating", role: "group", "aria-label": words.helped }, make("span", {}, words.helped),
     make("button", { type: "button", onclick: () => rate(true) }, words.yes), make("button", { type: "button", onclick: () => rate(false) }, words.no));
+}
+
+/** What answers the question in a word; the client may still write instead. */
+function drawAnswers(answers) {
+  const say = (word) => {
+    send(words[word]);
+    $("words").focus();
+  };
+  return make("div", { class: "rating", role: "group", "aria-label": words.answer }, make("span", {}, words.answer),
+    ...answers.map((word) => make("button", { type: "button", onclick: () => say(word) }, words[word])));
 }
 
 function drawFile(file) {

@@ -17,7 +17,7 @@ from test_every_page_is_accessible import check
 from asoe.desk import journey, people, presence, resolution, session, widget
 from asoe.desk.widget import WidgetChange
 from asoe.domain.ticket import Ticket
-from asoe.store import tickets
+from asoe.store import sessions, tickets
 from cast import Org, make_org
 
 SHOP = "http://shop.example"
@@ -155,6 +155,29 @@ async def test_a_client_gets_a_cited_answer_ticks_its_steps_and_says_it_helped(
     assert (done.status, done.resolution["verdict"]) == ("resolved", "verified")
     await expect(chat.locator("#state")).to_have_text("Solved. A reply opens it again.")
     await expect(chat.get_by_role("group", name="Did this help?")).to_have_count(0)
+
+
+async def test_a_question_for_a_consent_is_answered_by_a_button(house: House, shoes: Org, shop: Shop) -> None:
+    page = await shop()
+    chat = await open_chat(page)
+    await write(chat, "Please switch it on again.")
+    await expect(chat.locator("article.own:not(.pending)")).to_be_visible()
+    made = await newest(house, shoes)
+    asks = {"asks": {"slot": "terms", "answers": ["yes", "no"]}}
+    async with house.app.desk.database.org_transaction(shoes.engine) as connection:
+        spoken = (await sessions.of_ticket(connection, shoes.org_id, made.id))[-1]
+        said = {"role": "assistant", "content": "May we?", "author": shoes.engine.user_id, "data": asks}
+        await sessions.add(connection, shoes.org_id, spoken, **said)
+        await connection.execute(
+            "update public.support_tickets set status = 'in_progress', waiting_for = 'client' where id = $1", made.id
+        )
+    await page.reload()
+    chat = await open_chat(page)
+    answers = chat.get_by_role("group", name="Your answer:")
+    await expect(answers.get_by_role("button")).to_have_text(["Yes", "No"])
+    await answers.get_by_role("button", name="Yes").click()
+    await expect(chat.locator("article.own:not(.pending)").last).to_contain_text("Yes")
+    await expect(answers).to_have_count(0)
 
 
 async def test_talk_to_a_person_and_read_what_the_person_writes(house: House, shoes: Org, shop: Shop) -> None:

@@ -11,12 +11,14 @@ import pytest
 from chat_cast import Chat, answer_once, set_up, signed
 from flow_cast import problem
 
+from asoe.ai.slots.answer import read_answer
 from asoe.app import App
 from asoe.desk import chat as desk_chat
 from asoe.desk import journey, people, presence, resolution, session
 from asoe.desk.wording import say
 from asoe.domain.policy import SUPPORTED_LANGUAGES
-from asoe.store import facts, tickets
+from asoe.domain.runbook import Slot
+from asoe.store import facts, sessions, tickets
 
 if TYPE_CHECKING:
     from tests.conftest import Org
@@ -198,6 +200,37 @@ async def test_the_journey_reads_the_buttons_words_the_same_way(app: App) -> Non
     for language in SUPPORTED_LANGUAGES:
         for meaning in ("helped", "did_not_help", "wants_person"):
             assert read_reply(say(f"client_{meaning}", language), language) == meaning, (language, meaning)
+
+
+async def ask(app: App, acme: Org, ticket_id: str) -> None:
+    """A run asks the client for a consent, as its journey writes it."""
+    async with app.desk.database.org_transaction(acme.engine) as connection:
+        spoken = (await sessions.of_ticket(connection, acme.org_id, UUID(ticket_id)))[-1]
+        asks = {"asks": {"slot": "terms", "answers": ["yes", "no", "maybe"]}}
+        said = {"role": "assistant", "content": "May we?", "author": acme.engine.user_id, "data": asks}
+        await sessions.add(connection, acme.org_id, spoken, **said)
+        await connection.execute(
+            "update public.support_tickets set status = 'in_progress', waiting_for = 'client' where id = $1",
+            UUID(ticket_id),
+        )
+
+
+async def test_a_question_for_a_consent_has_buttons_until_it_is_answered(ana: Chat, app: App, acme: Org) -> None:
+    made = await ana.open()
+    assert made["may_answer"] == []
+    await ask(app, acme, made["id"])
+    assert (await ana.get(f"/{made['id']}")).json()["may_answer"] == ["yes", "no"], "nothing that has no button"
+    assert (await ana.post(f"/{made['id']}/messages", {"text": "Yes"})).status_code == 201
+    assert (await ana.get(f"/{made['id']}")).json()["may_answer"] == []
+
+
+def test_the_words_of_the_buttons_are_read_as_they_were_meant() -> None:
+    slot = Slot("terms", "consent", {"en": "May we?"})
+    for status, words in (("given", ("Yes", "Ja", "Sí", "Oui")), ("refused", ("No", "Nein", "Non"))):
+        for word in words:
+            found = read_answer(slot, word)
+            assert found is not None
+            assert found.status == status
 
 
 def test_every_state_is_told_apart() -> None:

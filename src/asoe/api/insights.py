@@ -92,6 +92,9 @@ class DayOut(Answer):
     handled: int
     contained: int
     verified: int
+    replies: int
+    people_minutes: float
+    model_cost_usd: str
 
 
 class InsightsOut(Answer):

@@ -128,7 +128,7 @@ def to_json(report: Report) -> dict[str, Any]:
             ]
             for name, groups in report.groups.items()
         },
-        "days": [{**asdict(day), "day": day.day.isoformat()} for day in report.days],
+        "days": [_day(day) for day in report.days],
         "definitions": DEFINITIONS,
     }
 
@@ -181,6 +181,16 @@ def figures(counts: Counts) -> dict[str, Any]:
     }
 
 
+def _day(day: Trend) -> dict[str, Any]:
+    counted = ("tickets", "resting", "handled", "contained", "verified", "replies")
+    return {
+        "day": day.day.isoformat(),
+        **{name: getattr(day, name) for name in counted},
+        "people_minutes": round(day.people_minutes, 1),
+        "model_cost_usd": str(day.model_cost),
+    }
+
+
 def _time(given: Mapping[str, str | None], today: date, problems: list[FieldProblem]) -> tuple[date, date]:
     month, days = given.get("month"), given.get("days")
     if month:
@@ -224,7 +234,7 @@ def _by_dimension(found: Sequence[Group], *, with_clients: bool) -> dict[str, li
 
 
 def _trend(day: DayCounts) -> Trend:
-    return Trend(day.day, day.tickets, day.resting, day.handled, day.contained, day.verified)
+    return Trend(**asdict(day))
 
 
 def _spread(found: Times) -> dict[str, Any]:

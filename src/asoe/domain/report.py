@@ -45,6 +45,9 @@ DEFINITIONS: Final = {
     "the dossier filled. Whether it was the right person is not measured here.",
     "contained": "Of the tickets that rest: no person touched them. They were not handed over, taken over, assigned or moved "
     "by anybody. Silence after an answer counts as contained.",
+    "deflection": "What share of the tickets that rest no person touched: what is called contained here, step by step. The bar is "
+    "the 95 % interval: where few tickets rest it is long, and says little.",
+    "classes": "Tickets by the class they have now. Contained and verified are shares of those of the class that rest.",
     "verified": "Of the tickets that rest: a check in the system of record passed, or the client confirmed. Silence never "
     "counts as verified.",
     "durable": "Of the tickets that rest and were ended (or, where they were not ended, answered, or else came in) at least 7 days "
@@ -166,14 +169,25 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """One day of a report."""
+    """One day of a report, or some days added up: the first of them."""
 
     day: date
-    tickets: int
-    resting: int
-    handled: int
-    contained: int
-    verified: int
+    tickets: int = 0
+    resting: int = 0
+    handled: int = 0
+    contained: int = 0
+    verified: int = 0
+    replies: int = 0
+    worked_seconds: int = 0
+    model_cost: Decimal = Decimal(0)
+
+    @property
+    def people_minutes(self) -> float:
+        return self.worked_seconds / 60
+
+    def __add__(self, other: Trend) -> Trend:
+        sums = {name: getattr(self, name) + getattr(other, name) for name in self.__slots__ if name != "day"}
+        return Trend(min(self.day, other.day), **sums)
 
 
 @dataclass(frozen=True, slots=True)

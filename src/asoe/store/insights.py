@@ -77,6 +77,9 @@ class DayCounts:
     handled: int
     contained: int
     verified: int
+    replies: int
+    worked_seconds: int
+    model_cost: Decimal
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,8 @@ group by dimension, value
 
 -- name: counted_days
 select day, sum(tickets)::bigint as tickets, sum(resting)::bigint as resting, sum(handled)::bigint as handled,
-  sum(contained)::bigint as contained, sum(verified)::bigint as verified
+  sum(contained)::bigint as contained, sum(verified)::bigint as verified,
+  sum(replies)::bigint as replies, sum(worked_seconds)::bigint as worked_seconds, sum(model_cost)::numeric as model_cost
 from asoe.insight_days
 where org_id = $1 and day >= $2 and day < $3 and dimension = $4 {value}
 group by day order by day
@@ -222,7 +223,8 @@ from ({summed}) summed
 
 -- name: slice_days
 select day, count(*) as tickets, sum(resting)::bigint as resting, sum(handled)::bigint as handled,
-  sum(contained)::bigint as contained, sum(verified)::bigint as verified
+  sum(contained)::bigint as contained, sum(verified)::bigint as verified,
+  sum(replies)::bigint as replies, sum(worked_seconds)::bigint as worked_seconds, sum(model_cost)::numeric as model_cost
 from asoe.insight_tickets t
 where t.org_id = $1 and t.is_counted and {which}
 group by day order by day

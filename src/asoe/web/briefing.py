@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from asoe.desk import briefing
 from asoe.domain.briefing import DAYS, NAMES, PARTS
+from asoe.web import plots
 from asoe.web.door import ADMINS, STAFF, Pages, Visit
-from asoe.web.insights import plot
 
 pages = Pages()
 
@@ -33,5 +33,5 @@ async def show(visit: Visit) -> Response:
         periods=tuple(DAYS),
         lines={name: briefing.lines_of(found, name, visit.desk.clock()) for name in found.parts},
         names=NAMES,
-        plot=plot(found.figures.plotted) if found.figures is not None else None,
+        plot=plots.arrivals(found.figures.plotted) if found.figures is not None else None,
     )

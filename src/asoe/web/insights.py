@@ -13,6 +13,7 @@ from asoe.api.insights import as_csv
 from asoe.desk import report as desk_report
 from asoe.domain.escalation import REASONS
 from asoe.domain.report import DEFINITIONS, FILTERS, Counts, Report, times
+from asoe.web import plots
 from asoe.web.door import STAFF, Pages, Visit
 
 pages = Pages()
@@ -61,39 +62,15 @@ async def show(visit: Visit) -> Response:
         promises=[name for name in _LEFT_OUT if found.total.rate(name).total],
         groups={name: groups for name, groups in found.groups.items() if any(each.value for each in groups)},
         reasons=REASONS,
-        plot=plot(found),
+        plot=plots.arrivals(found),
+        deflection=plots.deflection(found),
+        cost=plots.cost(found),
         first_response=_spread(found.total, "answered_times"),
         resolution=_spread(found.total, "resolved_times"),
         link=lambda **more: "/insights?" + urlencode({**asked, **more}),
         without=lambda name: "/insights?" + urlencode({each: value for each, value in asked.items() if each != name}),
         over=lambda days: "/insights?" + urlencode({**of.filters, "days": days}),
     )
-
-
-def plot(found: Report) -> dict[str, Any] | None:
-    """Bars of a day (of a week, when there are many days) in a box of 100 by 40: came in, and of these verified and contained."""
-    if not found.days:
-        return None
-    length = (found.of.until - found.of.since).days
-    step = 1 if length <= 92 else 7
-    bins = [[0, 0, 0] for _ in range((length + step - 1) // step)]
-    for day in found.days:
-        counted = bins[(day.day - found.of.since).days // step]
-        for index, value in enumerate((day.tickets, day.contained, day.verified)):
-            counted[index] += value
-    most = max(counted[0] for counted in bins) or 1
-    width = 100 / len(bins)
-    bars = [
-        {
-            "x": round(width * index, 3),
-            "width": round(0.8 * width, 3),
-            "heights": [round(40 * value / most, 3) for value in counted],
-            "day": found.of.since + timedelta(days=index * step),
-            "counts": counted,
-        }
-        for index, counted in enumerate(bins)
-    ]
-    return {"bars": bars, "most": most, "step": "day" if step == 1 else "week"}
 
 
 def _spread(counts: Counts, name: str) -> dict[str, Any]:

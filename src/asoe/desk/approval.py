@@ -166,12 +166,18 @@ async def read_approval(desk: Desk, principal: Principal, approval_id: UUID) -> 
 
 
 async def list_approvals(
-    desk: Desk, principal: Principal, *, status: str | None = "pending", ticket_id: UUID | None = None, limit: int = 100
+    desk: Desk,
+    principal: Principal,
+    *,
+    status: str | None = "pending",
+    ticket_id: UUID | None = None,
+    after: UUID | None = None,
+    limit: int = 100,
 ) -> list[Approval]:
-    """Newest first; `status` None: all."""
+    """Newest first, behind the one `after`; `status` None: all."""
     async with desk.database.org_reading(principal) as connection:
         return await approvals.list_approvals(
-            connection, principal.org_id, status=status, ticket_id=ticket_id, limit=limit
+            connection, principal.org_id, status=status, ticket_id=ticket_id, after=after, limit=limit
         )
 
 

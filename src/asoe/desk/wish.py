@@ -130,13 +130,22 @@ def content(text: str) -> str:
 # --- people ---
 
 
-async def list_wishes(desk: Desk, principal: Principal, *, status: str | None = None, limit: int = 200) -> list[Wish]:
-    """Those that most clients want first; staff only."""
+async def list_wishes(
+    desk: Desk,
+    principal: Principal,
+    *,
+    status: str | None = None,
+    after: tuple[int, int] | None = None,
+    limit: int = 200,
+) -> list[Wish]:
+    """Those that most clients want first, behind `after` (how many clients, and the number); staff only."""
     _staff_only(principal)
     if status is not None and status not in WISH_STATUSES:
         raise _invalid("status", f"{status!r} is not one of {', '.join(WISH_STATUSES)}")
     async with desk.database.org_reading(principal) as connection:
-        return await wishes.page(connection, principal.org_id, status=status, limit=max(1, min(limit, 1000)))
+        return await wishes.page(
+            connection, principal.org_id, status=status, after=after, limit=max(1, min(limit, 1000))
+        )
 
 
 async def read_wish(desk: Desk, principal: Principal, number: int) -> WishWithSupporters:

@@ -138,10 +138,11 @@ async def list_approvals(
     *,
     status: str | None = "pending",
     ticket_id: UUID | None = None,
+    after: UUID | None = None,
     limit: int = 100,
 ) -> list[Approval]:
-    """Newest first."""
-    rows = await connection.fetch(ApprovalsSql.list, org_id, status, ticket_id, limit)
+    """Newest first, behind the one `after`."""
+    rows = await connection.fetch(ApprovalsSql.list, org_id, status, ticket_id, after, limit)
     return [Approval(**dict(row)) for row in rows]
 
 

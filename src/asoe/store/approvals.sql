@@ -45,7 +45,9 @@ select a.id, a.run_id, a.ticket_id, a.path, a.connector, a.action, a.risk, a.arg
 from asoe.approvals a
 where a.org_id = $1 and ($2::text is null or case when a.status = 'pending' and a.expires_at <= clock_timestamp() then 'expired' else a.status end = $2)
   and ($3::uuid is null or a.ticket_id = $3)
-order by a.requested_at desc limit $4
+  and ($4::uuid is null or (a.requested_at, a.id) < (
+    select b.requested_at, b.id from asoe.approvals b where b.org_id = $1 and b.id = $4))
+order by a.requested_at desc, a.id desc limit $5
 
 -- name: vote
 insert into asoe.approval_votes (org_id, approval_id, user_id, vote, reason) values ($1, $2, $3, $4, $5)

@@ -111,11 +111,18 @@ async def of_ticket(connection: Connection, org_id: UUID, ticket_id: UUID) -> Sp
 
 
 async def page(
-    connection: Connection, org_id: UUID, *, status: str | None = None, number: int | None = None, limit: int = 200
+    connection: Connection,
+    org_id: UUID,
+    *,
+    status: str | None = None,
+    number: int | None = None,
+    after: tuple[int, int] | None = None,
+    limit: int = 200,
 ) -> list[Wish]:
-    """Those that most clients want first."""
+    """Those that most clients want first, behind `after`: how many clients, and the number."""
     sql = WishesSql.page.replace("{columns}", _COLUMNS)
-    return [Wish(**dict(row)) for row in await connection.fetch(sql, org_id, status, number, limit)]
+    clients, last = after or (None, None)
+    return [Wish(**dict(row)) for row in await connection.fetch(sql, org_id, status, number, clients, last, limit)]
 
 
 async def find(connection: Connection, org_id: UUID, number: int) -> Wish:

@@ -45,8 +45,9 @@ left join lateral (
 ) c on true
 left join asoe.wishes m on m.org_id = w.org_id and m.id = w.merged_into
 where w.org_id = $1 and ($2::text is null or w.status = $2) and ($3::integer is null or w.number = $3)
+  and ($4::integer is null or (coalesce(c.clients, 0), w.number) < ($4, $5))
 order by coalesce(c.clients, 0) desc, w.number desc
-limit $4
+limit $6
 
 -- name: find_for_update
 select id, number, title, status, merged_into from asoe.wishes where org_id = $1 and number = $2 for update

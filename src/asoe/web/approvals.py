@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import urlencode
+from uuid import UUID
 
 from starlette.responses import Response
 
 from asoe.desk import approval
 from asoe.store import overview
-from asoe.web.door import Pages, Visit
+from asoe.web.door import Pages, Visit, safe_next
+from asoe.web.live import newest
 
 pages = Pages()
+PAGE_SIZE: Final = 50
 STATUSES: Final = ("pending", "approved", "refused", "expired", "used", "dead")
 
 
 @pages.get("/approvals")
 async def show_all(visit: Visit) -> Response:
     status = visit.text("status", "pending", most=20)
+    since, after = await newest(visit), visit.text("after", most=40)
     found = await approval.list_approvals(
-        visit.desk, visit.principal, status=status if status in STATUSES else None, limit=100
+        visit.desk,
+        visit.principal,
+        status=status if status in STATUSES else None,
+        after=visit.uuid(after, "approval") if after else None,
+        limit=PAGE_SIZE + 1,
     )
+    shown = found[:PAGE_SIZE]
     async with visit.desk.database.org_reading(visit.principal) as connection:
         tickets = await overview.ticket_names(
-            connection, visit.principal.org_id, (each.ticket_id for each in found if each.ticket_id)
+            connection, visit.principal.org_id, (each.ticket_id for each in shown if each.ticket_id)
         )
-    return visit.page("approvals.html", found=found, status=status, statuses=STATUSES, tickets=tickets)
+    return visit.page(
+        "approvals.html",
+        since=since,
+        found=shown,
+        status=status,
+        statuses=STATUSES,
+        tickets=tickets,
+        here=_address(status, after),
+        newest=_address(status) if after else "",
+        older=_address(status, shown[-1].id) if len(found) > PAGE_SIZE else "",
+    )
 
 
 @pages.get("/approvals/{approval_id}")
@@ -48,4 +68,9 @@ async def decide(visit: Visit) -> Response:
         "approved": "Agreed: the run goes on.",
         "refused": "Refused: the ticket goes to a person.",
     }.get(decided.status, f"Noted: {decided.approvals} of {decided.people} have agreed.")
-    return visit.back("/approvals", said)
+    return visit.back(safe_next(visit.text("back", "/approvals", most=500)), said)
+
+
+def _address(status: str, after: UUID | str = "") -> str:
+    asked = {"status": status if status != "pending" else "", "after": str(after)}
+    return "/approvals?" + urlencode({name: value for name, value in asked.items() if value})

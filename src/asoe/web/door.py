@@ -137,8 +137,12 @@ class Visit:
 
     def id(self, name: str, what: str = "thing") -> UUID:
         """An id of the path; one that is none is a thing that does not exist."""
+        return self.uuid(self.request.path_params[name], what)
+
+    def uuid(self, given: str, what: str = "thing") -> UUID:
+        """An id that a field holds; one that is none is a thing that does not exist."""
         try:
-            return UUID(self.request.path_params[name])
+            return UUID(given)
         except ValueError:
             raise Missing(f"There is no such {what} here.", code="missing") from None
 

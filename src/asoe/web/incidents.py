@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
-from uuid import UUID
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -11,14 +11,16 @@ from asoe.desk import intent
 from asoe.desk.incident import handling
 from asoe.desk.incident.handling import Wanted
 from asoe.desk.runbook import shelf
-from asoe.domain.errors import AsoeError, Missing
+from asoe.domain.errors import AsoeError
 from asoe.domain.incident import ENDED, OUTCOMES, STATUSES
 from asoe.domain.triage import INTENTS
 from asoe.store import directory, runbooks
 from asoe.web.door import Pages, Visit
+from asoe.web.live import newest
 
 pages = Pages()
 _ONE: Final = "/incidents/{incident_id}"
+PAGE_SIZE: Final = 50
 
 
 @pages.get("/incidents")
@@ -46,12 +48,10 @@ async def open_one(visit: Visit) -> Response:
 @pages.get(_ONE)
 async def show(visit: Visit) -> Response:
     incident_id = visit.id("incident_id", "incident")
+    since = await newest(visit)
     found = await handling.read_incident(visit.desk, visit.principal, incident_id)
     after = visit.text("after", most=40)
-    try:
-        last = UUID(after) if after else None
-    except ValueError:
-        raise Missing("There is no such ticket here.", code="missing") from None
+    last = visit.uuid(after, "ticket") if after else None
     tickets = await handling.list_tickets(visit.desk, visit.principal, incident_id, after=last)
     actors = [fact.actor for fact in found.timeline] + [update.author for update in found.updates]
     async with visit.desk.database.org_reading(visit.principal) as connection:
@@ -60,6 +60,8 @@ async def show(visit: Visit) -> Response:
     return visit.page(
         "incident.html",
         i=found.incident,
+        since=since,
+        shown=f"?after={last}" if last else "",
         here=f"/incidents/{found.incident.id}",
         about=handling.describe(found.incident),
         counts=found.counts,
@@ -119,13 +121,21 @@ async def tell(visit: Visit) -> Response:
 async def _list(visit: Visit, *, problem: AsoeError | None = None, wanted: Wanted | None = None) -> Response:
     which = visit.text("show", "going", most=10)
     statuses = None if which == "all" else [status for status in STATUSES if status not in ENDED]
-    found = await handling.list_incidents(visit.desk, visit.principal, statuses=statuses, limit=100)
+    since = await newest(visit)
+    after = visit.number("after", 0) if visit.request.method == "GET" else 0
+    found = await handling.list_incidents(
+        visit.desk, visit.principal, statuses=statuses, before=after or None, limit=PAGE_SIZE + 1
+    )
     shelved = await shelf.list_runbooks(visit.desk, visit.principal)
     own = await intent.list_intents(visit.desk, visit.principal)
     return visit.page(
         "incidents.html",
         422 if problem else 200,
-        found=found,
+        found=found[:PAGE_SIZE],
+        since=since,
+        older=_address(which, found[PAGE_SIZE - 1].incident.number) if len(found) > PAGE_SIZE else "",
+        newest=_address(which) if after else "",
+        here=_address(which, after),
         which=which,
         statuses=STATUSES,
         intents=sorted({*INTENTS, *(each.name for each in own)}),
@@ -133,3 +143,8 @@ async def _list(visit: Visit, *, problem: AsoeError | None = None, wanted: Wante
         problem=problem,
         wanted=wanted or Wanted(""),
     )
+
+
+def _address(which: str, after: int = 0) -> str:
+    asked = {"show": which if which == "all" else "", "after": after or ""}
+    return "/incidents?" + urlencode({name: value for name, value in asked.items() if value})

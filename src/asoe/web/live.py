@@ -9,9 +9,10 @@ from uuid import UUID
 
 from starlette.responses import Response
 
-from asoe.api.live import read_cursor
+from asoe.api.live import read_cursor, write_cursor
 from asoe.api.stream import event_stream
 from asoe.desk import ticket as desk_ticket
+from asoe.store import facts
 from asoe.web.door import Pages, Visit
 
 pages = Pages()
@@ -29,6 +30,12 @@ async def follow_ticket(visit: Visit) -> Response:
     ticket_id = visit.id("ticket_id", "ticket")
     await desk_ticket.read_ticket(visit.desk, visit.principal, ticket_id)
     return await _stream(visit, ticket_id)
+
+
+async def newest(visit: Visit) -> str:
+    """What a page names as `after`, when it is asked for before anything that the page shows."""
+    async with visit.desk.database.org_reading(visit.principal) as connection:
+        return write_cursor((await facts.newest_cursor(connection), 0))
 
 
 async def _stream(visit: Visit, ticket_id: UUID | None) -> Response:

@@ -19,10 +19,12 @@ from asoe.domain.interval import interval
 from asoe.domain.ticket import SEVERITY_RANK
 from asoe.store.runbooks import RunbookRow
 from asoe.web.door import MEMBERS, Pages, Visit
+from asoe.web.live import newest
 
 pages = Pages()
 AGES = ("under 4 h", "under 1 day", "under 3 days", "older")
 KEPT_SECONDS = 3.0
+INCIDENTS_SHOWN = 8
 PERIODS = {"day": "24 hours", "week": "7 days", "month": "30 days"}
 
 
@@ -44,6 +46,19 @@ class Rate:
         return interval(self.hits, self.total)
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What the page was made from; its stream begins at `since`."""
+
+    since: str
+    found: Overview
+    stats: Stats
+    pressing: Pressing
+    incidents: list[Seen]
+    runbooks: list[tuple[RunbookRow, str]]
+    stopped: str | None
+
+
 @pages.get("/", roles=MEMBERS)
 async def show(visit: Visit) -> Response:
     if visit.principal.is_client:
@@ -52,40 +67,38 @@ async def show(visit: Visit) -> Response:
     if period not in PERIODS:
         raise Missing(f"There is no period {period!r}.", code="missing")
     me = visit.principal  # whoever asks first: all of the team see the same
-    found, stats, pressing, incidents, runbooks, stopped = await visit.site.keep.get(
+    seen = await visit.site.keep.get(
         (me.org_id, me.role, "overview", period), KEPT_SECONDS, lambda: _read(visit, period)
     )
+    report = seen.found.report
     rates = [
-        Rate(name, getattr(found.report, name), found.report.resting, definition)
+        Rate(name, getattr(report, name), report.resting, definition)
         for name, definition in desk_overview.DEFINITIONS.items()
     ]
     return visit.page(
         "overview.html",
-        found=found,
-        stats=stats,
-        pressing=pressing,
-        incidents=incidents,
-        runbooks=runbooks,
-        stopped=stopped,
+        seen=seen,
+        found=seen.found,
         rates=rates,
+        shown=INCIDENTS_SHOWN,
         period=period,
         periods=PERIODS,
         severities=sorted(SEVERITY_RANK, key=SEVERITY_RANK.__getitem__, reverse=True),
         ages=AGES,
         reasons=REASONS,
-        is_capped=found.report.tickets >= desk_overview.MOST_TICKETS,
+        is_capped=report.tickets >= desk_overview.MOST_TICKETS,
         most=desk_overview.MOST_TICKETS,
     )
 
 
-async def _read(
-    visit: Visit, period: str
-) -> tuple[Overview, Stats, Pressing, list[Seen], list[tuple[RunbookRow, str]], str | None]:
-    return (
-        await desk_overview.read_overview(visit.desk, visit.principal, period=period),
-        await get_stats(visit.desk, visit.principal),
-        await service_level.pressing(visit.desk, visit.principal, limit=8),
-        await handling.going(visit.desk, visit.principal),
-        await autonomy.read_standings(visit.desk, visit.principal),
-        await autonomy.stop_reason(visit.desk, visit.principal),
+async def _read(visit: Visit, period: str) -> Sight:
+    desk, me = visit.desk, visit.principal
+    return Sight(
+        since=await newest(visit),
+        found=await desk_overview.read_overview(desk, me, period=period),
+        stats=await get_stats(desk, me),
+        pressing=await service_level.pressing(desk, me, limit=8),
+        incidents=await handling.going(desk, me),
+        runbooks=await autonomy.read_standings(desk, me),
+        stopped=await autonomy.stop_reason(desk, me),
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -17,10 +18,12 @@ from asoe.domain.autonomy import LEVELS, cases_needed
 from asoe.domain.errors import Invalid
 from asoe.store import directory, overview
 from asoe.web.door import ADMINS, Pages, Visit
+from asoe.web.live import newest
 
 pages = Pages()
 _ONE: Final = "/runbooks/{name}"
 _PATIENCE: Final = 10.0
+RUNS_SHOWN: Final = 20
 LADDER: Final = {
     "off": "Does nothing.",
     "shadow": "Checks only, and notes what it would have done.",
@@ -37,7 +40,7 @@ async def show_all(visit: Visit) -> Response:
     for row in found:
         _, standing, limits = await autonomy.read_standing(visit.desk, visit.principal, str(row.id))
         words[row.id] = autonomy.describe(standing, limits, visit.desk.clock())
-    runs = await record.list_runs(visit.desk, visit.principal, limit=20)
+    runs = await record.list_runs(visit.desk, visit.principal, limit=RUNS_SHOWN)
     names = {row.id: row.name for row in found}
     async with visit.desk.database.org_reading(visit.principal) as connection:
         tickets = await overview.ticket_names(
@@ -56,7 +59,8 @@ async def stop(visit: Visit) -> Response:
     if not reason:
         raise Invalid("reason: say why; everyone who looks reads it.", code="invalid_request")
     await autonomy.stop_acts(visit.desk, visit.principal, reason)
-    return visit.back("/runbooks", "All acts are stopped.")
+    undo = {"path": "/runbooks/release", "fields": []} if visit.principal.role in ADMINS else None
+    return visit.back("/runbooks", "All acts are stopped.", undo=undo)
 
 
 @pages.post("/runbooks/release", roles=ADMINS)
@@ -89,7 +93,10 @@ async def show(visit: Visit) -> Response:
     row, text = await shelf.read_version(visit.desk, visit.principal, name, visit.number("version", 0) or None)
     versions = await shelf.list_versions(visit.desk, visit.principal, name)
     _, standing, limits = await autonomy.read_standing(visit.desk, visit.principal, name)
-    runs = await record.list_runs(visit.desk, visit.principal, runbook=row.name, limit=20)
+    before = visit.text("before", most=40)
+    runs = await record.list_runs(
+        visit.desk, visit.principal, runbook=row.name, before=_moment(before) if before else None, limit=RUNS_SHOWN + 1
+    )
     async with visit.desk.database.org_reading(visit.principal) as connection:
         names = await directory.names(connection, visit.principal.org_id, (each.created_by for each in versions))
         tickets = await overview.ticket_names(
@@ -108,13 +115,29 @@ async def show(visit: Visit) -> Response:
         limits=limits,
         ladder=LADDER,
         levels=LEVELS,
-        runs=runs,
+        runs=runs[:RUNS_SHOWN],
+        newest=f"/runbooks/{row.name}#runs-title" if before else "",
+        older=_older(row.name, runs[RUNS_SHOWN - 1].created_at) if len(runs) > RUNS_SHOWN else "",
         names=names,
         tickets=tickets,
         warnings=[*check(text.source), *await shelf.lacking(visit.desk, visit.principal, text.source)],
         backtests=await rehearsal.list_newest(visit.desk, visit.principal, row.id),
         most=rehearsal.MOST,
     )
+
+
+def _older(name: str, before: datetime) -> str:
+    return f"/runbooks/{name}?{urlencode({'before': before.isoformat()})}#runs-title"
+
+
+def _moment(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise Invalid("before: this is no time of ours; start from the newest.", code="invalid_request") from None
+    if found.tzinfo is None:
+        raise Invalid("before: this is no time of ours; start from the newest.", code="invalid_request")
+    return found
 
 
 @pages.post(_ONE + "/try")
@@ -164,8 +187,14 @@ async def edit(visit: Visit) -> Response:
 async def publish(visit: Visit) -> Response:
     version = visit.number("version", 0) or None
     name = visit.request.path_params["name"]
+    before = (await shelf.read_version(visit.desk, visit.principal, name))[0].published_version
     row = await shelf.publish(visit.desk, visit.principal, name, version, needs_connectors=True)
-    return visit.back(f"/runbooks/{row.name}", f"Version {row.published_version} is in use.")
+    path = f"/runbooks/{row.name}"
+    undo: dict[str, Any] = {"path": f"{path}/retire", "fields": []}
+    if before:
+        undo = {"path": f"{path}/publish", "fields": [["version", before]]}
+    said = f"Version {row.published_version} is in use."
+    return visit.back(path, said, undo=undo if before != row.published_version else None)
 
 
 @pages.post(_ONE + "/retire", roles=ADMINS)
@@ -196,7 +225,8 @@ async def lend(visit: Visit) -> Response:
     await autonomy.lend(
         visit.desk, visit.principal, name, reason=visit.text("reason", most=2000), until=until, caps=caps
     )
-    return visit.back(f"/runbooks/{name}", f"Trust is lent until {until:%Y-%m-%d}.")
+    undo = {"path": f"/runbooks/{name}/end-loan", "fields": []}
+    return visit.back(f"/runbooks/{name}", f"Trust is lent until {until:%Y-%m-%d}.", undo=undo)
 
 
 @pages.post(_ONE + "/end-loan", roles=ADMINS)
@@ -211,6 +241,7 @@ async def end_loan(visit: Visit) -> Response:
 
 @pages.get("/runs/{run_id}")
 async def show_run(visit: Visit) -> Response:
+    since = await newest(visit)
     found = await record.read_run(visit.desk, visit.principal, visit.id("run_id", "run"))
     async with visit.desk.database.org_reading(visit.principal) as connection:
         tickets = await overview.ticket_names(
@@ -223,7 +254,7 @@ async def show_run(visit: Visit) -> Response:
         ],
         key=lambda row: row[1],
     )
-    return visit.page("run.html", found=found, run=found.run, rows=rows, tickets=tickets)
+    return visit.page("run.html", since=since, found=found, run=found.run, rows=rows, tickets=tickets)
 
 
 @pages.post("/runs/{run_id}/cancel")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import urlencode
 from uuid import UUID
 
 from starlette.responses import Response
@@ -14,15 +15,30 @@ from asoe.web.door import Pages, Visit
 
 pages = Pages()
 _ONE: Final = "/wishes/{wish_number}"
+PAGE_SIZE: Final = 100
 
 
 @pages.get("/wishes")
 async def show_all(visit: Visit) -> Response:
     status = visit.text("status", "open", most=20)
+    after = _after(visit.text("after", most=30))
     found = await wish.list_wishes(
-        visit.desk, visit.principal, status=status if status in WISH_STATUSES else None, limit=200
+        visit.desk,
+        visit.principal,
+        status=status if status in WISH_STATUSES else None,
+        after=after,
+        limit=PAGE_SIZE + 1,
     )
-    return visit.page("wishes.html", found=found, status=status, statuses=WISH_STATUSES)
+    shown = found[:PAGE_SIZE]
+    newest = "/wishes?" + urlencode({"status": status})
+    return visit.page(
+        "wishes.html",
+        found=shown,
+        status=status,
+        statuses=WISH_STATUSES,
+        newest=newest if after else "",
+        older=f"{newest}&after={shown[-1].clients}-{shown[-1].number}" if len(found) > PAGE_SIZE else "",
+    )
 
 
 @pages.get(_ONE)
@@ -98,3 +114,13 @@ def _number(visit: Visit) -> int:
     if not given.isascii() or not given.isdigit() or not 1 <= int(given) < 2**31:
         raise Missing("There is no such wish here.", code="missing")
     return int(given)
+
+
+def _after(text: str) -> tuple[int, int] | None:
+    """Behind which wish a page begins: how many clients, and the number."""
+    clients, _, number = text.partition("-")
+    if not text:
+        return None
+    if not all(part.isascii() and part.isdigit() and int(part) < 2**31 for part in (clients, number)):
+        raise Missing("There is no such wish here.", code="missing")
+    return int(clients), int(number)

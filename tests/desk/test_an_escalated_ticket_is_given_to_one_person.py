@@ -265,6 +265,23 @@ def test_days_and_times_without_a_zone_are_the_walls_where_people_work() -> None
     assert kept.people["ann@x"].away[0][0].year == 1
 
 
+def test_the_turns_to_come_are_told_with_who_stands_in() -> None:
+    away = ("cat@x", datetime(2026, 10, 27, 0, tzinfo=UTC), datetime(2026, 10, 28, 0, tzinfo=UTC))
+    rota = Rota(("ann@x", "bob@x"), datetime(2026, 10, 19, 9), 7, "Europe/Berlin", (away,))
+    told = rota.turns(datetime(2026, 10, 20, 12, tzinfo=UTC), most=5)
+    assert [who for who, _ in told] == ["ann@x", "bob@x", "cat@x", "bob@x", "ann@x"]
+    assert all(rota.on_call(at) == who for who, at in told)
+    assert told[1][1] == datetime(2026, 10, 26, 8, tzinfo=UTC)
+    assert rota.turns(datetime(2026, 10, 1, tzinfo=UTC))[:2] == [
+        (None, datetime(2026, 10, 1, tzinfo=UTC)),
+        ("ann@x", datetime(2026, 10, 19, 7, tzinfo=UTC)),
+    ]
+    never = Rota(("ann@x", "bob@x"), datetime(9999, 12, 31), 366)
+    assert never.turns(datetime(2026, 11, 1, tzinfo=UTC))[0][0] is None
+    alone = Rota(("ann@x",), datetime(2026, 10, 19, 9))
+    assert len(alone.turns(datetime(2026, 11, 1, tzinfo=UTC))) == 1
+
+
 def test_round_robin_goes_around() -> None:
     team = Routing({"t": Team((Level(("ann@x", "bob@x", "cat@x")),), spread="round_robin")})
     now = datetime(2026, 11, 24, 10, tzinfo=UTC)

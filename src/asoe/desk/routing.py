@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -68,6 +69,29 @@ async def history(desk: Desk, principal: Principal, ticket_id: UUID) -> list[Ass
     async with desk.database.org_reading(principal) as connection:
         await tickets.find(connection, principal.org_id, ticket_id)
         return await assignments.history(connection, principal.org_id, ticket_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whom a level of a team asks now; of a rota also who is on call from when on afterwards."""
+
+    team: str
+    level: int
+    now: tuple[str, ...]
+    following: tuple[tuple[str | None, datetime], ...] = ()
+
+
+async def who_is_asked(desk: Desk, principal: Principal) -> list[Asked]:
+    """Level by level of each team, by address; staff only. That somebody is away or asleep is seen when a ticket is given."""
+    _staff_only(principal)
+    async with desk.database.org_reading(principal) as connection:
+        found = read_routing(await organizations.settings(connection, principal.org_id))
+    now = desk.clock()
+    return [
+        Asked(name, number, level.asked(now), tuple(level.rota.turns(now)[1:]) if level.rota else ())
+        for name, team in found.teams.items()
+        for number, level in enumerate(team.levels, 1)
+    ]
 
 
 async def read_teams(desk: Desk, principal: Principal) -> dict[str, Any]:

@@ -7,6 +7,7 @@ The last level is always the organization's owners and admins, so that nothing i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -58,6 +59,22 @@ class Rota:
         if wall < self.start or not self.members:
             return None
         return self.members[(wall - self.start).days // self.days % len(self.members)]
+
+    def turns(self, at: datetime, most: int = 3) -> list[tuple[str | None, datetime]]:
+        """Who is on call at a time, and who from when on afterwards; `most` in all."""
+        zone = ZoneInfo(self.zone)
+        passed = max(0, (at.astimezone(zone).replace(tzinfo=None) - self.start).days // self.days)
+        borders = []
+        for turn in range(passed, passed + most + 2):
+            with suppress(OverflowError):  # behind the last day there is
+                borders.append((self.start + timedelta(days=self.days * turn)).replace(tzinfo=zone))
+        borders += [time for _, *times in self.overrides for time in times if time < max(borders, default=at)]
+        found = [(self.on_call(at), at)]
+        for border in sorted(time for time in borders if time > at):
+            who = self.on_call(border)
+            if who != found[-1][0]:
+                found.append((who, border))
+        return found[:most]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ _PARTS: Final = ("teams", "people", "escalation")
 
 @pages.get(_PATH, roles=ADMINS)
 async def show(visit: Visit) -> Response:
-    return _page(visit, write_settings(await routing.read_teams(visit.desk, visit.principal)))
+    return await _page(visit, write_settings(await routing.read_teams(visit.desk, visit.principal)))
 
 
 @pages.post(_PATH, roles=ADMINS)
@@ -31,14 +31,21 @@ async def change(visit: Visit) -> Response:
         given = {name: {} for name in _PARTS} | (read_settings(text, _PARTS) if text.strip() else {})
         await routing.change_teams(visit.desk, visit.principal, **given)
     except AsoeError as error:
-        return _page(visit, text, problem=error)
+        return await _page(visit, text, problem=error)
     return visit.back(_PATH, "Saved. It holds for what is given from now on.")
 
 
-def _page(visit: Visit, text: str, *, problem: AsoeError | None = None) -> Response:
+async def _page(visit: Visit, text: str, *, problem: AsoeError | None = None) -> Response:
     weights = {name: (weight, REASONS[name]) for name, weight in WEIGHTS.items()}
     return visit.page(
-        "teams.html", 422 if problem else 200, tabs=TABS, text=text, problem=problem, weights=weights, example=EXAMPLE
+        "teams.html",
+        422 if problem else 200,
+        tabs=TABS,
+        text=text,
+        asked=await routing.who_is_asked(visit.desk, visit.principal),
+        problem=problem,
+        weights=weights,
+        example=EXAMPLE,
     )
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from uuid import UUID
 
 from browser_cast import PASSWORD, House, Visitor, Watch
 from playwright.async_api import expect
 
-from asoe.desk import knowledge, service_level, session, sign_in, ticket
+from asoe.desk import approval, knowledge, service_level, session, sign_in, ticket
+from asoe.desk.incident import handling
+from asoe.desk.incident.handling import Wanted
 from asoe.store import sign_ins
 
 
@@ -170,6 +173,64 @@ async def test_many_are_closed_at_once_and_opened_again(house: House, visitor: V
     await page.locator("#toasts").get_by_role("button", name="Undo").click()
     await expect(page.locator("#toasts")).to_contain_text("Taken back.")
     assert {(await house.read(house.acme, each.id)).status for each in made} == {"open"}
+
+
+async def test_a_whole_page_is_given_to_a_colleague_and_taken_back(house: House, visitor: Visitor) -> None:
+    made = [await house.ticket(house.acme, subject="Heliograph", body=f"Number {number}") for number in range(3)]
+    page = await visitor(house.acme.owner, "/queue?view=all&q=heliograph")
+    await page.keyboard.press("Shift+X")
+    await expect(page.get_by_label("Select all on this page")).to_be_checked()
+    await page.get_by_label(f"Select ticket {made[0].number}", exact=True).uncheck()
+    await expect(page.get_by_label("Select all on this page")).not_to_be_checked()
+    await page.get_by_label("Give to").select_option(str(house.acme.agent.user_id))
+    await page.get_by_role("button", name="Give", exact=True).click()
+    await expect(page.locator("#toasts")).to_contain_text("2 tickets given to Ben.")
+    ben = house.acme.agent.user_id
+    assert [(await house.read(house.acme, each.id)).assignee == ben for each in made] == [False, True, True]
+    await page.locator("#toasts").get_by_role("button", name="Undo").click()
+    await expect(page.locator("#toasts")).to_contain_text("Taken back.")
+    assert not any([(await house.read(house.acme, each.id)).assignee == ben for each in made])
+
+
+async def test_taking_over_tagging_and_moving_to_a_team_can_be_taken_back(house: House, visitor: Visitor) -> None:
+    opened = await house.ticket(house.acme, subject="Back and forth")
+    page = await visitor(house.acme.agent, f"/tickets/{opened.id}")
+    toasts = page.locator("#toasts")
+    await page.get_by_role("button", name="Take over", exact=True).click()
+    await expect(page.get_by_text("quiet: a person speaks")).to_be_visible()
+    await toasts.get_by_role("button", name="Undo").click()
+    await expect(toasts).to_contain_text("Taken back.")
+    await expect(page.get_by_text("quiet: a person speaks")).to_be_hidden()
+    assert (await house.read(house.acme, opened.id)).assignee == opened.assignee
+    await page.get_by_label("New tag").fill("vip")
+    await page.keyboard.press("Enter")
+    await expect(toasts).to_contain_text("Tagged.")
+    await page.get_by_role("button", name="Remove the tag vip").click()
+    await expect(toasts).to_contain_text("The tag is gone.")
+    await toasts.get_by_role("button", name="Undo").last.click()
+    await expect(page.get_by_role("button", name="Remove the tag vip")).to_be_visible()
+    assert (await house.read(house.acme, opened.id)).tags == ("vip",)
+
+
+async def test_pages_of_incidents_and_approvals_follow_what_happens(house: House, visitor: Visitor) -> None:
+    waiting = await visitor(house.acme.agent, "/approvals")
+    going = await visitor(house.acme.agent, "/incidents")
+    for page in (waiting, going):
+        await expect(page.locator("[data-live=on]")).to_be_attached()
+    await going.get_by_text("Open an incident").click()
+    await going.get_by_label("What is wrong, for your team").fill("half a sentence")
+    made = await house.runbook(house.acme, subject="While you look")
+    card = waiting.locator("article.card", has=waiting.locator(f'a[href="/approvals/{made["approval_id"]}"]'))
+    await expect(card).to_be_visible()
+    await approval.decide(house.app.desk, house.acme.agent, UUID(made["approval_id"]), "refuse", "")
+    await expect(card).to_have_count(0)
+    opened = await handling.open_incident(house.app.desk, house.acme.owner, Wanted("Seen at once", intent="timeouts"))
+    await expect(going.get_by_role("link", name="Seen at once")).to_be_visible()
+    await expect(going.get_by_label("What is wrong, for your team")).to_have_value("half a sentence")
+    await going.get_by_role("link", name="Seen at once").click()
+    await expect(going.locator("[data-live=on]")).to_be_attached()
+    await handling.dismiss(house.app.desk, house.acme.owner, opened.id)
+    await expect(going.locator(".chip").first).to_have_text("Dismissed")
 
 
 async def test_tickets_are_found_by_words_number_and_filters(house: House, visitor: Visitor) -> None:

@@ -17,14 +17,15 @@ async def test_an_act_is_approved_from_its_ticket(house: House, visitor: Visitor
     made = await house.runbook(house.acme, subject="Locked out")
     found = await approval.read_approval(house.app.desk, house.acme.agent, made["approval_id"])
     page = await visitor(house.acme.agent, f"/tickets/{found.ticket_id}")
-    await page.get_by_role("link", name="waits for your word").click()
-    await expect(page.get_by_role("heading", name="May this be done?")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Waits for your word")).to_be_visible()
     card = page.locator("article.card")
     await expect(card).to_contain_text("<b>bold</b>")
     await expect(card).to_contain_text("estate.lock")
     await page.get_by_label("Reason").fill("It is Ana, I know her")
     await page.get_by_role("button", name="Approve").click()
     await expect(page.get_by_text("Agreed: the run goes on.")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Locked out")).to_be_visible()
+    await expect(card).to_have_count(0)
     after = await approval.read_approval(house.app.desk, house.acme.agent, made["approval_id"])
     assert after.status == "approved"
 

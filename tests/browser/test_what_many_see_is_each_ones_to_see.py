@@ -1,19 +1,28 @@
-"""Pages that many look at are read and rendered once for them, and still nobody is shown what is not theirs, or what was before."""
+"""Pages that many look at are read and rendered once for them, and still nobody is shown what is not theirs, or what was before.
+
+A ticket's page asks the database as little as it can, and what it is told is what each noun knows by itself.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from browser_cast import COOKIE, House
 
-from asoe.desk import people, session
+from asoe.desk import attachment, intake, people, session
+from asoe.desk import ticket as desk_ticket
+from asoe.desk.intake import NewContact, NewTicket
+from asoe.desk.runbook import record
 from asoe.domain.organization import Principal
+from asoe.store import ticket_page, tickets
+from asoe.store.db import Database
 from asoe.web import queue, ticket
 from asoe.web.cookies import is_csrf_token
 
@@ -125,3 +134,78 @@ async def test_a_persons_own_words_are_there_although_others_look(house: House, 
         looking += [asyncio.create_task(each.get(path)) for each in many]
         assert said in (await many[0].get(path)).text
     await asyncio.gather(*looking)
+
+
+async def test_a_tickets_page_asks_only_for_what_there_is(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk, agent = house.app.desk, house.acme.agent
+    questions: list[str] = []
+    monkeypatch.setattr(Database, "org_reading", counted(questions))
+    who = NewContact(email="plain@example.com", name="Ana")
+    plain = (await intake.open_ticket(desk, house.acme.engine, NewTicket(subject="Plain", body="?", contact=who))).id
+    questions.clear()
+    await desk_ticket.read_ticket(desk, agent, plain)
+    assert len(questions) == 1, "what is counted is what is asked"
+    questions.clear()
+    seen = await ticket._read(desk, agent, plain)
+    assert seen["t"].id == plain
+    assert len(questions) <= 9, questions
+
+    made = await house.runbook(house.acme, subject="With everything")
+    run = await record.read_run(desk, agent, UUID(made["run_id"]))
+    full = run.run.ticket_id
+    assert full is not None
+    await attachment.attach(desk, agent, full, name="a.txt", media_type="text/plain", content=b"a")
+    await desk_ticket.change_ticket(desk, agent, full, {"severity": "high"})
+    questions.clear()
+    seen = await ticket._read(desk, agent, full)
+    assert len(questions) <= 18, questions
+    assert [file.name for file in seen["files"]] == ["a.txt"]
+    assert seen["corrected"] == {"severity"}
+    assert [str(each.id) for each in seen["waiting"]] == [made["approval_id"]]
+    assert seen["told_of"][made["run_id"]] == made["name"]
+
+
+async def test_what_stands_beside_a_ticket_is_what_is_found_one_by_one(house: House) -> None:
+    desk, agent = house.app.desk, house.globex.agent
+    who = NewContact(email="beside@example.com", name="Bea")
+    made = [await house.ticket(house.globex, subject=f"Beside {n}", contact=who) for n in range(4)]
+    await desk_ticket.merge_ticket(desk, agent, made[0].id, into=made[1].id)
+    for each in made[2:]:
+        await desk_ticket.change_ticket(desk, agent, each.id, {"intent": "invoice_question"})
+    await desk_ticket.change_ticket(desk, agent, made[1].id, {"intent": "invoice_question"})
+    await desk_ticket.move_ticket(desk, agent, made[3].id, "resolved")
+    async with desk.database.org_reading(agent) as connection:
+        for each in made:
+            now = await tickets.find(connection, house.globex.org_id, each.id)
+            found = await ticket_page.related(connection, now)
+            links = await tickets.links(connection, house.globex.org_id, now.id)
+            linked = {link[name] for link in links for name in ("ticket_id", "other_id")} - {now.id}
+            assert {other.id for other in found["linked"]} == linked
+            assert found["earlier"] == await tickets.earlier_of_requester(connection, now)
+            assert found["alike"] == await tickets.ended_alike(connection, now)
+        assert found["earlier"], "something was compared"
+
+
+def counted(asked: list[str]) -> Any:
+    """`Database.org_reading` whose connection notes what it is asked."""
+    real = Database.org_reading
+
+    class Noting:
+        def __init__(self, connection: Any) -> None:
+            self._connection = connection
+
+        def __getattr__(self, name: str) -> Any:
+            real = getattr(self._connection, name)
+
+            async def ask(sql: str, *arguments: Any) -> Any:
+                asked.append(sql)
+                return await real(sql, *arguments)
+
+            return ask
+
+    @asynccontextmanager
+    async def reading(self: Database, principal: Principal) -> AsyncIterator[Any]:
+        async with real(self, principal) as connection:
+            yield Noting(connection)
+
+    return reading

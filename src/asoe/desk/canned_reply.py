@@ -52,13 +52,14 @@ async def put_reply(
         return found
 
 
-async def remove_reply(desk: Desk, principal: Principal, name: str) -> None:
-    """Raises `Missing(no_canned_reply)`."""
+async def remove_reply(desk: Desk, principal: Principal, name: str) -> CannedReply:
+    """The one that is gone; raises `Missing(no_canned_reply)`."""
     _admin_only(principal)
     async with desk.database.org_transaction(principal) as connection:
         found = await canned_replies.find(connection, principal.org_id, name)
         await canned_replies.remove(connection, principal.org_id, name)
         await facts.record(connection, principal, "canned_reply.removed", canned_reply_id=found.id, name=name)
+    return found
 
 
 async def fill_in(desk: Desk, principal: Principal, ticket_id: UUID, name: str) -> str:

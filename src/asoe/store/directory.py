@@ -53,10 +53,12 @@ async def contacts(connection: Connection, org_id: UUID, ids: Iterable[UUID | No
     }
 
 
-async def runbooks(connection: Connection, org_id: UUID, found: Iterable[Fact]) -> dict[str, str]:
-    """What the runbooks of these facts are called, by the ids that the facts carry: the runbook's, its run's or its backtest's."""
+async def runbooks(
+    connection: Connection, org_id: UUID, found: Iterable[Fact], *, runs: Iterable[UUID] = ()
+) -> dict[str, str]:
+    """What the runbooks of these facts, and of these runs, are called, by the ids that the facts carry: the runbook's, its run's or its backtest's."""
     ids = {
         str(fact.data[name]) for fact in found for name in ("runbook_id", "run_id", "backtest_id") if name in fact.data
-    }
+    } | set(map(str, runs))
     rows = await connection.fetch(DirectorySql.runbooks, org_id, sorted(ids)) if ids else []
     return {str(row["id"]): row["name"] for row in rows}

@@ -41,8 +41,10 @@ async def put(visit: Visit) -> Response:
 
 @pages.post(_PATH + "/remove", roles=ADMINS)
 async def remove(visit: Visit) -> Response:
-    await canned_reply.remove_reply(visit.desk, visit.principal, visit.text("name", most=100))
-    return visit.back(_PATH, "Removed.")
+    gone = await canned_reply.remove_reply(visit.desk, visit.principal, visit.text("name", most=100))
+    fields = {"name": gone.name, "title": gone.title, "body": gone.body, "language": gone.language or ""}
+    undo = {"path": _PATH, "fields": [[name, value] for name, value in fields.items()]}
+    return visit.back(_PATH, "Removed.", undo=undo)
 
 
 async def _page(visit: Visit, *, given: dict[str, str] | None = None, problem: str = "") -> Response:

@@ -47,11 +47,13 @@ async def edit(visit: Visit) -> Response:
 @pages.post(_PATH + "/retire", roles=ADMINS)
 async def retire(visit: Visit) -> Response:
     is_retired = visit.text("retired", most=3) != "no"
+    name = visit.text("name", most=100)
     try:
-        await intent.retire_intent(visit.desk, visit.principal, visit.text("name", most=100), is_retired=is_retired)
+        await intent.retire_intent(visit.desk, visit.principal, name, is_retired=is_retired)
     except Conflict as error:
         return await _page(visit, problem=error.message)
-    return visit.back(_PATH, "Retired: old tickets keep it." if is_retired else "In use again.")
+    undo = {"path": _PATH + "/retire", "fields": [["name", name], ["retired", "no" if is_retired else "yes"]]}
+    return visit.back(_PATH, "Retired: old tickets keep it." if is_retired else "In use again.", undo=undo)
 
 
 def _given(visit: Visit) -> dict[str, Any]:

@@ -110,8 +110,14 @@ async def save(visit: Visit) -> Response:
 async def publish(visit: Visit) -> Response:
     article_id = visit.id("article_id", "article")
     version = visit.number("version", 0) or None
+    before = (await desk_knowledge.read_article(visit.desk, visit.principal, article_id)).published_version
     article = await desk_knowledge.publish_article(visit.desk, visit.principal, article_id, version=version)
-    return visit.back(f"/knowledge/{article_id}", f"Version {article.published_version} is published.")
+    path = f"/knowledge/{article_id}"
+    undo: dict[str, Any] = {"path": f"{path}/retire", "fields": []}
+    if before:
+        undo = {"path": f"{path}/publish", "fields": [["version", before]]}
+    said = f"Version {article.published_version} is published."
+    return visit.back(path, said, undo=undo if before != article.published_version else None)
 
 
 @pages.post(_ONE + "/retire")

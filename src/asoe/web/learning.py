@@ -39,8 +39,10 @@ async def show(visit: Visit) -> Response:
 async def choose_rule(visit: Visit) -> Response:
     """By which rule answers are sent alone."""
     rule = visit.text("answers_alone", most=20)
+    before = (await people.read_organization(visit.desk, visit.principal)).settings.get("answers_alone")
     await people.change_organization(visit.desk, visit.principal, settings={"answers_alone": rule})
-    return visit.back(_PATH, "Saved.")
+    undo = {"path": _PATH + "/answers", "fields": [["answers_alone", before]]} if before not in {None, rule} else None
+    return visit.back(_PATH, "Saved.", undo=undo)
 
 
 @pages.post(_PATH + "/certificates", roles=ADMINS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
@@ -23,6 +23,7 @@ from asoe.store import directory, facts, saved_views, service_levels, tickets
 from asoe.store.tickets import TicketFilter
 from asoe.web.door import Pages, Visit, safe_next
 from asoe.web.render import Part
+from asoe.web.undo import undo_of
 from asoe.web.words import LANGUAGES
 
 pages = Pages()
@@ -48,7 +49,7 @@ _CHOICES: Final = {
     "channel": CHANNELS,
 }
 _LISTS: Final = frozenset({"status", "severity", "category", "language", "channel"})
-_ACTIONS: Final = ("assign", "close", "tag", "spam")
+_ACTIONS: Final = ("assign", "give", "close", "tag", "spam")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,60 +169,51 @@ async def _read_rows(visit: Visit, ids: Sequence[UUID]) -> list[Row]:
 @pages.post("/queue/bulk")
 async def act_on_many(visit: Visit) -> Response:
     """Do one thing to each selected ticket, each by itself: one that refuses stops no other."""
-    action = visit.text("action", most=20)
+    action, who = visit.text("action", most=20), visit.text("who", most=40)
     back = safe_next(visit.text("back", "/queue", most=4000))
-    ids = [_uuid(text) for text in visit.texts("id")[:MAX_BULK]]
+    ids = [visit.uuid(text, "ticket") for text in visit.texts("id")[:MAX_BULK]]
     if action not in _ACTIONS:
-        raise Invalid("action: assign, close, tag and spam are possible.", code="invalid_request")
+        raise Invalid("action: assign, give, close, tag and spam are possible.", code="invalid_request")
     if not ids:
         return visit.back(back, "Nothing was selected.")
     tag = visit.text("tag", most=100).strip()
     if action == "tag" and not tag:
         return visit.back(back, "Write a tag first.")
+    assignee = visit.uuid(who, "member") if action == "give" and who else None
     done: list[str] = []
     refused: list[str] = []
     for ticket_id in ids:
         try:
-            done.append(await _act(visit, action, ticket_id, tag))
+            done.append(await _act(visit, action, ticket_id, tag=tag, assignee=assignee))
         except AsoeError as error:
             refused.append(error.message)
-    words = {"assign": "assigned to you", "close": "closed", "tag": f"tagged {tag!r}", "spam": "marked as spam"}
+    given = "given to " + (await _called(visit, assignee)) if assignee else "left to whoever takes them"
+    words = {
+        "assign": "assigned to you",
+        "give": given,
+        "close": "closed",
+        "tag": f"tagged {tag!r}",
+        "spam": "marked as spam",
+    }
     said = f"{len(done)} {'ticket' if len(done) == 1 else 'tickets'} {words[action]}."
     if refused:
         said += f" {len(refused)} not: {refused[0]}"
     return visit.back(back, said, undo=undo_of(done, back))
 
 
-@pages.post("/undo")
-async def undo(visit: Visit) -> Response:
-    """Take back what a toast offered to; each step says what to do to which ticket."""
-    back = safe_next(visit.text("back", "/queue", most=4000))
-    refused = ""
-    for step in visit.texts("step")[:MAX_BULK]:
-        action, _, rest = step.partition(":")
-        text, _, value = rest.partition(":")
-        if action not in _BACKWARD:
-            raise Invalid("step: this cannot be taken back.", code="invalid_request")
-        try:
-            await _BACKWARD[action](visit, _uuid(text), value)
-        except AsoeError as error:
-            refused = refused or error.message
-    return visit.back(back, refused or "Taken back.")
+async def _called(visit: Visit, user_id: UUID) -> str:
+    async with visit.desk.database.org_reading(visit.principal) as connection:
+        return (await directory.names(connection, visit.principal.org_id, [user_id])).get(user_id, "a member")
 
 
-def undo_of(steps: Sequence[str], back: str) -> dict[str, Any] | None:
-    """The way back of these steps, as a toast offers it."""
-    kept = [step for step in steps if step]
-    return {"path": "/undo", "fields": [["back", back], *(["step", step] for step in kept)]} if kept else None
-
-
-async def _act(visit: Visit, action: str, ticket_id: UUID, tag: str) -> str:
+async def _act(visit: Visit, action: str, ticket_id: UUID, *, tag: str, assignee: UUID | None) -> str:
     """Do it; returns the step that takes it back, or "" when nothing was to be done."""
     desk, me = visit.desk, visit.principal
     before = await desk_ticket.read_ticket(desk, me, ticket_id)
-    if action == "assign":
-        await desk_ticket.change_ticket(desk, me, ticket_id, {"assignee": me.user_id})
-        return f"assign:{ticket_id}:{before.assignee or ''}" if before.assignee != me.user_id else ""
+    if action in {"assign", "give"}:
+        wanted = me.user_id if action == "assign" else assignee
+        await desk_ticket.change_ticket(desk, me, ticket_id, {"assignee": wanted})
+        return f"assign:{ticket_id}:{before.assignee or ''}" if before.assignee != wanted else ""
     if action == "tag":
         await desk_ticket.change_ticket(desk, me, ticket_id, {"tags": [*before.tags, tag]})
         return f"untag:{ticket_id}:{tag}" if tag not in before.tags else ""
@@ -237,41 +229,6 @@ async def close(visit: Visit, before: Ticket) -> None:
     if before.status == "open":
         await desk_ticket.move_ticket(visit.desk, visit.principal, before.id, "triaging")
     await desk_ticket.close_ticket(visit.desk, visit.principal, before.id)
-
-
-async def _assign_back(visit: Visit, ticket_id: UUID, value: str) -> None:
-    assignee = _uuid(value) if value else None
-    await desk_ticket.change_ticket(visit.desk, visit.principal, ticket_id, {"assignee": assignee})
-
-
-async def _reopen(visit: Visit, ticket_id: UUID, _: str) -> None:
-    await desk_ticket.reopen_ticket(visit.desk, visit.principal, ticket_id)
-
-
-async def _untag(visit: Visit, ticket_id: UUID, value: str) -> None:
-    before = await desk_ticket.read_ticket(visit.desk, visit.principal, ticket_id)
-    tags = [tag for tag in before.tags if tag != value]
-    await desk_ticket.change_ticket(visit.desk, visit.principal, ticket_id, {"tags": tags})
-
-
-async def _unspam(visit: Visit, ticket_id: UUID, _: str) -> None:
-    await desk_ticket.mark_spam(visit.desk, visit.principal, ticket_id, is_spam=False)
-
-
-async def _correct_back(visit: Visit, ticket_id: UUID, value: str) -> None:
-    field, _, before = value.partition(":")
-    if field not in {"category", "severity", "intent"}:
-        raise Invalid("step: this cannot be taken back.", code="invalid_request")
-    await desk_ticket.change_ticket(visit.desk, visit.principal, ticket_id, {field: before})
-
-
-_BACKWARD: Final[dict[str, Callable[[Visit, UUID, str], Awaitable[None]]]] = {
-    "assign": _assign_back,
-    "reopen": _reopen,
-    "untag": _untag,
-    "unspam": _unspam,
-    "correct": _correct_back,
-}
 
 
 def _filters_of(visit: Visit, query: str) -> dict[str, str]:
@@ -307,7 +264,7 @@ def _filter(visit: Visit, view: str, chosen: dict[str, str]) -> TicketFilter:
     if chosen["assignee"] == "nobody":
         given["is_unassigned"] = True
     elif chosen["assignee"]:
-        given["assignee"] = _uuid(chosen["assignee"])
+        given["assignee"] = visit.uuid(chosen["assignee"], "member")
     for name in ("team", "tag"):
         if chosen[name]:
             given[name] = chosen[name]
@@ -329,10 +286,3 @@ async def _rows(connection: Any, visit: Visit, found: Sequence[Ticket]) -> list[
         )
         for ticket in found
     ]
-
-
-def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise Missing("There is no such ticket or member here.", code="missing") from None

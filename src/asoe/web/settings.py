@@ -112,10 +112,12 @@ async def show_members(visit: Visit) -> Response:
 
 @pages.post("/settings/members/{user_id}/role", roles=ADMINS)
 async def change_role(visit: Visit) -> Response:
-    member = await people.change_role(
-        visit.desk, visit.principal, visit.id("user_id", "member"), visit.text("role", most=20)
-    )
-    return visit.back("/settings/members", f"{member.name or member.email} is {member.role} now.")
+    user_id = visit.id("user_id", "member")
+    before = await people.read_member(visit.desk, visit.principal, user_id)
+    member = await people.change_role(visit.desk, visit.principal, user_id, visit.text("role", most=20))
+    undo = {"path": f"/settings/members/{user_id}/role", "fields": [["role", before.role]]}
+    said = f"{member.name or member.email} is {member.role} now."
+    return visit.back("/settings/members", said, undo=undo if before.role != member.role else None)
 
 
 @pages.post("/settings/members/{user_id}/disable", roles=ADMINS)

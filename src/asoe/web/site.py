@@ -49,6 +49,7 @@ from asoe.web import (
     teams,
     ticket,
     topics,
+    undo,
     widget,
     wishes,
 )
@@ -75,6 +76,7 @@ NAVIGATION: Final = [
 PAGES: Final = (
     overview,
     queue,
+    undo,
     ticket,
     agent_runs,
     approvals,

@@ -19,10 +19,11 @@ from asoe.desk import canned_reply, presence
 from asoe.desk import draft as desk_draft
 from asoe.desk import session as desk_session
 from asoe.desk import ticket as desk_ticket
-from asoe.desk.context import Desk, policy_of
+from asoe.desk.context import Desk
 from asoe.domain.errors import Conflict, Invalid, Missing
 from asoe.domain.mail import why_unproven
 from asoe.domain.organization import Principal
+from asoe.domain.policy import read_policy
 from asoe.domain.resolution import Citation
 from asoe.domain.routing import NOT_CHOSEN
 from asoe.domain.session import Session
@@ -32,22 +33,22 @@ from asoe.store import (
     approvals,
     assignments,
     attachments,
-    canned_replies,
     contacts,
     directory,
     escalations,
     facts,
     incidents,
     orchestrator,
-    org_intents,
-    runbooks,
     service_levels,
     sessions,
+    ticket_page,
     tickets,
 )
 from asoe.store import runs as runbook_runs
+from asoe.store.db import Connection
 from asoe.web.door import Pages, Visit
-from asoe.web.queue import close, undo_of
+from asoe.web.queue import close
+from asoe.web.undo import undo_of
 
 pages = Pages()
 _ONE: Final = "/tickets/{ticket_id}"
@@ -94,34 +95,26 @@ async def _read(desk: Desk, reader: Principal, ticket_id: UUID) -> dict[str, Any
     """What the page shows to anybody of the reader's organization and role: several who ask at once get the same."""
     org_id = reader.org_id
     async with desk.database.org_reading(reader) as connection:
-        since = await facts.newest_cursor(connection)
-        ticket = await tickets.find(connection, org_id, ticket_id)
+        sight = await ticket_page.sight(connection, org_id, ticket_id)
+        ticket, beside = sight.ticket, sight.beside
         said = await sessions.messages_of_ticket(connection, org_id, ticket_id)
         found_sessions = await sessions.of_ticket(connection, org_id, ticket_id)
         history = await facts.timeline(connection, org_id, ticket_id, limit=300)
-        escalation = await escalations.newest(connection, org_id, ticket_id)
-        given = await assignments.history(connection, org_id, ticket_id)
-        clocks = [each.clock for each in await service_levels.clocks(connection, org_id, ticket_id)]
         runs = await orchestrator.runs_of_ticket(connection, org_id, ticket_id, limit=20)
-        book_runs = await runbook_runs.list_runs(connection, org_id, ticket_id=ticket_id, limit=5)
-        books = {row.id: row.name for row in await runbooks.list_runbooks(connection, org_id)} if book_runs else {}
-        waiting = await approvals.list_approvals(connection, org_id, ticket_id=ticket_id) if book_runs else []
-        parts = await incidents.of_ticket(connection, org_id, ticket_id)
-        files = await attachments.of_ticket(connection, org_id, ticket_id)
-        earlier = await tickets.earlier_of_requester(connection, ticket)
-        links = await tickets.links(connection, org_id, ticket_id)
-        corrected = await tickets.corrected_fields(connection, org_id, ticket_id)
+        related = await ticket_page.related(connection, ticket)
+        offered = await ticket_page.surroundings(connection, org_id, language=ticket.language)
         contact = await contacts.find(connection, org_id, ticket.contact_id) if ticket.contact_id else None
+        escalation = await escalations.newest(connection, org_id, ticket_id) if "escalation" in beside else None
+        given = await assignments.history(connection, org_id, ticket_id) if "assignments" in beside else []
+        clocks = await service_levels.clocks(connection, org_id, ticket_id) if "clocks" in beside else []
+        parts = await incidents.of_ticket(connection, org_id, ticket_id) if "incidents" in beside else []
+        files = await attachments.of_ticket(connection, org_id, ticket_id) if "files" in beside else []
+        book_runs, waiting = await _runbook_runs(connection, org_id, ticket_id) if "runs" in beside else ([], [])
         accounts = [ticket.assignee, ticket.user_id, *(each.author for each in said), *(each.actor for each in history)]
         accounts += [*(each.user_id for each in given), *(UUID(who) for each in given for who, _ in each.others if who)]
         names = await directory.names(connection, org_id, accounts)
-        told_of = await directory.runbooks(connection, org_id, history)
-        colleagues = await directory.staff(connection, org_id)
-        replies = await canned_replies.list_all(connection, org_id, language=ticket.language)
-        policy = await policy_of(connection, org_id)
-        own = await org_intents.categories(connection, org_id)
-        linked = {each: await tickets.find(connection, org_id, each) for each in _others(links, ticket_id)}
-        similar = await tickets.ended_alike(connection, ticket)
+        told_of = await directory.runbooks(connection, org_id, history, runs=[each.id for each in book_runs])
+    policy = read_policy(offered.settings)
     teams = {*policy.by_category.values(), *policy.by_intent.values(), *policy.by_severity.values()}
     requester = names.get(ticket.user_id, "") if ticket.user_id else ""
     if contact is not None:
@@ -129,8 +122,8 @@ async def _read(desk: Desk, reader: Principal, ticket_id: UUID) -> dict[str, Any
     last = found_sessions[-1].id if found_sessions else None
     return {
         "t": ticket,
-        "since": write_cursor((since, 0)),
-        "replies": replies,
+        "since": write_cursor((sight.since, 0)),
+        "replies": offered.replies,
         "seen_seq": max((each.seq for each in said if each.session_id == last), default=0),
         "here": f"/tickets/{ticket.id}",
         "said": said,
@@ -141,30 +134,39 @@ async def _read(desk: Desk, reader: Principal, ticket_id: UUID) -> dict[str, Any
         "escalation": escalation,
         "unproven": why_unproven(ticket.metadata),
         "dossier": _readable_dossier(escalation.dossier) if escalation else {},
-        "clocks": clocks,
+        "clocks": [each.clock for each in clocks],
         "given": list(reversed(given)),
         "not_chosen": NOT_CHOSEN,
         "runs": [readable_run(run, names) for run in runs],
         "book_runs": book_runs,
-        "books": books,
         "waiting": waiting,
         "parts": parts,
         "files": files,
-        "earlier": earlier,
-        "links": links,
-        "linked": linked,
-        "similar": similar,
-        "corrected": corrected,
+        "related": related,
+        "corrected": sight.corrected,
         "contact": contact,
         "requester": requester or "Unknown client",
         "names": names,
-        "colleagues": colleagues,
+        "colleagues": offered.staff,
         "teams": sorted({*teams, policy.default_team, *([ticket.team] if ticket.team else [])}),
         "moves": [each for each in _moves(ticket) if each != "closed"],
         "may_close": ticket.status != "closed",
         "triage": _judged(ticket),
-        "choices": {"category": CATEGORIES, "severity": SEVERITIES, "intent": _intents(ticket.category, own)},
+        "choices": {
+            "category": CATEGORIES,
+            "severity": SEVERITIES,
+            "intent": _intents(ticket.category, {**offered.intents, **INTENTS}),
+        },
     }
+
+
+async def _runbook_runs(
+    connection: Connection, org_id: UUID, ticket_id: UUID
+) -> tuple[list[runbook_runs.Run], list[approvals.Approval]]:
+    """The newest runs of runbooks for the ticket, and the acts of theirs that wait for a person's word."""
+    found = await runbook_runs.list_runs(connection, org_id, ticket_id=ticket_id, limit=5)
+    asks = any(run.ended_at is None for run in found)
+    return found, await approvals.list_approvals(connection, org_id, ticket_id=ticket_id) if asks else []
 
 
 @pages.post(_ONE + "/messages")
@@ -214,9 +216,12 @@ async def be_present(visit: Visit) -> Response:
 @pages.post(_ONE + "/take-over")
 async def take_over(visit: Visit) -> Response:
     ticket_id = visit.id("ticket_id", "ticket")
+    before = await desk_ticket.read_ticket(visit.desk, visit.principal, ticket_id)
     session = await _session(visit, ticket_id)
     await desk_session.take_over(visit.desk, visit.principal, session.id)
-    return _here(visit, ticket_id, "It is yours. The engine is quiet.")
+    steps = ["" if session.is_ai_quiet else f"hand-back:{ticket_id}:", f"assign:{ticket_id}:{before.assignee or ''}"]
+    undone = undo_of(steps, f"/tickets/{ticket_id}")
+    return _here(visit, ticket_id, "It is yours. The engine is quiet.", undone)
 
 
 @pages.post(_ONE + "/hand-back")
@@ -224,7 +229,8 @@ async def hand_back(visit: Visit) -> Response:
     ticket_id = visit.id("ticket_id", "ticket")
     session = await _session(visit, ticket_id)
     await desk_session.hand_back(visit.desk, visit.principal, session.id)
-    return _here(visit, ticket_id, "The engine looks at it again.")
+    undone = undo_of([f"take-over:{ticket_id}:"], f"/tickets/{ticket_id}")
+    return _here(visit, ticket_id, "The engine looks at it again.", undone)
 
 
 @pages.post(_ONE + "/status")
@@ -263,19 +269,25 @@ async def assign(visit: Visit) -> Response:
     if "team" in visit.form:
         changes["team"] = visit.text("team", most=100).strip() or None
     await desk_ticket.change_ticket(visit.desk, visit.principal, ticket_id, changes)
-    step = f"assign:{ticket_id}:{before.assignee or ''}"
-    is_other = "assignee" in changes and changes["assignee"] != before.assignee
-    return _here(visit, ticket_id, "Changed.", undo_of([step], f"/tickets/{ticket_id}") if is_other else None)
+    steps = [
+        f"{step}:{ticket_id}:{getattr(before, name) or ''}"
+        for name, step in (("assignee", "assign"), ("team", "team"))
+        if name in changes and changes[name] != getattr(before, name)
+    ]
+    return _here(visit, ticket_id, "Changed.", undo_of(steps, f"/tickets/{ticket_id}"))
 
 
 @pages.post(_ONE + "/tags")
 async def tag(visit: Visit) -> Response:
     ticket_id = visit.id("ticket_id", "ticket")
     before = await desk_ticket.read_ticket(visit.desk, visit.principal, ticket_id)
-    removed, added = visit.text("remove", most=100), visit.text("add", most=100).strip()
+    removed, added = visit.text("untag", most=100), visit.text("add", most=100).strip()
     tags = [each for each in before.tags if each != removed] + ([added] if added else [])
-    await desk_ticket.change_ticket(visit.desk, visit.principal, ticket_id, {"tags": tags})
-    return _here(visit, ticket_id, "")
+    changed = await desk_ticket.change_ticket(visit.desk, visit.principal, ticket_id, {"tags": tags})
+    steps = [f"tag:{ticket_id}:{tag}" for tag in before.tags if tag not in changed.tags]
+    steps += [f"untag:{ticket_id}:{tag}" for tag in changed.tags if tag not in before.tags]
+    said = "The tag is gone." if removed else "Tagged." if steps else ""
+    return _here(visit, ticket_id, said, undo_of(steps, f"/tickets/{ticket_id}"))
 
 
 @pages.post(_ONE + "/triage")
@@ -370,10 +382,6 @@ async def _session(visit: Visit, ticket_id: UUID) -> Session:
         await tickets.find(connection, visit.principal.org_id, ticket_id)
         found = await sessions.of_ticket(connection, visit.principal.org_id, ticket_id)
     return found[-1] if found else await desk_session.start_session(visit.desk, visit.principal, ticket_id, "hybrid")
-
-
-def _others(links: list[dict[str, Any]], ticket_id: UUID) -> set[UUID]:
-    return {each["other_id"] if each["ticket_id"] == ticket_id else each["ticket_id"] for each in links}
 
 
 def _moves(ticket: Ticket) -> list[str]:

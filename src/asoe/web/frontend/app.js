@@ -241,6 +241,16 @@ function onRow(action) {
   $(`.bulk button[value="${action}"]`).click();
   return true;
 }
+function selectAll(is) {
+  for (const input of $$(".tickets input[name=id]")) input.checked = is;
+  all.checked = is;
+}
+const all = $("[data-select-all]");
+if (all) {
+  all.closest("label").hidden = false;
+  all.addEventListener("change", () => selectAll(all.checked));
+  $(".tickets").addEventListener("change", () => { all.checked = $$(".tickets input[name=id]").every((input) => input.checked); });
+}
 const press = (selector) => { const found = $(selector); if (found) found.click(); return Boolean(found); };
 function write(kind) {
   const choice = $(`#composer input[value="${kind}"]`);
@@ -254,6 +264,7 @@ const keys = {
   j: () => step(1),
   k: () => step(-1),
   x: () => { const input = current() && $("input[name=id]", current()); if (input) input.checked = !input.checked; },
+  X: () => all && selectAll(!all.checked),
   a: () => onRow("assign") || press("[data-do=take]"),
   e: () => onRow("close") || press("[data-do=close]"),
   r: () => write("reply"),

@@ -8,24 +8,20 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import httpx
 import pytest
 from browser_cast import COOKIE, House
+from browser_things import one_of_each
 
 from asoe.api.permissions import ADMINS
-from asoe.desk import attachment, knowledge, people, saved_view
-from asoe.desk.incident import alerting, handling
-from asoe.desk.incident.handling import Wanted
-from asoe.domain.knowledge import ArticleText
-from asoe.domain.notification import Delivery
-from asoe.store import deliveries, webhooks
 from asoe.web.cookies import csrf_token, new_visit
 from asoe.web.door import ANYBODY, SIGNED_IN, Page
+from asoe.web.render import TEMPLATES
 from asoe.web.site import create_site, routes
-from cast import make_advice, make_answer, make_wish
+from asoe.web.undo import BACKWARD
+from cast import make_org
 
 FORMS = [page for page in routes() if page.method == "POST"]
 PAGES = [page for page in routes() if page.method == "GET"]
@@ -88,62 +84,7 @@ async def asking(house: House) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture(scope="session")
 async def things(house: House) -> dict[str, str]:
     """One of each thing of Globex, by the name that paths give its id."""
-    desk, owner = house.app.desk, house.globex.owner
-    opened = await house.ticket(house.globex, subject="Of Globex")
-    file = await attachment.attach(
-        desk, owner, opened.id, name="a.txt", media_type="text/plain", content=b"Globex only"
-    )
-    text = ArticleText("Of Globex", f"of-globex-{uuid4().hex[:8]}", "en", "Internal.", audience="agent")
-    article = await knowledge.save_article(desk, owner, text, publish_now=True)
-    await knowledge.save_article(desk, owner, text, expected_version=1)
-    key = await people.create_key(desk, owner, name="globex", role="agent")
-    invitation = await people.invite(desk, owner, email=f"{uuid4().hex}@globex.example", role="agent")
-    return {
-        "ticket_id": str(opened.id),
-        "agent_run_id": await house.agent_run(house.globex, opened.id),
-        "attachment_id": str(file.id),
-        "article_id": str(article.id),
-        "key_id": str(key.key.id),
-        "invitation_id": str(invitation.invitation.id),
-        "user_id": str(house.globex.agent.user_id),
-        **await house.runbook(house.globex),
-        **await outgoing(house),
-        "view_id": str((await saved_view.save_view(desk, owner, "Of Globex", {"view": "all"}, is_shared=True)).id),
-        "backtest_id": await house.backtest(house.globex),
-        "connector": await house.connector(house.globex, "of-globex"),
-        "answer_id": str(await make_answer(house.app.database, house.globex.engine, opened.id)),
-        "recommendation_number": str(await make_advice(house.app.database, house.globex.engine)),
-        "wish_number": str(await make_wish(house.app.database, house.globex.engine, opened.id)),
-        "incident_id": str((await handling.open_incident(desk, owner, Wanted("Of Globex", intent="outage"))).id),
-        "source_id": str(
-            (await alerting.add_source(desk, owner, name="Of Globex", kind="grafana", proof="hmac")).source.id
-        ),
-        "token": "asoe_invite_" + "x" * 43,
-        "link": "x" * 160,  # a forged one
-        "org": house.globex.slug,  # its widget and help page are off
-        "article": text.slug,
-    }
-
-
-async def outgoing(house: House) -> dict[str, str]:
-    """A webhook of Globex, and a delivery to it."""
-    hook, sent, globex, now = uuid4(), uuid4(), house.globex, house.app.desk.clock()
-    dead = Delivery(sent, 1, "ticket.opened", now, None, "webhook", f"webhook:{hook}", {}, now)
-    async with house.app.database.org_transaction(globex.owner) as connection:
-        await webhooks.add(
-            connection,
-            globex.org_id,
-            hook,
-            kind="signed",
-            name="Of Globex",
-            place="https://globex.example",
-            sealed=b"x",
-            events=["*"],
-            allow_private=False,
-            created_by=globex.owner.user_id,
-        )
-        await deliveries.add(connection, globex.org_id, [dead], at=now)
-    return {"webhook_id": str(hook), "delivery_id": str(sent)}
+    return await one_of_each(house, house.globex, "Of Globex", secret="Globex only")
 
 
 @pytest.fixture(scope="session")
@@ -151,16 +92,9 @@ async def rows_of_globex(house: House) -> AsyncIterator[Rows]:
     """A digest of every row of Globex, in every table that belongs to organizations."""
     connection = await asyncpg.connect(house.app.owner_url)
     await connection.execute("set role asoe_owner")
-    tables = await connection.fetch(
-        """
-        select c.oid::regclass::text as name from pg_class c join pg_attribute a on a.attrelid = c.oid
-        where c.relnamespace in ('asoe'::regnamespace, 'public'::regnamespace) and c.relkind in ('r', 'p')
-          and not c.relispartition and a.attname = 'org_id' and c.relname <> 'sign_ins' order by 1
-        """
-    )
     digests = " union all ".join(
-        f"select '{table['name']}', md5(string_agg(t::text, '|' order by t::text)) from {table['name']} t where org_id = $1"
-        for table in tables
+        f"select '{table}', md5(string_agg(t::text, '|' order by t::text)) from {table} t where org_id = $1"
+        for table in await tables_of_organizations(connection)
     )
 
     async def read() -> list[Any]:
@@ -170,12 +104,34 @@ async def rows_of_globex(house: House) -> AsyncIterator[Rows]:
     await connection.close()
 
 
+async def tables_of_organizations(connection: asyncpg.Connection) -> list[str]:
+    rows = await connection.fetch(
+        """
+        select c.oid::regclass::text as name from pg_class c join pg_attribute a on a.attrelid = c.oid
+        where c.relnamespace in ('asoe'::regnamespace, 'public'::regnamespace) and c.relkind in ('r', 'p')
+          and not c.relispartition and a.attname = 'org_id' and c.relname <> 'sign_ins' order by 1
+        """
+    )
+    return [row["name"] for row in rows]
+
+
 def address(page: Page, things: dict[str, str]) -> str:
     def of(match: re.Match[str]) -> str:
-        assert match[1] in things, f"{page.path}: say in `things` what {match[1]} is an id of"
+        assert match[1] in things, f"{page.path}: say in `one_of_each` what {match[1]} is an id of"
         return things[match[1]]
 
     return re.sub(r"{(\w+)}", of, page.path)
+
+
+def fields_of_ids() -> set[str]:
+    """The fields of our forms that hold an id, as the templates fill them."""
+    found: set[str] = set()
+    for path in TEMPLATES.glob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        found |= set(re.findall(r'name="(\w+)"[^>]*value="{{ [\w.]*id }}"', text))
+        for name, options in re.findall(r'<select[^>]*name="(\w+)"[^>]*>(.*?)</select>', text, re.DOTALL):
+            found |= {name} if re.search(r'value="{{ [\w.]*id }}"', options) else set()
+    return found
 
 
 async def send(
@@ -267,7 +223,7 @@ async def test_another_organizations_things_are_out_of_reach(
             return  # a stream of one's own organization; what it tells is tested with the hub
         response = await asking.get(path, headers={"Cookie": f"{COOKIE}={token}"}, params={"ids": things["ticket_id"]})
     else:
-        steps = [f"{kind}:{things['ticket_id']}:" for kind in ("reopen", "unspam", "untag", "assign")]
+        steps = [f"{kind}:{things['ticket_id']}:" for kind in BACKWARD]
         theirs = {"id": things["ticket_id"], "step": steps, "org_id": str(house.globex.org_id)}
         response = await send(asking, page, path, token, csrf=csrf_token(token), **theirs)
     assert response.status_code < 500, response.text
@@ -276,3 +232,44 @@ async def test_another_organizations_things_are_out_of_reach(
     assert "Of Globex" not in response.text
     assert "Globex only" not in response.text
     assert await rows_of_globex() == before, f"{page.path} changed another organization"
+
+
+async def test_a_foreign_id_in_a_field_reaches_nothing(
+    house: House, asking: httpx.AsyncClient, things: dict[str, str], rows_of_globex: Rows
+) -> None:
+    """Every form of one's own things, with the ids of another organization wherever a field takes one."""
+    org = await make_org(house.app.owner_url, "initech")
+    own = await one_of_each(house, org, "Of Initech")
+    names = fields_of_ids()
+    assert {"id", "assignee", "who"} <= names, "the templates are read"
+    token = await house.sign_in(org.owner)
+    before = await rows_of_globex()
+    foreign = [things["ticket_id"], things["user_id"]]
+    steps = [
+        f"{kind}:{own['ticket_id']}:{things['user_id']}" if kind == "assign" else f"{kind}:{things['ticket_id']}:x"
+        for kind in BACKWARD
+    ]
+    for page in GUARDED:
+        if page.path in OWN:
+            continue
+        for each in foreign:
+            response = await send(
+                asking,
+                page,
+                address(page, own),
+                token,
+                csrf=csrf_token(token),
+                **{**dict.fromkeys(names, each), "step": steps, "ticket": each, "action": "give"},
+            )
+            assert response.status_code in {200, 303, 401, 403, 404, 409, 422, 429, 503}, (
+                f"{page.path}: {response.text}"
+            )
+            assert "Of Globex" not in response.text, page.path
+    assert await rows_of_globex() == before
+    connection = await asyncpg.connect(house.app.owner_url)
+    await connection.execute("set role asoe_owner")
+    for table in await tables_of_organizations(connection):
+        held = f"select t::text from {table} t where org_id = $1 and t::text like any ($2::text[])"
+        found = await connection.fetchval(held, org.org_id, [f"%{each}%" for each in foreign])
+        assert found is None, f"{table} holds what is Globex's: {found}"
+    await connection.close()

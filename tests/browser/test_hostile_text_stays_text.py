@@ -1,19 +1,30 @@
-"""Whatever clients write is displayed and never executed: the whole hostile corpus, in queue, ticket, overview and audit."""
+"""Whatever people write is displayed and never executed: the whole hostile corpus in queue, ticket, overview and audit, and on every
+page of the route table an organization whose every word is hostile. A template that prints words and was not seen with them fails.
+"""
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser_cast import House, Visitor, too_wide
+from browser_cast import House, Visitor, Watch, too_wide
+from browser_things import hostile_organization
 from playwright.async_api import Page, expect
+from test_every_page_is_accessible import NOT_PAGES, SIGNED_OUT
 
 from asoe.desk import intake, intent, knowledge, session
 from asoe.desk.intake import NewContact, NewTicket
 from asoe.domain.errors import AsoeError
 from asoe.domain.knowledge import ArticleText
+from asoe.web.render import TEMPLATES, Renderer
+from asoe.web.site import routes
+
+if TYPE_CHECKING:
+    from tests.cast import Org
 
 CORPUS = Path(__file__).parents[1] / "hostile" / "corpus.jsonl"
 MARKUP = [
@@ -30,6 +41,23 @@ MARKUP = [
     "\u202egnirts desrever\u202c \u2066isolate\u2069",
     "A" * 2000,
 ]
+
+WORDS = "'\"><img src=x onerror='window.pwned=1'>${7*7}"
+MARK = b"&lt;img src=x onerror="
+NAMED = {"members.html", "keys.html"}
+OPEN = ("/help/{org}", "/help/{org}?q=img", "/help/{org}/{article}", "/approve/{link}")
+MORE = (
+    "/queue?view=all",
+    "/queue?q=img",
+    "/approvals?status=all",
+    "/incidents?show=all",
+    "/wishes?status=all",
+    "/knowledge?q=img",
+)
+NOT_BY_LOOKING = {
+    "preview.html": "what is typed, rendered as the article is",
+    "agent_run.html": "what was tried: classes and teams",
+}
 
 
 @pytest.fixture(scope="session")
@@ -154,6 +182,51 @@ async def test_a_draft_of_a_language_model_is_shown_as_one_and_runs_nothing(hous
     await page.locator("[data-use-reply='#drafted']").click()
     await expect(page.locator("#composer-text")).to_have_value(MARKUP[0])
     await nothing_ran(page)
+
+
+@pytest.fixture(scope="session")
+async def mallory(house: House) -> tuple[Org, dict[str, str]]:
+    """An organization in which every word that anybody wrote is hostile, and the ids of its things."""
+    return await hostile_organization(house, WORDS)
+
+
+def prints_words() -> set[str]:
+    """The pages that print words of people: such words choose their direction of writing themselves, or are names in `NAMED`."""
+    sources = {path.name: path.read_text(encoding="utf-8") for path in TEMPLATES.glob("*.html")}
+    code = "\n".join(path.read_text(encoding="utf-8") for path in TEMPLATES.parent.glob("*.py"))
+    pages = set(re.findall(r'page\(\s*"(\w+\.html)"', code))
+
+    def text_of(name: str) -> str:
+        parts = re.findall(r'include "(\w+\.html)"', sources[name])
+        return sources[name] + "".join(text_of(part) for part in parts)
+
+    return {name for name in pages if 'dir="auto"' in text_of(name)} | NAMED
+
+
+async def test_every_page_shows_hostile_words_as_words(
+    house: House, visitor: Visitor, watch: Watch, mallory: tuple[Org, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    org, things = mallory
+    seen: set[str] = set()
+    respond = Renderer.respond
+
+    def noted(self: Renderer, visit: Any, template: str, status: int, values: Any) -> Any:
+        response = respond(self, visit, template, status, values)
+        is_packed = response.headers.get("content-encoding") == "gzip"
+        if MARK in (gzip.decompress(response.body) if is_packed else response.body):
+            seen.add(template)
+        return response
+
+    monkeypatch.setattr(Renderer, "respond", noted)
+    watch.expected = ("404", "422")
+    page = await visitor(org.owner, "/profile")
+    paths = sorted({route.path for route in routes() if route.method == "GET"} - set(NOT_PAGES) - set(SIGNED_OUT))
+    for path in [*paths, *MORE, *OPEN]:
+        await page.goto(re.sub(r"{(\w+)}", lambda match: things[match[1]], path))
+        assert await page.evaluate("window.pwned") is None, path
+        assert await page.locator("main").count() == 1, path
+        assert await too_wide(page) == [], path
+    assert prints_words() - seen <= NOT_BY_LOOKING.keys(), "not seen with hostile words"
 
 
 async def nothing_ran(page: Page) -> None:

@@ -1,6 +1,7 @@
 """The twenty journeys of a person (docs/dashboard.md), each without a mouse: Tab finds what is wanted, and a key does it.
 
-The seventh, a client's chat to a verified fix, needs the demo's estate: `test_a_chat_ends_in_a_verified_fix`.
+Those that no other test walks with the mouse are walked with it here, too. The seventh, a client's chat to a verified fix, needs the
+demo's estate: `test_a_chat_ends_in_a_verified_fix`.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+import pytest
 from browser_cast import PASSWORD, House, Visitor, Watch
 from playwright.async_api import Locator, Page, expect
 
 from asoe.desk import approval, audit, autonomy, session, sign_in, widget, wish
+from asoe.desk.widget import WidgetChange
 from asoe.store import sign_ins
 from cast import make_wish
 
@@ -59,6 +62,17 @@ class Hands:
         await self.reach(self.page.get_by_label(label).first)
         await self.page.keyboard.press("Space")
 
+    async def submit(self) -> None:
+        await self.page.keyboard.press("Enter")
+
+    async def begin(self, kind: str) -> None:
+        """To the composer, for a reply or an internal note."""
+        await self.page.keyboard.press({"Reply": "r", "Internal note": "n"}[kind])
+
+    async def send(self) -> None:
+        await self.page.keyboard.press("Control+Enter")
+        await self.page.keyboard.press("Escape")
+
     async def unfold(self, words: str) -> None:
         await self.reach(self.page.locator("summary", has_text=words).first)
         await self.page.keyboard.press("Enter")
@@ -67,6 +81,41 @@ class Hands:
         """The toast is the last thing on the page, so it is the first backwards."""
         await self.reach(self.page.locator("#toasts").get_by_role("button", name="Undo"), back=True)
         await self.page.keyboard.press("Enter")
+
+
+class Mouse(Hands):
+    """The same person with a mouse: nothing is reached by Tab, and only words are typed."""
+
+    async def reach(self, target: Locator, *, back: bool = False) -> None:
+        await target.click()
+
+    async def press(self, name: str | re.Pattern[str], *, role: str = "button", back: bool = False) -> None:
+        await self.page.get_by_role(role, name=name, exact=isinstance(name, str)).first.click()  # type: ignore[arg-type]
+
+    async def choose(self, label: str, value: str) -> None:
+        await self.page.get_by_label(label).first.select_option(value)
+
+    async def tick(self, label: str) -> None:
+        await self.page.get_by_label(label).first.check()
+
+    async def unfold(self, words: str) -> None:
+        await self.page.locator("summary", has_text=words).first.click()
+
+    async def undo(self) -> None:
+        await self.page.locator("#toasts").get_by_role("button", name="Undo").click()
+
+    async def submit(self) -> None:
+        await self.press("Show")
+
+    async def begin(self, kind: str) -> None:
+        await self.page.get_by_text(kind, exact=True).click()
+        await self.page.get_by_label("Your words").click()
+
+    async def send(self) -> None:
+        await self.press("Send")
+
+
+both = pytest.mark.parametrize("hands_of", [Hands, Mouse], ids=["keys", "mouse"])
 
 
 async def test_01_sign_in_take_over_answer_resolve(house: House, visitor: Visitor) -> None:
@@ -95,10 +144,10 @@ async def test_02_approve_an_act_of_money(house: House, visitor: Visitor) -> Non
     before = await approval.read_approval(house.app.desk, house.acme.agent, made["approval_id"])
     page = await visitor(house.acme.agent, f"/tickets/{before.ticket_id}")
     hands = Hands(page)
-    await hands.press(re.compile("waits for your word"), role="link")
     await hands.write("Reason", "It was charged twice")
     await hands.press("Approve")
     await expect(page.get_by_text("Agreed: the run goes on.")).to_be_visible()
+    await expect(page).to_have_url(re.compile(f"/tickets/{before.ticket_id}"))
     after = await approval.read_approval(house.app.desk, house.acme.agent, made["approval_id"])
     assert after.status == "approved"
 
@@ -208,20 +257,24 @@ async def test_12_close_many_and_take_it_back(house: House, visitor: Visitor) ->
     assert {(await house.read(house.acme, each.id)).status for each in made} == {"open"}
 
 
-async def test_13_leave_a_note_and_hand_back_to_the_engine(house: House, visitor: Visitor) -> None:
+@both
+async def test_13_leave_a_note_and_hand_back_to_the_engine(
+    house: House, visitor: Visitor, hands_of: type[Hands]
+) -> None:
     opened = await house.ticket(house.acme, subject="Keys thirteen")
     assert opened.session_id is not None
     await session.take_over(house.app.desk, house.acme.agent, opened.session_id)
     page = await visitor(house.acme.agent, f"/tickets/{opened.id}")
-    await page.keyboard.press("n")
+    hands = hands_of(page)
+    await hands.begin("Internal note")
     await page.keyboard.type("For Cleo only.")
-    await page.keyboard.press("Control+Enter")
+    await hands.send()
     await expect(page.locator(".message.internal")).to_contain_text("For Cleo only.")
-    await page.keyboard.press("Escape")
-    hands = Hands(page)
-    await hands.reach(page.get_by_role("button", name="Hand back to the engine").first, back=True)
-    await page.keyboard.press("Enter")
+    await hands.press("Hand back to the engine", back=True)
     await expect(page.locator("#toasts")).to_contain_text("The engine looks at it again.")
+    await hands.undo()
+    await expect(page.locator("#toasts")).to_contain_text("Taken back.")
+    assert (await house.read(house.acme, opened.id)).assignee == house.acme.agent.user_id
 
 
 async def test_14_try_a_runbook_on_a_ticket(house: House, visitor: Visitor) -> None:
@@ -234,12 +287,15 @@ async def test_14_try_a_runbook_on_a_ticket(house: House, visitor: Visitor) -> N
     await expect(page.get_by_text("Nothing was done")).to_be_visible()
 
 
-async def test_15_carry_an_incident_from_its_opening_to_its_mend(house: House, visitor: Visitor) -> None:
+@both
+async def test_15_carry_an_incident_from_its_opening_to_its_mend(
+    house: House, visitor: Visitor, hands_of: type[Hands]
+) -> None:
     page = await visitor(house.globex.owner, "/incidents")
-    hands = Hands(page)
+    hands = hands_of(page)
     await hands.unfold("Open an incident")
     await hands.write("What is wrong, for your team", "Exports of <b>March</b>")
-    await hands.choose("Tickets of this intent", "crash")
+    await hands.choose("Tickets of this intent", "outage" if hands_of is Mouse else "crash")
     await hands.write("What clients are told, once", "We know, and are at it.")
     await hands.press("Open")
     await expect(page.get_by_role("heading", level=1)).to_contain_text("Exports of <b>March</b>")
@@ -251,24 +307,27 @@ async def test_15_carry_an_incident_from_its_opening_to_its_mend(house: House, v
     await expect(page.get_by_text("Each ticket is checked on its own now.")).to_be_visible()
 
 
-async def test_16_ship_a_wish(house: House, visitor: Visitor) -> None:
+@both
+async def test_16_ship_a_wish(house: House, visitor: Visitor, hands_of: type[Hands]) -> None:
     opened = await house.ticket(house.acme, subject="Keys sixteen")
-    number = await make_wish(house.app.database, house.acme.engine, opened.id, "Folders for <i>workflows</i>")
+    words = f"Folders for <i>workflows</i> of {hands_of.__name__}"
+    number = await make_wish(house.app.database, house.acme.engine, opened.id, words)
     page = await visitor(house.acme.agent, "/wishes")
-    hands = Hands(page)
-    await hands.press("Folders for <i>workflows</i>", role="link")
+    hands = hands_of(page)
+    await hands.press(words, role="link")
     await hands.write("Note to its clients", "They are under Workflows.")
     await hands.press("It exists now: tell them")
     await expect(page.locator("#toasts")).to_contain_text("Shipped")
     assert (await wish.read_wish(house.app.desk, house.acme.agent, number)).wish.status == "shipped"
 
 
-async def test_17_prove_what_happened(house: House, visitor: Visitor) -> None:
+@both
+async def test_17_prove_what_happened(house: House, visitor: Visitor, hands_of: type[Hands]) -> None:
     opened = await house.ticket(house.acme, subject="Keys seventeen")
     page = await visitor(house.acme.owner, "/audit")
-    hands = Hands(page)
+    hands = hands_of(page)
     await hands.write("Ticket number", str(opened.number))
-    await page.keyboard.press("Enter")
+    await hands.submit()
     await expect(page.locator("tbody")).to_contain_text("ticket.opened")
     await audit.seal(house.app.desk, house.acme.engine)
     await page.goto("/audit")
@@ -276,9 +335,10 @@ async def test_17_prove_what_happened(house: House, visitor: Visitor) -> None:
     await expect(page.locator(".chip", has_text="Proved")).to_be_visible()
 
 
-async def test_18_read_the_figures_and_what_they_mean(house: House, visitor: Visitor) -> None:
+@both
+async def test_18_read_the_figures_and_what_they_mean(house: House, visitor: Visitor, hands_of: type[Hands]) -> None:
     page = await visitor(house.acme.agent, "/insights")
-    hands = Hands(page)
+    hands = hands_of(page)
     await hands.press("7 days", role="link")
     await expect(page).to_have_url(re.compile("days=7"))
     await hands.unfold("What does this mean?")
@@ -300,9 +360,11 @@ async def test_19_invite_somebody_who_joins(house: House, visitor: Visitor) -> N
     await expect(erin.get_by_role("heading", level=1)).to_have_text("Support Center")
 
 
-async def test_20_put_the_chat_on_a_site(house: House, visitor: Visitor) -> None:
+@both
+async def test_20_put_the_chat_on_a_site(house: House, visitor: Visitor, hands_of: type[Hands]) -> None:
+    await widget.change_widget(house.app.desk, house.globex.owner, WidgetChange(is_on=False, origins=()))
     page = await visitor(house.globex.owner, "/settings/widget")
-    hands = Hands(page)
+    hands = hands_of(page)
     await hands.tick("Clients can use the chat")
     await hands.write("Pages that may show it", "https://www.globex.example")
     await hands.press("Save")

@@ -152,7 +152,11 @@ async def test_what_was_mended_before_a_handover_is_not_told_by_a_later_stage(wo
     made = await opened(world)
     (handed,) = await world.escalations(made)
     assert handed["reasons"] == ["verification_failed"]
-    assert any("ended verified" in line for line in handed["dossier"]["tried"])
+    told = handed["dossier"]["tried"]
+    assert any("ended verified" in line for line in told)
+    assert any(line.startswith("Checked in the end: the goal ") for line in told)
+    assert any(line.startswith("The check after “") for line in told), "which act did not show"
+    assert not any("goal/" in line or "steps/" in line for line in told), "places in a runbook are its run's page's"
     assert "mended" not in (await world.journey(made))["data"]
     estate.accounts["kim@example.org"]["verified"] = True
     await session.hand_back(world.desk, world.acme.agent, await speaks_in(world, made))

@@ -171,6 +171,9 @@ async def test_so_many_look_for_what_is_broken_and_the_dossier_says_which_did_an
     (handed,) = await world.escalations(made)
     assert await world.one("select count(*) from asoe.runbook_runs where ticket_id = $1", made.id) == 2
     (looked,) = [line for line in handed["dossier"]["tried"] if line.startswith("Looked, and found nothing to mend: ")]
+    assert handed["dossier"]["tried"] == [looked], (
+        "said once, without the steps and checks of a run that changed nothing"
+    )
     (unseen,) = [line for line in handed["dossier"]["not_done"] if line.startswith("Did not look, because 2 had")]
     (left,) = titles - {title for title in titles if title in looked}
     assert left in unseen

@@ -18,7 +18,7 @@ from asoe.domain.triage import INTENTS, Triage
 
 SURE_INTENT: Final = 0.5
 SURE_SECURITY: Final = 0.4
-WORTH_A_WORD: Final = 0.01
+WORTH_A_WORD: Final = 0.05
 """What is less likely is no alternative to tell a person of."""
 REPEAT_CONTACTS: Final = 3
 
@@ -45,6 +45,11 @@ SECURITY: Final = frozenset({"account_takeover", "data_corruption"})
 
 MENDED_ALL_THE_SAME: Final = frozenset({"critical_severity", "incident", "anger", "service_level"})
 """Reasons that call a person and keep no runbook from mending meanwhile: it is what the client needs most."""
+
+WORTH_KNOWING: Final = frozenset({"anger", "incident", "service_level", "repeat_contact"})
+"""Reasons that may hold without weighing enough: whoever gets the ticket for another one is told of them all the same."""
+
+SEE_TO_THE_REST: Final = "What was mended is proven. See to what was not done, and tell the client of both."
 
 NEXT_STEPS: Final = {
     "critical_severity": "Confirm the impact, tell the client who is on it and when they hear more, then mend.",
@@ -86,6 +91,25 @@ NEXT_STEPS: Final = {
     "engine_complaint": "Correct category, severity, intent or team where they are wrong: the engine learns from that. Then answer.",
     "policy": "Your organization gives these to a person: handle by its own rules.",
 }
+
+SAYS_LITTLE: Final = frozenset({"needs_action", "low_confidence", "no_grounded_answer"})
+"""Reasons that say only that nothing fits; whatever else holds says more of what is to be done."""
+
+ASKING_DECIDES: Final = SAYS_LITTLE | {"already_met", "not_found"}
+"""Reasons beside which it counts what the client asks for: nothing is broken that a runbook knows, or nobody could look."""
+
+ASKED_FOR: Final = {
+    "refund_request": "Decide on the refund by your rules; carry it out in the payment system, and tell the client how much and when.",
+    "double_charge": "Compare the charges with the invoices in the payment system; give back what is double, and tell the client when.",
+    "cancel_subscription": "See when the plan ends and whether something was charged after that; end it, and confirm the date.",
+    "delete_account": "Make sure who asks and what must be kept by law; delete, and confirm what was deleted and when.",
+    "invoice_question": "Look at the invoice in question; mend or explain it, and send it again where it changed.",
+    "display_glitch": "See it for yourself or ask for a picture; write it down for the product team, and say whether it will be mended.",
+    "wrong_result": "Reproduce the result with the client's own data; write it down for the product team where it is wrong.",
+    "crash": "Look for the error in the logs at the client's time; write it down for the product team, and say what helps meanwhile.",
+    "data_missing": "Look whether the data is really gone and since when; restore it, or say where it went.",
+}
+"""By intent, what is to be done where the client asks for an act rather than for something to be mended."""
 
 
 def reasons_to_escalate(
@@ -214,7 +238,7 @@ def build_dossier(
         shares = ((triage.intent.value, triage.intent.confidence), *triage.intent.alternatives[:2])
         said = [
             f"{intent.replace('_', ' ')} ({share:.0%})"
-            for rank, (intent, share) in enumerate(shares)
+            for rank, (intent, share) in enumerate(sorted(shares, key=lambda each: -each[1]))
             if rank == 0 or share >= WORTH_A_WORD
         ]
         likely.append("it is about " + ", or ".join(said))
@@ -227,13 +251,24 @@ def build_dossier(
         category=ticket.category,
         tried=tuple(tried) or ("Nothing was tried before handing over.",),
         not_done=(*(not_done or ("No act in any outside system was carried out.",)), *_unproven(ticket)),
-        next_step=NEXT_STEPS.get(reasons[0], NEXT_STEPS["goal_not_met"]),
+        next_step=_next_step(ticket, reasons),
         suggested_reply=suggested_reply(ticket, reasons, language or ticket.language),
         history=tuple(_in_a_line(other) for other in earlier),
         likely=(*likely, *_had_before(ticket, earlier)),
         links=(*(Link("ticket", str(other.id), _called(other)) for other in earlier), *links),
         extra={"further_requests": list(triage.requests[1:])} if triage and len(triage.requests) > 1 else {},
     )
+
+
+def _next_step(ticket: Ticket, reasons: Sequence[str]) -> str:
+    """By what is most telling: that something must be done says less than what was found, and what is asked for says more."""
+    telling = [each for each in reasons if each not in SAYS_LITTLE and each not in WORTH_KNOWING] or list(reasons)
+    steps = [NEXT_STEPS.get(each, NEXT_STEPS["goal_not_met"]) for each in telling[:2]]
+    asked = ASKED_FOR.get(ticket.intent or "")
+    calling = set(reasons) - WORTH_KNOWING
+    if asked and calling and calling <= ASKING_DECIDES:
+        steps = [*(steps if set(reasons) & {"not_found"} else ()), asked]
+    return " ".join(dict.fromkeys(steps))
 
 
 def _wants(ticket: Ticket, messages: Sequence[Message]) -> str:

@@ -16,6 +16,13 @@ from asoe.domain.triage import Triage
 LONGEST: Final = 320
 """Characters of the client's words at the beginning; half of it of what was said last."""
 _SENTENCE: Final = re.compile(r"[^.!?…。！？]+(?:[.!?…。！？]+|$)")
+_CHANNELS: Final = {
+    "email": "by e-mail",
+    "api": "over the API",
+    "web": "on the web",
+    "widget": "in the chat",
+    "import": "in another system",
+}
 _LANGUAGES: Final = {"en": "English", "de": "German", "es": "Spanish", "fr": "French"}
 
 
@@ -29,7 +36,7 @@ def in_short(ticket: Ticket, triage: Triage | None, messages: Sequence[Message])
     if triage is not None and len(triage.requests) > 1:
         about.append("also " + ", ".join(map(_plain, triage.requests[1:4])))
     written = f" in {_LANGUAGES[ticket.language]}" if ticket.language in _LANGUAGES else ""
-    head = f"About {', '.join(about)}; written{written} by {_plain(ticket.channel)}"
+    head = f"About {', '.join(about)}; written{written} {_CHANNELS.get(ticket.channel, f'by {_plain(ticket.channel)}')}"
     begin, last = _gist(said[0], LONGEST), _gist(said[-1], LONGEST // 2) if len(said) > 1 else ""
     subject = _gist(ticket.subject, 120)
     named = f"{subject}: " if subject and not begin.startswith(subject) else ""
@@ -56,4 +63,4 @@ def _gist(text: str, most: int) -> str:
 
 
 def _plain(value: str) -> str:
-    return "e-mail" if value == "email" else value.replace("_", " ")
+    return value.replace("_", " ")

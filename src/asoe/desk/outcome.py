@@ -118,7 +118,11 @@ def answered(
             attempts=journey.attempts + 1,
             failures=0,
             due_at=now + timedelta(hours=policy.silence_hours),
-            data={**journey.data, "cited": [*journey.data.get("cited", ()), *slugs]},
+            data={
+                **journey.data,
+                "cited": [*journey.data.get("cited", ()), *slugs],
+                "titles": {**journey.data.get("titles", {}), **{each.slug: each.title for each in answer.citations}},
+            },
         ),
         path=path_to(ticket.status, "in_progress"),
         fact="ticket.answered",
@@ -383,15 +387,19 @@ def handed_over(
     policy: Policy,
     messages: Sequence[Message],
     earlier: Sequence[Ticket],
+    also: Sequence[str] = (),
 ) -> Step:
-    """A person gets it with the dossier, and the client is told at once; from an ended ticket this opens it again."""
+    """A person gets it with the dossier, and the client is told at once; from an ended ticket this opens it again.
+
+    also: reasons that would not have called a person by themselves, and that whoever gets it should know of.
+    """
     said = [message.content for message in messages if message.role == "user"]
     team = team_of(ticket, policy, reasons=plan.reasons, triage=judged, said=said)
     language = spoken(ticket.language, default=policy.default_language)
     dossier = build_dossier(
         ticket,
         judged,
-        reasons=plan.reasons,
+        reasons=(*plan.reasons, *also),
         team=team,
         messages=messages,
         earlier=earlier,
@@ -400,6 +408,8 @@ def handed_over(
         links=plan.links,
         language=language,
     )
+    if plan.next_step is not None:
+        dossier = replace(dossier, next_step=plan.next_step)
     if plan.answer is not None:
         dossier = replace(dossier, suggested_reply=plan.answer.text)
     return Step(
@@ -419,7 +429,7 @@ def handed_over(
         team=team,
         reopens=ticket.status in {"resolved", "closed"},
         complaint={"tickets": [str(other.id) for other in earlier]} if "engine_complaint" in plan.reasons else None,
-        data={"reasons": list(plan.reasons), "team": team},
+        data={"reasons": list(dossier.reasons), "team": team},
         given=plan.given,
     )
 

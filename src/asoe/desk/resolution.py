@@ -62,6 +62,8 @@ class HandOver:
     links: tuple[Link, ...] = ()
     answer: Answer | None = None
     given: Given | None = None
+    next_step: str | None = None
+    """Where the reasons alone do not tell what is to be done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +191,8 @@ async def find_answer(desk: Desk, engine: Principal, case: Case) -> Answer | Non
     """The best supported answer that has not been given before, or None."""
     passages = await _passages(desk, engine, case.question, language=answer_language(case.ticket, case.policy))
     fresh = [passage for passage in passages if passage.slug not in case.cited]
-    case.searched.append(
-        "Searched the knowledge base; nearest articles: "
-        + (", ".join(dict.fromkeys(passage.slug for passage in fresh[:6])) or "none")
-    )
+    nearest = "; ".join(f"“{title}”" for title in list(dict.fromkeys(each.title for each in fresh))[:MOST_LINKED])
+    case.searched.append(f"Searched the knowledge base; {f'nearest: {nearest}' if nearest else 'no article is near'}.")
     case.found[:] = fresh
     language = answer_language(case.ticket, case.policy)
     return await _compose(desk, case.question, fresh, policy=case.policy, language=language)

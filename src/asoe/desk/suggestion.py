@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,7 +12,7 @@ _KINDS: Final[dict[str, str]] = {
     "critical_severity": "urgent",
     "safety": "urgent",
     "incident": "urgent",
-    "security": "identity",
+    "security": "takeover",
     "not_theirs": "identity",
     "fraud": "identity",
     "legal": "legal",
@@ -25,13 +26,22 @@ _KINDS: Final[dict[str, str]] = {
     "low_confidence": "unclear",
     "no_answer": "unclear",
     "client_silent": "unclear",
-    "not_found": "unclear",
-    "already_met": "unclear",
+    "not_found": "unknown",
+    "already_met": "in_order",
     "needs_consent": "consent",
     "approval_refused": "refused",
     "over_cap": "refused",
 }
 """What a reason calls for; whatever is not named calls for somebody who looks into it."""
+
+_FIRST: Final = ("safety", "security", "not_theirs", "fraud", "legal", "threat", "critical_severity", "client_asked")
+"""Whatever else holds, these are what one answers."""
+_LAST: Final = frozenset({"needs_action", "low_confidence", "no_grounded_answer"})
+"""Reasons that say only that nothing fits: any other is answered before."""
+_THANKS: Final = "thanks_or_feedback"
+_REQUESTS: Final = frozenset({"refund_request", "cancel_subscription", "delete_account"})
+"""Where something is asked for, that nothing is broken is no answer."""
+_QUOTES: Final = {"de": "„{}“", "es": "«{}»", "fr": "« {} »"}
 
 _TEXTS: Final[dict[str, dict[str, str]]] = {
     "urgent": {
@@ -117,6 +127,53 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "fr": "Nous avons regardé à deux : {about}. Ce n’est pas possible de la manière prévue. Je cherche une autre voie et vous "
         "écris ici ce qui est possible.",
     },
+    "takeover": {
+        "en": "I am a person and I am on this now: {about}. Please give no password and no code to anybody, not to me either. Which account "
+        "is it, what did you notice, and when? Before I change anything, I make sure that it is you, by another way than this address.",
+        "de": "Hier schreibt ein Mensch, ich bin jetzt daran: {about}. Bitte geben Sie niemandem ein Passwort oder einen Code, auch mir nicht. "
+        "Um welches Konto geht es, was ist Ihnen aufgefallen, und wann? Bevor ich etwas ändere, prüfe ich auf einem anderen Weg als über diese "
+        "Adresse, dass Sie es sind.",
+        "es": "Le escribe una persona y ya estoy con ello: {about}. No dé ninguna contraseña ni código a nadie, tampoco a mí. ¿De qué cuenta se "
+        "trata, qué ha notado y cuándo? Antes de cambiar nada, compruebo que es usted por otra vía que esta dirección.",
+        "fr": "Une personne vous écrit et s’en occupe dès maintenant : {about}. Ne donnez ni mot de passe ni code à personne, pas même à moi. De "
+        "quel compte s’agit-il, qu’avez-vous remarqué, et quand ? Avant de changer quoi que ce soit, je m’assure que c’est bien vous par une "
+        "autre voie que cette adresse.",
+    },
+    "unknown": {
+        "en": "I have read your message: {about}. I do not find an account under the address you write from. Under which address or number is "
+        "it registered? Then I go on at once.",
+        "de": "Ich habe Ihre Nachricht gelesen: {about}. Unter der Adresse, von der Sie schreiben, finde ich kein Konto. Unter welcher Adresse "
+        "oder Nummer ist es geführt? Dann mache ich gleich weiter.",
+        "es": "He leído su mensaje: {about}. No encuentro ninguna cuenta con la dirección desde la que escribe. ¿Con qué dirección o número está "
+        "registrada? Entonces sigo enseguida.",
+        "fr": "J’ai lu votre message : {about}. Je ne trouve aucun compte sous l’adresse depuis laquelle vous écrivez. Sous quelle adresse ou "
+        "quel numéro est-il enregistré ? Je poursuis alors aussitôt.",
+    },
+    "in_order": {
+        "en": "I have read your message: {about}. Our automatic checks found nothing wrong, so I am looking into it myself now and write here "
+        "what I find. If you have a time, a number or a picture of what you see, it helps.",
+        "de": "Ich habe Ihre Nachricht gelesen: {about}. Unsere automatischen Prüfungen haben keinen Fehler gefunden, deshalb sehe ich jetzt selbst "
+        "nach und schreibe hier, was ich finde. Ein Zeitpunkt, eine Nummer oder ein Bild von dem, was Sie sehen, hilft mir.",
+        "es": "He leído su mensaje: {about}. Nuestras comprobaciones automáticas no han encontrado ningún fallo, así que ahora lo miro yo y le "
+        "escribo aquí lo que encuentre. Me ayuda una hora, un número o una imagen de lo que ve.",
+        "fr": "J’ai lu votre message : {about}. Nos vérifications automatiques n’ont rien trouvé d’anormal ; je regarde donc moi-même et vous écris "
+        "ici ce que je trouve. Une heure, un numéro ou une image de ce que vous voyez m’aiderait.",
+    },
+    "asked": {
+        "en": "I have your request: {about}. I look at what is possible and write here what we do and by when. Is there anything I should "
+        "know before?",
+        "de": "Ihre Bitte ist bei mir: {about}. Ich sehe nach, was möglich ist, und schreibe hier, was wir tun und bis wann. Gibt es etwas, das ich "
+        "vorher wissen sollte?",
+        "es": "Tengo su petición: {about}. Miro qué es posible y le escribo aquí qué haremos y para cuándo. ¿Hay algo que deba saber antes?",
+        "fr": "J’ai bien votre demande : {about}. Je regarde ce qui est possible et vous écris ici ce que nous ferons et pour quand. Y a-t-il "
+        "quelque chose que je devrais savoir avant ?",
+    },
+    "thanks": {
+        "en": "Thank you for telling us: {about}. It is read by the people it is about. Is there anything you would like us to do?",
+        "de": "Danke für Ihre Worte: {about}. Es lesen die, um deren Arbeit es geht. Sollen wir etwas für Sie tun?",
+        "es": "Gracias por contárnoslo: {about}. Lo leen las personas de las que habla. ¿Quiere que hagamos algo?",
+        "fr": "Merci de nous l’avoir dit : {about}. Les personnes concernées le lisent. Souhaitez-vous que nous fassions quelque chose ?",
+    },
     "looks": {
         "en": "I have read your message and what was tried so far: {about}. I am looking into it myself now and write here what I find. If "
         "something has changed since, please tell me.",
@@ -129,16 +186,33 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
     },
 }
 _LONGEST: Final = 80
+_NAMES_A_MATTER: Final = 2
+"""Words from which on a subject says what it is about."""
+_FIRST_SENTENCE: Final = re.compile(r"(?<=[.!?…])\s+(?=\S)")
 
 
 def suggested_reply(ticket: Ticket, reasons: Sequence[str], language: str) -> str:
     """In the client's language where there are words for it, else in English; by the most telling reason."""
-    texts = _TEXTS[_KINDS.get(reasons[0] if reasons else "", "looks")]
-    return texts.get(language, texts["en"]).format(about=_about(ticket))
+    texts = _TEXTS[_kind(ticket, reasons)]
+    spoken = language if language in texts else "en"
+    return texts[spoken].format(about=_about(ticket, spoken))
 
 
-def _about(ticket: Ticket) -> str:
-    """Which matter is meant, in the client's own words: the subject, or how it began."""
-    words = " ".join((ticket.subject or ticket.text).split()).rstrip(".!?:;, ")
+def _kind(ticket: Ticket, reasons: Sequence[str]) -> str:
+    telling = (
+        [each for each in _FIRST if each in reasons] or [each for each in reasons if each not in _LAST] or list(reasons)
+    )
+    found = next((_KINDS[each] for each in telling if each in _KINDS), "looks")
+    if found == "in_order" and ticket.intent == _THANKS:
+        return "thanks"
+    return "asked" if found == "in_order" and ticket.intent in _REQUESTS else found
+
+
+def _about(ticket: Ticket, language: str) -> str:
+    """Which matter is meant, in the client's own words: the subject where it names one, else how it began."""
+    subject, text = " ".join((ticket.subject or "").split()), " ".join((ticket.body or ticket.text).split())
+    words = subject if len(subject.split()) >= _NAMES_A_MATTER or not text else text
+    words = _FIRST_SENTENCE.split(words, maxsplit=1)[0] if words is not subject else words
+    words = words.rstrip(".!?:;, ")
     short = words if len(words) <= _LONGEST else words[:_LONGEST].rsplit(" ", 1)[0] + "…"
-    return f"“{short}” (#{ticket.number})" if short else f"#{ticket.number}"
+    return f"{_QUOTES.get(language, '“{}”').replace('{}', short)} (#{ticket.number})" if short else f"#{ticket.number}"

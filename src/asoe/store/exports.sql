@@ -164,7 +164,7 @@ select to_jsonb(t) - 'salt' - 'earlier_salt' as line from asoe.widgets t where t
 select to_jsonb(t) - 'sealed' as line from asoe.mailboxes t where t.org_id = $1 order by t.address
 
 -- name: mails
-select to_jsonb(t) - 'sender_hash' as line from asoe.mails t where t.org_id = $1 order by t.received_at, t.id
+select to_jsonb(t) - 'sender_hash' - 'words_hash' as line from asoe.mails t where t.org_id = $1 order by t.received_at, t.id
 
 -- name: webhooks
 select to_jsonb(t) - 'sealed' as line from asoe.webhooks t where t.org_id = $1 order by t.name

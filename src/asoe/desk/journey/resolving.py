@@ -11,7 +11,7 @@ from asoe.desk.champion import judge_text
 from asoe.desk.consulting.answers import write_answer
 from asoe.desk.consulting.ties import break_tie, tied_in
 from asoe.desk.context import Desk
-from asoe.desk.escalation import MENDED_ALL_THE_SAME, reasons_to_escalate
+from asoe.desk.escalation import MENDED_ALL_THE_SAME, WORTH_KNOWING, reasons_to_escalate
 from asoe.desk.journey import cause
 from asoe.desk.journey.standing import Standing, looked_in, question_of, said_in
 from asoe.desk.outcome import Step
@@ -251,9 +251,25 @@ def hand_over(standing: Standing, plan: HandOver, trail: Trail) -> Step:
             policy=standing.policy,
             messages=standing.messages,
             earlier=standing.earlier,
+            also=_also_holds(standing, plan),
         )
         noted(team=step.team)
     mended = [one["reply"] for one in standing.journey.data.get("mended", ())]
     if mended and step.reply is not None:  # what was verified on the way is told, too
         step = replace(step, reply="\n\n".join((*dict.fromkeys(mended), step.reply)))
     return step.seen(standing.positions)
+
+
+def _also_holds(standing: Standing, plan: HandOver) -> tuple[str, ...]:
+    """What holds of the ticket beside what calls a person, and changes how one answers."""
+    policy = standing.policy
+    held = reasons_to_escalate(
+        standing.ticket,
+        triage.readable(standing.ticket),
+        replace(policy, escalation=replace(policy.escalation, threshold=0)),
+        earlier=standing.earlier,
+        said=said_in(standing),
+        is_late=standing.is_late,
+        has_met_person=standing.has_met_person,
+    )
+    return tuple(each for each in held if each in WORTH_KNOWING and each not in plan.reasons)

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from asoe.desk import outcome, resolution
 from asoe.desk.context import Desk
+from asoe.desk.escalation import SEE_TO_THE_REST
 from asoe.desk.incident import signs as incident_signs
 from asoe.desk.journey import affected, cause
 from asoe.desk.journey.resolving import NOTHING_FITS, find_treatment, hand_over, judge, read_replies, resolve
@@ -409,7 +410,9 @@ async def _fixed(desk: Desk, engine: Principal, standing: Standing, trail: Trail
     if left:
         lines = tuple(f"Nothing was done about: “{sentence}”" for sentence in left)
         unseen = await _not_looked(desk, engine, standing)
-        plan = HandOver(("needs_action",), tried=tuple(_done_lines(standing)), not_done=(*lines, *unseen))
+        plan = HandOver(
+            ("needs_action",), tried=tuple(_done_lines(standing)), not_done=(*lines, *unseen), next_step=SEE_TO_THE_REST
+        )
         return hand_over(standing, plan, trail)
     mended = data.pop("mended")
     return outcome.fixed(
@@ -418,7 +421,9 @@ async def _fixed(desk: Desk, engine: Principal, standing: Standing, trail: Trail
 
 
 def _given_up(standing: Standing, report: Report) -> HandOver:
-    tried = (*_done_lines(standing), *report.tried)
+    run = report.run
+    is_told = run.reason == "already_met" and any(one["runbook"] == str(run.runbook_id) for one in looked_in(standing))
+    tried = (*_done_lines(standing), *(() if is_told else report.tried))
     return HandOver((report.run.reason or "stage_failed",), tried=tried, not_done=report.not_done)
 
 

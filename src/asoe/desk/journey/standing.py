@@ -148,7 +148,8 @@ def looked_in(standing: Standing) -> Sequence[Mapping[str, str]]:
 
 def tried_in(standing: Standing) -> tuple[str, ...]:
     """The answers given so far, as the dossier says them."""
+    titles = standing.journey.data.get("titles", {})
     return tuple(
-        f"Answered from article {slug}; it did not settle the matter."
+        f"Answered from the article “{titles.get(slug, slug)}”; it did not settle the matter."
         for slug in standing.journey.data.get("cited", ())
     )

@@ -5,6 +5,7 @@ Carrying a run out is `execution.py`'s; what the ticket does next is the journey
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -33,7 +34,10 @@ from asoe.store.runs import ActionRow, Client, Run, StepRow
 
 ACTS: Final = frozenset({"approve", "auto"})
 REHEARSES: Final = frozenset({"shadow", "suggest"})
-MOST_NAMED: Final = 5
+_PATH: Final = re.compile(r"^[\w-]+(/[\w-]+)+: ")
+"""Where in its runbook something was met, which says nothing to whoever has never read it; the run's page does."""
+_PLACE: Final = re.compile(r"goal(/|$)|steps/(?:.*/)?(?P<act>[A-Za-z_][\w-]*)(?:/\d+)*/verify(/|$)")
+MOST_NAMED: Final = 3
 MOST_BESIDE: Final = 100
 _FROM_CONTACT: Final = {"email": "email", "phone": "phone", "name": "name"}
 
@@ -226,12 +230,12 @@ async def report(connection: Connection, org_id: UUID, run_id: UUID) -> Report:
     done = [action for action in actions if action.status == "done" and not action.is_undo]
     undone = [action for action in actions if action.status == "undone"]
     others = [action for action in actions if action.status not in {"done", "undone"} and not action.is_undo]
-    tried = [f"The runbook “{runbook.title or runbook.name}” ended {run.status}{_at(run)}{_because(run)}"]
+    tried = [f"The runbook “{runbook.title or runbook.name}” ended {run.status}{_because(run)}"]
     if run.note:
-        tried.append(run.note)
+        tried.append(_PATH.sub("", run.note))
     tried += [f"Did {_named(action)}." for action in done]
     tried += [f"Did {_named(action)} and took it back." for action in undone]
-    tried += [_checked(check) for check in run.evidence.get("checks", ())]
+    tried += _checked(run.evidence.get("checks", ()))
     not_done = [f"Not done: {_named(action)} ({action.status}{_why(action)})." for action in others]
     effects = tuple(_named(action) for action in done)
     question = asked.question if asked else {}
@@ -324,18 +328,23 @@ def _named(action: ActionRow) -> str:
     return f"{action.connector}.{action.action}({arguments})"
 
 
-def _checked(check: Mapping[str, Any]) -> str:
-    held = "holds" if check.get("holds", check.get("is_met")) else "does not hold"
-    return f"Checked {check.get('path', 'a condition')}: {held}."
+def _checked(checks: Iterable[Mapping[str, Any]]) -> list[str]:
+    """How the goal and each act's own check stood in the end; every single look is on the run's page."""
+    ended: dict[str, bool] = {}
+    for check in checks:
+        place = _PLACE.match(str(check.get("path", "")))
+        if place is not None:
+            ended[place["act"] or ""] = bool(check.get("holds", check.get("is_met")))
+    goal = [f"Checked in the end: the goal {'holds' if ended.pop('') else 'does not hold'}."] if "" in ended else []
+    failed = [
+        f"The check after “{name.replace('_', ' ')}” does not hold." for name, holds in ended.items() if not holds
+    ]
+    return [*goal, *failed]
 
 
 def _why(action: ActionRow) -> str:
     why = action.reason or action.error
     return f": {why}" if why else ""
-
-
-def _at(run: Run) -> str:
-    return f" at the step {run.ended_at_step}" if run.ended_at_step else ""
 
 
 def _because(run: Run) -> str:

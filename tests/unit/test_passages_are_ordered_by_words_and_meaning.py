@@ -30,10 +30,24 @@ def test_one_article_does_not_crowd_out_the_others():
     assert [item.candidate.article_id.int for item in order] == [1] * PASSAGES_PER_ARTICLE + [2]
 
 
-def test_another_language_counts_less_but_counts():
-    order = fuse([chunk(1, 1, 0.5, 0.5, "de"), chunk(2, 2, 0.45, 0.45, "en")], language="en", limit=8)
-    assert [item.candidate.chunk_id for item in order] == [2, 1]
-    assert order[1].score == OTHER_LANGUAGE
+def test_of_two_equals_the_one_in_the_clients_language_comes_first():
+    order = fuse([chunk(1, 1, 0.5, 0.5, "de"), chunk(2, 2, 0.5, 0.5, "en")], language="en", limit=8)
+    assert [(item.candidate.chunk_id, item.score) for item in order] == [(2, 1), (1, OTHER_LANGUAGE)]
+
+
+def test_what_fits_in_another_language_comes_before_what_does_not_in_the_clients():
+    order = fuse([chunk(1, 1, 0.5, 0.5, "de"), chunk(2, 2, 0.45, 0.4, "en")], language="en", limit=8)
+    assert [item.candidate.chunk_id for item in order] == [1, 2]
+
+
+def test_an_article_is_shown_in_the_clients_language_by_the_merits_of_its_best_translation():
+    found = [chunk(1, 1, 0.5, 0.5, "en"), chunk(2, 2, 0.3, 0.3, "de"), chunk(3, 3, 0.45, 0.45, "de")]
+    names = {UUID(int=1): "reset-password", UUID(int=2): "reset-password", UUID(int=3): "cancel-plan"}
+    asked = {UUID(int=1): 0.6, UUID(int=3): 0.2}
+    order = fuse(found, language="de", limit=8, asked=asked, names=names)
+    assert [(item.candidate.chunk_id, item.asked) for item in order] == [(2, 0.6), (3, 0.2)]
+    assert order[0].score == 1
+    assert [item.candidate.chunk_id for item in fuse(found, language="fr", limit=8, asked=asked, names=names)] == [1, 3]
 
 
 def test_nothing_in_nothing_out():
@@ -55,8 +69,9 @@ def test_nothing_in_nothing_out():
 )
 def test_order_is_total_bounded_and_independent_of_the_order_of_arrival(candidates):
     candidates = [replace(one, language=["en", "de"][one.article_id.int % 2]) for one in candidates]
-    order = fuse(candidates, language="en", limit=8)
-    assert order == fuse(candidates[::-1], language="en", limit=8)
+    names = {UUID(int=article): str(article // 2) for article in range(1, 10)}
+    order = fuse(candidates, language="en", limit=8, names=names)
+    assert order == fuse(candidates[::-1], language="en", limit=8, names=names)
     assert all(-1 <= item.score <= 1.0000001 for item in order)
     assert [item.score for item in order] == sorted((item.score for item in order), reverse=True)
     assert len(order) <= 8

@@ -7,7 +7,7 @@ the store's. Article text is data: nothing in it is ever executed or obeyed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -30,7 +30,7 @@ MAX_QUESTION: Final = 500
 
 LEXICAL_SHARE: Final = 0.5
 ASKED_SHARE: Final = 0.4
-OTHER_LANGUAGE: Final = 0.75
+OTHER_LANGUAGE: Final = 0.97
 FOLLOWING_PASSAGE: Final = 0.75
 PASSAGES_PER_ARTICLE: Final = 3
 
@@ -106,7 +106,7 @@ class Chunk:
 class Passage:
     """A chunk that was found. `score` orders passages; `lexical` (0..1) is its BM25 as a share of what a
     chunk with every word of the question could reach, `semantic` the cosine of question and chunk, `asked` that of the
-    question and the nearest of those its article says it answers.
+    question and the nearest of those its article, or a translation of it, says it answers.
     """
 
     article_id: str
@@ -195,10 +195,11 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A candidate with its place in the fused order; `score` is at most 1."""
+    """A candidate with its place in the fused order; `score` is at most 1, `asked` as in Passage."""
 
     candidate: Candidate
     score: float
+    asked: float = 0.0
 
 
 def question_windows(question: str, *, words: int = 110, most: int = 12) -> list[str]:
@@ -215,15 +216,21 @@ def question_windows(question: str, *, words: int = 110, most: int = 12) -> list
 
 
 def fuse(
-    candidates: Sequence[Candidate], *, language: str, limit: int, asked: Mapping[UUID, float] | None = None
+    candidates: Sequence[Candidate],
+    *,
+    language: str,
+    limit: int,
+    asked: Mapping[UUID, float] | None = None,
+    names: Mapping[UUID, str] | None = None,
 ) -> list[Ranked]:
     """Order chunks: articles by their best chunks' words and meaning, then every article's chunks behind its first.
 
     An article's lexical part is its best chunk plus half the second and a quarter of the third, its semantic part the
-    best chunk's cosine; each is taken relative to the best article's, so that neither scale outweighs the other. Other
-    languages than `language` count OTHER_LANGUAGE; further chunks of an article count less and less. `asked`, the likeness
-    to the questions an article says it answers, takes ASKED_SHARE where any article has some; an article without them
-    is measured by its meaning instead.
+    best chunk's cosine; each is taken relative to the best article's, so that neither scale outweighs the other. `asked`,
+    the likeness to the questions an article says it answers, takes ASKED_SHARE where any article has some; an article
+    without them is measured by its meaning instead. Articles with one of `names` are translations: the one in `language`
+    stands for all with what the best of them deserves. What exists in other languages only counts OTHER_LANGUAGE, which
+    decides between equals. Further chunks of an article count less and less.
     """
     articles: dict[UUID, list[Candidate]] = {}
     for candidate in candidates:
@@ -233,22 +240,35 @@ def fuse(
     most_words, most_meaning = (max(values.values(), default=0.0) or 1.0 for values in (words, meaning))
     best_chunk = max((chunk.lexical for chunk in candidates), default=0.0) or 1.0
     most_asked = max([most_meaning, *(asked or {}).values()])
-    ranked: list[Ranked] = []
-    for key, chunks in articles.items():
+    shares: dict[UUID, float] = {}
+    for key in articles:
         share = LEXICAL_SHARE * words[key] / most_words + (1 - LEXICAL_SHARE) * meaning[key] / most_meaning
         if asked:
             likeness = max(asked.get(key, 0.0), meaning[key]) / most_asked
             share = (1 - ASKED_SHARE) * share + ASKED_SHARE * likeness
-        if chunks[0].language != language:
-            share *= OTHER_LANGUAGE
+        shares[key] = share
+    ranked: list[Ranked] = []
+    for keys in _translations(articles, names or {}):
+        spoken = [key for key in keys if articles[key][0].language == language]
+        shown = min(spoken or keys, key=lambda key: (-shares[key], key))
+        share = max(shares[key] for key in keys) * (1 if spoken else OTHER_LANGUAGE)
         by_fit = {
             chunk: LEXICAL_SHARE * chunk.lexical / best_chunk + (1 - LEXICAL_SHARE) * chunk.semantic / most_meaning
-            for chunk in chunks
+            for chunk in articles[shown]
         }
-        inside = sorted(chunks, key=lambda chunk: (-by_fit[chunk], chunk.chunk_id))[:PASSAGES_PER_ARTICLE]
-        ranked += [Ranked(chunk, share * FOLLOWING_PASSAGE**place) for place, chunk in enumerate(inside)]
+        inside = sorted(by_fit, key=lambda chunk: (-by_fit[chunk], chunk.chunk_id))[:PASSAGES_PER_ARTICLE]
+        likeness = max((asked or {}).get(key, 0.0) for key in keys)
+        ranked += [Ranked(chunk, share * FOLLOWING_PASSAGE**place, likeness) for place, chunk in enumerate(inside)]
     ranked.sort(key=lambda item: (-item.score, item.candidate.chunk_id))
     return ranked[:limit]
+
+
+def _translations(articles: Iterable[UUID], names: Mapping[UUID, str]) -> Iterable[list[UUID]]:
+    """Articles of one name together; one without a name alone."""
+    found: dict[UUID | str, list[UUID]] = {}
+    for key in articles:
+        found.setdefault(names.get(key, key), []).append(key)
+    return found.values()
 
 
 def _pooled(scores: list[float]) -> float:

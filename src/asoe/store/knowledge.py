@@ -45,6 +45,7 @@ class KnowledgeSql(NamedQueries):
     unindexed: str
     find_chunks: str
     find_questions: str
+    slugs: str
     read_chunks: str
 
 
@@ -251,7 +252,7 @@ async def search(
     exclude_articles: Iterable[UUID | str] = (),
     reading: str | None = None,
 ) -> list[Passage]:
-    """The passages that fit `question` best, of several articles, those in `language` first.
+    """The passages that fit `question` best, of several articles, each in `language` where it exists in that.
 
     reading: the question in other words (another language's); a passage may hold the words of either.
     embedding: 384 floats, the mean over `question_windows`. audience: "agent" adds internal articles, for staff only.
@@ -281,7 +282,9 @@ async def search(
     for row in alike:
         missing = Candidate(row["chunk_id"], row["article_id"], row["language"], 0.0, row["semantic"])
         found.setdefault(row["chunk_id"], missing)
-    ranked = fuse(list(found.values()), language=language, limit=limit, asked=asked)
+    named = await connection.fetch(KnowledgeSql.slugs, org_id, list({one.article_id for one in found.values()}))
+    names = {row["id"]: row["slug"] for row in named}
+    ranked = fuse(list(found.values()), language=language, limit=limit, asked=asked, names=names)
     texts = await connection.fetch(KnowledgeSql.read_chunks, org_id, [item.candidate.chunk_id for item in ranked])
     by_id = {row["id"]: row for row in texts}
     return [
@@ -296,7 +299,7 @@ async def search(
             score=item.score,
             lexical=item.candidate.lexical,
             semantic=item.candidate.semantic,
-            asked=asked.get(row["article_id"], 0.0),
+            asked=item.asked,
         )
         for item in ranked
         if (row := by_id.get(item.candidate.chunk_id)) is not None

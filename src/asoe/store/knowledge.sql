@@ -90,6 +90,10 @@ select chunk_id, article_id, language, lexical, semantic from asoe.find_chunks($
 -- name: find_questions
 select chunk_id, article_id, language, asked, semantic from asoe.find_questions($1, $2, $3, $4, $5)
 
+-- name: slugs
+-- translations of one article share it
+select id, slug from asoe.articles where org_id = $1 and id = any ($2::uuid[])
+
 -- name: read_chunks
 -- as the caller: row-level security decides once more what it may read
 select c.id, c.article_id, a.slug, c.title, c.heading, c.text, c.position, c.language

@@ -124,16 +124,16 @@ async def test_every_try_goes_under_the_same_key_and_every_act_under_its_own(wor
 
 async def test_a_process_that_stood_still_does_not_act_when_it_wakes(world, monkeypatch):
     """Between intent and act more time passes than the claim allows for: another pass may be at it already."""
-    from asoe.desk.runbook import acts
+    from asoe.desk.runbook.acts import intent
 
     await world.shelve(one_act("blind"))
     run_id = await world.start("once")
-    intend = acts._intend
+    intend = intent.intend
 
     async def slowly(*given):
         begun = await intend(*given)
         return replace(begun, fresh=begun.fresh - 3600)
 
-    monkeypatch.setattr(acts, "_intend", slowly)
+    monkeypatch.setattr(intent, "intend", slowly)
     assert await world.advance(run_id) == "busy"
     assert not world.estate.calls

@@ -12,7 +12,8 @@ import pytest
 from runs_cast import Killed, MortalDatabase, act, book, fix, one_act
 
 from asoe.connectors.contract import Probe
-from asoe.desk.runbook import acts, interpreter
+from asoe.desk.runbook import interpreter
+from asoe.desk.runbook.acts import effect, intent
 from asoe.store import runs
 
 
@@ -125,12 +126,12 @@ def without_the_recheck_of_the_goal(patch):
 
 @contextmanager
 def without_the_key(patch):
-    original = acts._call
+    original = effect._call
 
     async def with_another_key(passing, doing):
         return await original(passing, replace(doing, key=f"asoe-{uuid4().hex}"))
 
-    patch.setattr(acts, "_call", with_another_key)
+    patch.setattr(effect, "_call", with_another_key)
     yield
 
 
@@ -139,18 +140,18 @@ def without_the_probe(patch):
     async def knows_nothing_went_wrong(*_):
         return Probe("not_done")
 
-    patch.setattr(acts, "_probe", knows_nothing_went_wrong)
+    patch.setattr(effect, "_probe", knows_nothing_went_wrong)
     yield
 
 
 @contextmanager
 def without_the_business_key(patch):
-    original = acts._intent
+    original = intent.intent_of
 
     def keyless(*given):
         return replace(original(*given), business_key=None)
 
-    patch.setattr(acts, "_intent", keyless)
+    patch.setattr(intent, "intent_of", keyless)
     yield
 
 

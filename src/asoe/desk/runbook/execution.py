@@ -1,7 +1,7 @@
 """Carries runs out: claims one, replays what is recorded, goes on, and leaves it ended or waiting (docs/runbooks.md).
 
 A run is rows: any worker may die at any moment, and any other goes on. What the runbook does next is the interpreter's; how
-an act is done once is `acts.py`; whether it may be done is autonomy's and approval's.
+an act is done once is `acts/`; whether it may be done is autonomy's and approval's.
 """
 
 from __future__ import annotations

@@ -46,15 +46,12 @@ async def trace_of_ticket(desk: Desk, principal: Principal, ticket_id: UUID) -> 
     async with desk.database.org_reading(principal) as connection:
         ticket = await tickets.find(connection, org_id, ticket_id)
         passes = await orchestrator.runs_of_ticket(connection, org_id, ticket_id, limit=MOST_PASSES)
-        treated = [
-            _Treated(
-                run,
-                (await runbooks.find(connection, org_id, str(run.runbook_id))).name,
-                await runs.steps(connection, org_id, run.id),
-                await runs.actions(connection, org_id, run.id),
-            )
-            for run in await runs.list_runs(connection, org_id, ticket_id=ticket_id, limit=MOST_RUNS)
-        ]
+        found = await runs.list_runs(connection, org_id, ticket_id=ticket_id, limit=MOST_RUNS)
+        ids = [run.id for run in found]
+        names = {each.id: each.name for each in await runbooks.list_runbooks(connection, org_id, with_retired=True)}
+        steps = await runs.steps_of(connection, org_id, ids)
+        actions = await runs.actions_of(connection, org_id, ids)
+    treated = [_Treated(run, names[run.runbook_id], steps.get(run.id, []), actions.get(run.id, [])) for run in found]
     return as_otlp(ticket, passes, treated)
 
 

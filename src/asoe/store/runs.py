@@ -39,7 +39,9 @@ class RunsSql(NamedQueries):
     list: str
     steps: str
     questions_of_ticket: str
+    steps_of: str
     actions: str
+    actions_of: str
     gate: str
     gate_alone: str
     renew: str
@@ -348,6 +350,23 @@ async def questions_of_ticket(connection: Connection, org_id: UUID, ticket_id: U
 
 async def actions(connection: Connection, org_id: UUID, run_id: UUID) -> list[ActionRow]:
     return [ActionRow(**dict(row)) for row in await connection.fetch(RunsSql.actions, org_id, run_id)]
+
+
+async def steps_of(connection: Connection, org_id: UUID, run_ids: Sequence[UUID]) -> dict[UUID, list[StepRow]]:
+    """By run, in order; a run that has none is left out."""
+    found: dict[UUID, list[StepRow]] = {}
+    for row in await connection.fetch(RunsSql.steps_of, org_id, list(run_ids)):
+        values = dict(row)
+        found.setdefault(values.pop("run_id"), []).append(StepRow(**values))
+    return found
+
+
+async def actions_of(connection: Connection, org_id: UUID, run_ids: Sequence[UUID]) -> dict[UUID, list[ActionRow]]:
+    found: dict[UUID, list[ActionRow]] = {}
+    for row in await connection.fetch(RunsSql.actions_of, org_id, list(run_ids)):
+        values = dict(row)
+        found.setdefault(values.pop("run_id"), []).append(ActionRow(**values))
+    return found
 
 
 async def gate(connection: Connection, run: Run, *, by: UUID, needed: timedelta) -> Gate:

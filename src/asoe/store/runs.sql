@@ -64,11 +64,22 @@ from asoe.run_steps where org_id = $1 and run_id = $2 order by seq
 select count(*) from asoe.run_steps s join asoe.runbook_runs r on r.org_id = s.org_id and r.id = s.run_id
 where s.org_id = $1 and r.ticket_id = $2 and s.kind = 'inquire' and s.arguments ? 'is_asked'
 
+-- name: steps_of
+-- the same of several runs
+select run_id, seq, path, kind, connector, action, arguments, told, is_final, at
+from asoe.run_steps where org_id = $1 and run_id = any ($2::uuid[]) order by run_id, seq
+
 -- name: actions
 -- what a run meant to do, and what became of it, in order
 select id, seq, path, connector, action, risk, arguments, idempotency_key, business_key, amount, unit, is_undo, status,
   attempts, value, reason, error, approval_id, intended_at, claimed_until, ended_at
 from asoe.run_actions where org_id = $1 and run_id = $2 order by seq
+
+-- name: actions_of
+-- the same of several runs
+select run_id, id, seq, path, connector, action, risk, arguments, idempotency_key, business_key, amount, unit, is_undo, status,
+  attempts, value, reason, error, approval_id, intended_at, claimed_until, ended_at
+from asoe.run_actions where org_id = $1 and run_id = any ($2::uuid[]) order by run_id, seq
 
 -- name: gate
 -- all that must hold before an act, and what decides whether it may be done alone, in one round trip (`took`: it may

@@ -188,7 +188,7 @@ async def test_nobody_replays_what_is_not_theirs_or_cannot_be(world, globex):
     now = world.clock()
     async with world.desk.database.org_transaction(world.acme.engine) as connection:
         await orchestrator.record_run(
-            connection, world.acme.org_id, Run(foreign, made.id, "mcp:x", "mcp.run_runbook", (), "completed", now, now)
+            connection, world.acme.org_id, Run(foreign, made.id, "worker", "journey.triage", (), "completed", now, now)
         )
     with pytest.raises(Conflict) as refused:
         await again(world, foreign)

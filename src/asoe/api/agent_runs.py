@@ -15,7 +15,7 @@ from asoe.api.door import Door, call_of
 from asoe.api.encoding import reply
 from asoe.api.schemas import Body, JsonObject
 from asoe.desk import ticket
-from asoe.desk.journey.replay import LONGEST_PROMPT, Instead, replay
+from asoe.desk.journey.replay import LONGEST_PROMPT, MOST_VERSIONS, Instead, replay
 
 router = APIRouter(route_class=Door, tags=["agents"])
 _ONE: Final = "/api/support/agent-runs/{agent_run_id}"
@@ -46,6 +46,13 @@ class InsteadIn(Body):
     prompts: dict[str, Annotated[str, Field(min_length=1, max_length=LONGEST_PROMPT)]] = Field(
         default_factory=dict, max_length=8, description="Other instructions by use; `{task}` in them stands for ours."
     )
+    runbooks: dict[Annotated[str, Field(min_length=1, max_length=64)], Annotated[int, Field(ge=1, le=2**31 - 1)]] = (
+        Field(
+            default_factory=dict,
+            max_length=MOST_VERSIONS,
+            description="Versions of runbooks, by name, in the place of those in use.",
+        )
+    )
     consult: bool = Field(False, description="Ask the language model, too; it costs what it always does.")
 
 
@@ -55,6 +62,8 @@ class JudgedOut(Answer):
     intent: str | None
     decision: str
     runbook: str | None
+    run: str
+    incident: int | None
     reasons: list[str]
     team: str | None
     articles: list[str]
@@ -98,5 +107,6 @@ async def replay_agent_run(request: Request, agent_run_id: UUID, body: InsteadIn
         language_model=body.language_model,
         prompts=body.prompts,
         is_consulted=body.consult,
+        versions=body.runbooks,
     )
     return reply((await replay(call.desk, call.principal, agent_run_id, instead)).to_json())

@@ -74,6 +74,12 @@ def replay(
         list[str] | None,
         typer.Option(help="With other instructions: USE=FILE, in which {task} stands for ours; may be repeated."),
     ] = None,
+    runbook: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With this version of a runbook in the place of the one in use: NAME=VERSION; may be repeated."
+        ),
+    ] = None,
     consult: Annotated[
         bool, typer.Option("--consult", help="Ask the language model, too; it costs what it always does.")
     ] = False,
@@ -86,10 +92,11 @@ def replay(
 
     async def work(desk: Any, owner: Any) -> Any:
         from asoe.desk.journey import replay as again
-        from asoe.desk.settings_text import read_settings
+        from asoe.desk.settings_text import read_settings, read_versions
 
         settings = None if policy is None else read_settings(read_text(policy), again.SETTINGS)
-        instead = again.Instead(model, settings, language_model, prompts, is_consulted=consult)
+        versions = read_versions(" ".join(runbook or ()))
+        instead = again.Instead(model, settings, language_model, prompts, is_consulted=consult, versions=versions)
         return await again.replay(desk, owner, identifier(run_id, of="agents' run"), instead)
 
     found = run(acting(work, org, data_dir))

@@ -177,6 +177,8 @@ class Desk:
     """Keys of 32 bytes for one purpose, newest first, from the installation's secret key."""
     model: ModelAccess | None = None
     """None: the local models do it all."""
+    versions: Mapping[str, int] = field(default_factory=dict)
+    """Versions of runbooks, by name, that are tried in the place of those in use: only a replay has any."""
     house_mail: HouseMail | None = None
     """None: no password is reset by mail."""
 

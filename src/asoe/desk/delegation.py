@@ -109,12 +109,13 @@ async def record(desk: Desk, principal: Principal, call: AgentCall) -> None:
             run_id=run_id,
         )
         if call.changes and call.ticket_id is not None:
+            key = {} if principal.key_id is None else {"key": str(principal.key_id)}
             part = Invocation(
                 agent="outside_agent",
                 started_at=call.started_at,
                 ended_at=now,
                 engine_type=call.via,
-                input_summary={"tool": call.tool, "account": str(principal.user_id)},
+                input_summary={"tool": call.tool, "account": str(principal.user_id), **key},
                 output_summary={"outcome": call.outcome, "run_id": run_id},
             )
             run = Run(

@@ -5,7 +5,7 @@ Nothing is published here: a draft is an article nobody finds until a person has
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -26,10 +26,12 @@ from asoe.domain.policy import Policy
 from asoe.domain.ticket import Ticket
 from asoe.store import gaps, runs, sessions, tickets
 from asoe.store import knowledge as knowledge_rows
+from asoe.store.db import Connection
 from asoe.store.gaps import Unanswered
 
 MOST_TICKETS: Final = 300
 TAG: Final = "draft-from-ticket"
+ENTRYPOINT: Final = "article.draft"
 _SHOWN: Final = 20
 
 
@@ -53,6 +55,17 @@ class Gap:
     tickets: int
     newest_at: datetime
     examples: tuple[GapTicket, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """A ticket's draft in people's own words, redacted, with what it was made of; `positions`: the last seq by session."""
+
+    ticket: Ticket
+    text: ArticleText
+    question: str
+    answers: tuple[str, ...]
+    positions: Mapping[str, int]
 
 
 async def find_gaps(desk: Desk, principal: Principal, *, days: int = 30) -> list[Gap]:
@@ -93,10 +106,26 @@ async def draft_article(desk: Desk, principal: Principal, ticket_id: UUID) -> Ar
     """
     _staff_only(principal)
     async with desk.database.org_reading(principal) as connection:
-        ticket = await tickets.find(connection, principal.org_id, ticket_id)
-        messages = await sessions.messages_of_ticket(connection, principal.org_id, ticket_id)
         policy = await policy_of(connection, principal.org_id)
-        client = await runs.client_of(connection, principal.org_id, ticket_id)
+        found = await material(connection, principal, ticket_id, policy)
+    text = found.text if desk.model is None else await _worded(desk, found, policy)
+    return await knowledge.save_article(desk, principal, text, expected_version=0)
+
+
+async def material(
+    connection: Connection,
+    principal: Principal,
+    ticket_id: UUID,
+    policy: Policy,
+    *,
+    upto: Mapping[str, int] | None = None,
+) -> Material:
+    """What a draft is made of; upto: the last seq of each session that counts. Raises `Conflict(no_person_answered)`."""
+    ticket = await tickets.find(connection, principal.org_id, ticket_id)
+    messages = await sessions.messages_of_ticket(connection, principal.org_id, ticket_id)
+    client = await runs.client_of(connection, principal.org_id, ticket_id)
+    if upto is not None:
+        messages = [each for each in messages if each.seq <= upto.get(str(each.session_id), 0)]
     names = (client.name,) if client.name else ()
     said = [message.content for message in messages if message.role == "agent" and not message.is_internal]
     if not said:
@@ -111,26 +140,38 @@ async def draft_article(desk: Desk, principal: Principal, ticket_id: UUID) -> Ar
         body="\n\n".join(answers := [redact(each, names).text for each in said]),
         tags=(TAG,),
     )
-    if desk.model is not None:
-        text = await _worded(desk, ticket, text, policy, question=redact(ticket.text, names).text, answers=answers)
-    return await knowledge.save_article(desk, principal, text, expected_version=0)
+    positions = {str(message.session_id): message.seq for message in messages}
+    return Material(ticket, text, redact(ticket.text, names).text, tuple(answers), positions)
 
 
-async def _worded(
-    desk: Desk, ticket: Ticket, plain: ArticleText, policy: Policy, *, question: str, answers: Sequence[str]
-) -> ArticleText:
-    """The language model's wording where there is one that holds, with its part in the ticket's record; or as it is."""
-    engine = await desk.engine_of(ticket.org_id)
+async def worded(desk: Desk, found: Material, policy: Policy, trail: Trail) -> ArticleText:
+    """The language model's wording where there is one that holds, or the plain text as it is."""
+    engine = await desk.engine_of(found.ticket.org_id)
+    return await word_article(
+        desk,
+        engine,
+        found.ticket,
+        found.text,
+        question=found.question,
+        answers=found.answers,
+        rules=policy.language_model,
+        trail=trail,
+    )
+
+
+async def _worded(desk: Desk, found: Material, policy: Policy) -> ArticleText:
+    """The same, with its part in the ticket's record."""
+    engine = await desk.engine_of(found.ticket.org_id)
     async with desk.database.org_reading(engine) as connection:
-        known = await knowledge_rows.find_by_slug(connection, engine.org_id, plain.slug, plain.language)
+        known = await knowledge_rows.find_by_slug(connection, engine.org_id, found.text.slug, found.text.language)
     if known is not None:
-        return plain  # refused in a moment: nobody is asked for that
-    trail = Trail(desk.clock, initiator="person", entrypoint="article.draft")
-    rules = policy.language_model
-    text = await word_article(desk, engine, ticket, plain, question=question, answers=answers, rules=rules, trail=trail)
+        return found.text  # refused in a moment: nobody is asked for that
+    trail = Trail(desk.clock, initiator="person", entrypoint=ENTRYPOINT)
+    text = await worded(desk, found, policy, trail)
     if trail.invocations:
         async with desk.database.org_transaction(engine) as connection:
-            await trail.save(connection, engine.org_id, ticket.id, "drafted")
+            went_by = {"positions": dict(found.positions)}
+            await trail.save(connection, engine.org_id, found.ticket.id, "drafted", basis=went_by)
     return text
 
 

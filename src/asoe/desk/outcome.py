@@ -12,7 +12,7 @@ from asoe.desk.context import Desk
 from asoe.desk.escalation import build_dossier, team_of
 from asoe.desk.moves import path_to, walk
 from asoe.desk.resolution import HandOver, answer_language
-from asoe.desk.runbook.treatment import Report, Treatment
+from asoe.desk.runbook.treatment import Report, Treatment, say_fixed
 from asoe.desk.wording import say, spoken, team_name
 from asoe.domain.answer import Answer
 from asoe.domain.certificate import Given
@@ -345,6 +345,20 @@ def fixed(
         data={"verdict": "verified", "run_id": last["run"]},
         resolves=True,
     )
+
+
+def mended(report: Report, language: str, *, incident: int | None = None) -> dict[str, Any]:
+    """A run that ended well, as `fixed` tells of it; `incident`: the one whose mend it checked, having nothing to mend itself."""
+    is_over = incident is not None
+    return {
+        "run": str(report.run.id),
+        "runbook": str(report.run.runbook_id),
+        "reply": say("incident_over", language) if is_over else say_fixed(report, language),
+        "effects": [] if is_over else list(report.effects),
+        "evidence": {**report.run.evidence, "incident": incident} if is_over else report.run.evidence,
+        "tried": list(report.tried),
+        "kind": report.runbook.resolution_type,
+    }
 
 
 def joined(journey: Journey, ticket: Ticket, *, reply: str | None, note: str | None, is_persons: bool) -> Step:

@@ -33,6 +33,17 @@ def read_settings(text: str, known: Sequence[str]) -> dict[str, Any]:
     return {name: value if value is not None else {} for name, value in found.items()}
 
 
+def read_versions(text: str) -> dict[str, int]:
+    """Versions of runbooks written as NAME=VERSION, by spaces, commas or lines; raises `Invalid(bad_settings_text)`."""
+    found: dict[str, int] = {}
+    for part in text.replace(",", " ").split():
+        name, _, version = part.partition("=")
+        if not name or not version.isascii() or not version.isdigit() or len(version) > 9:
+            raise Invalid(f"{part}: write NAME=VERSION, such as unlock-account=4.", code="bad_settings_text")
+        found[name] = int(version)
+    return found
+
+
 def write_settings(parts: Mapping[str, Any]) -> str:
     """The same as YAML."""
     return yaml.safe_dump(dict(parts), allow_unicode=True, sort_keys=False, width=110) if any(parts.values()) else ""

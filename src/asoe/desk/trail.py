@@ -28,6 +28,8 @@ class Trail:
     entrypoint: str
     run_id: UUID = field(default_factory=uuid4)
     invocations: list[Invocation] = field(default_factory=list)
+    read: dict[str, Any] = field(default_factory=dict)
+    """What else the pass went by, found on the way: ids and classes, kept with its basis."""
     started_at: datetime = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,7 +92,7 @@ class Trail:
             started_at=self.started_at,
             ended_at=self.clock(),
             invocations=tuple(self.invocations),
-            basis=dict(basis or {}),
+            basis={} if basis is None else {**basis, "read": self.read},
             error=error,
         )
         await orchestrator.record_run(connection, org_id, run)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from uuid import UUID
 
 from asoe.domain.organization import Principal
 from asoe.store.db import Connection
@@ -13,6 +14,7 @@ from asoe.store.queries import NamedQueries
 class DelegationsSql(NamedQueries):
     hold: str
     live_runs_since: str
+    live_runs_before: str
     count_own: str
 
 
@@ -20,6 +22,13 @@ async def live_runs_since(connection: Connection, principal: Principal, since: d
     """Live runs this account started since then; nobody else starts one for it before the transaction ends."""
     await connection.execute(DelegationsSql.hold, principal.org_id, principal.user_id)
     return int(await connection.fetchval(DelegationsSql.live_runs_since, principal.org_id, principal.user_id, since))
+
+
+async def live_runs_before(
+    connection: Connection, org_id: UUID, user_id: UUID, *, within: timedelta, at: datetime, besides: UUID | None
+) -> int:
+    """Live runs the account had started by then, within that time, without that one."""
+    return int(await connection.fetchval(DelegationsSql.live_runs_before, org_id, user_id, within, at, besides))
 
 
 async def count_own(connection: Connection, principal: Principal, statuses: Sequence[str] | None) -> int:

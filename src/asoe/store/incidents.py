@@ -30,6 +30,7 @@ class IncidentsSql(NamedQueries):
     find_for_update: str
     find_for_share: str
     going: str
+    some: str
     list_newest: str
     change: str
     sign: str
@@ -163,6 +164,12 @@ async def find_for_share(connection: Connection, org_id: UUID, incident_id: UUID
 async def going(connection: Connection, org_id: UUID) -> list[Incident]:
     """Those that have not ended, oldest first."""
     return [_incident(row) for row in await connection.fetch(_with_columns(IncidentsSql.going), org_id)]
+
+
+async def some(connection: Connection, org_id: UUID, incident_ids: Sequence[UUID]) -> list[Incident]:
+    """These, oldest first."""
+    sql = _with_columns(IncidentsSql.some)
+    return [_incident(row) for row in await connection.fetch(sql, org_id, list(incident_ids))]
 
 
 async def list_newest(

@@ -32,6 +32,10 @@ select {columns} from asoe.incidents i where i.org_id = $1 and i.id = $2 for sha
 -- those that have not ended, oldest first
 select {columns} from asoe.incidents i where i.org_id = $1 and i.ended_at is null order by i.opened_at, i.id
 
+-- name: some
+-- those of a list, oldest first
+select {columns} from asoe.incidents i where i.org_id = $1 and i.id = any ($2::uuid[]) order by i.opened_at, i.id
+
 -- name: list_newest
 -- $2: statuses, null for all; behind the number $3
 select {columns} from asoe.incidents i

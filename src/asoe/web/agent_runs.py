@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from asoe.desk import learning
 from asoe.desk import ticket as desk_ticket
-from asoe.desk.journey.replay import SETTINGS, Instead, Replay, replay
-from asoe.desk.settings_text import read_settings
+from asoe.desk.journey.replay import SETTINGS, Instead, Replay, is_replayable, replay
+from asoe.desk.settings_text import read_settings, read_versions
 from asoe.domain.errors import Conflict, Invalid, Missing
 from asoe.store import overview
 from asoe.web.door import Pages, Visit
@@ -32,9 +32,13 @@ async def judge_again(visit: Visit) -> Response:
     try:
         settings = read_settings(policy, SETTINGS) if policy.strip() else None
         number = visit.number("model", 0) if model else None
-        instead = Instead(number, settings)
+        instead = Instead(number, settings, versions=read_versions(visit.text("versions", most=2000)))
         found = await replay(visit.desk, visit.principal, visit.id("agent_run_id", "run"), instead)
     except (Invalid, Conflict) as error:
+        return await _page(visit, problem=error.message, status=422)
+    except Missing as error:
+        if error.code not in {"runbook_missing", "runbook_version_missing"}:
+            raise
         return await _page(visit, problem=error.message, status=422)
     return await _page(visit, found=found)
 
@@ -62,7 +66,7 @@ async def _page(visit: Visit, *, found: Replay | None = None, problem: str = "",
         "agent_run.html",
         status,
         run=readable_run(run, {}),
-        may_replay=bool(run["basis"]) and not run["basis"]["journey"].get("run") and not run["basis"]["incident"],
+        may_replay=is_replayable(run),
         carried=(run["basis"].get("journey") or {}).get("run"),
         models=models,
         settings=SETTINGS,
@@ -71,6 +75,7 @@ async def _page(visit: Visit, *, found: Replay | None = None, problem: str = "",
         rows=_rows(found) if found else [],
         chosen=visit.text("model", most=12) if visit.request.method == "POST" else "",
         policy=visit.text("policy") if visit.request.method == "POST" else "",
+        versions=visit.text("versions", most=2000) if visit.request.method == "POST" else "",
         problem=problem,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -13,9 +14,11 @@ from starlette.responses import Response
 from asoe.desk import autonomy, journey
 from asoe.desk import ticket as desk_ticket
 from asoe.desk.runbook import execution, record, rehearsal, shelf
+from asoe.desk.runbook import replay as replaying
 from asoe.desk.runbook.lint import check
+from asoe.desk.settings_text import read_settings
 from asoe.domain.autonomy import LEVELS, cases_needed
-from asoe.domain.errors import Invalid
+from asoe.domain.errors import Conflict, Invalid
 from asoe.store import directory, overview
 from asoe.web.door import ADMINS, Pages, Visit
 from asoe.web.live import newest
@@ -241,8 +244,33 @@ async def end_loan(visit: Visit) -> Response:
 
 @pages.get("/runs/{run_id}")
 async def show_run(visit: Visit) -> Response:
+    return await _run_page(visit)
+
+
+@pages.post("/runs/{run_id}/replay")
+async def play_again(visit: Visit) -> Response:
+    """Nothing is done, and no language model asked: the page shows what would be different."""
+    version, settings = visit.number("version", 0), visit.text("settings")
+    try:
+        played = await replaying.replay(
+            replace(visit.desk, model=None),
+            visit.principal,
+            visit.id("run_id", "run"),
+            version=version or None,
+            settings=read_settings(settings, replaying.SETTINGS) if settings.strip() else None,
+            is_anew=visit.text("anew", most=5) == "yes",
+        )
+    except (Invalid, Conflict) as error:
+        return await _run_page(visit, problem=error.message, status=422)
+    return await _run_page(visit, played=played)
+
+
+async def _run_page(
+    visit: Visit, *, played: replaying.Replay | None = None, problem: str = "", status: int = 200
+) -> Response:
     since = await newest(visit)
     found = await record.read_run(visit.desk, visit.principal, visit.id("run_id", "run"))
+    versions = await shelf.list_versions(visit.desk, visit.principal, found.runbook)
     async with visit.desk.database.org_reading(visit.principal) as connection:
         tickets = await overview.ticket_names(
             connection, visit.principal.org_id, [found.run.ticket_id] if found.run.ticket_id else []
@@ -254,7 +282,23 @@ async def show_run(visit: Visit) -> Response:
         ],
         key=lambda row: row[1],
     )
-    return visit.page("run.html", since=since, found=found, run=found.run, rows=rows, tickets=tickets)
+    is_post = visit.request.method == "POST"
+    return visit.page(
+        "run.html",
+        status,
+        since=since,
+        found=found,
+        run=found.run,
+        rows=rows,
+        tickets=tickets,
+        versions=versions,
+        settings=replaying.SETTINGS,
+        played=played,
+        problem=problem,
+        chosen=visit.number("version", 0) if is_post else 0,
+        tried=visit.text("settings") if is_post else "",
+        is_anew=is_post and visit.text("anew", most=5) == "yes",
+    )
 
 
 @pages.post("/runs/{run_id}/cancel")

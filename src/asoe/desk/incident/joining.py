@@ -40,7 +40,8 @@ async def join(desk: Desk, connection: Connection, engine: Principal, standing: 
     kept: dict[str, Any] = {"id": str(incident.id), "number": incident.number}
     if part.report is not None:
         run = part.report.run
-        kept |= {"runbook": str(run.runbook_id), "reason": run.reason, "tried": list(part.report.tried)}
+        kept |= {"run": str(run.id), "runbook": str(run.runbook_id), "reason": run.reason}
+        kept["tried"] = list(part.report.tried)
     journey = replace(step.journey, data={**step.journey.data, "incident": kept})
     joined = outcome.joined(journey, ticket, reply=reply, note=note, is_persons=standing.is_persons)
     about: dict[str, Any] = {"incident_id": str(incident.id), "because": part.because.partition(":")[0]}

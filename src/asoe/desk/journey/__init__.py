@@ -145,18 +145,20 @@ async def fail(desk: Desk, org_id: UUID, ticket_id: UUID, *, cause: str) -> bool
         if await journeys.hold(connection, org_id, ticket_id) is None:
             return False
         standing = await read(connection, engine, ticket_id, is_lenient=True)
+        went_by = basis.of(standing, trail.started_at, has_replied=False)
         failures = standing.journey.failures + 1
         await facts.record(connection, engine, "journey.failed", ticket_id=ticket_id, cause=cause, failures=failures)
         if failures < MAX_FAILURES or is_at_rest(standing):
             await journeys.save(connection, org_id, ticket_id, replace(standing.journey, failures=failures))
-            await trail.save(connection, engine.org_id, ticket_id, FAILED, error=cause)
+            await trail.save(connection, engine.org_id, ticket_id, FAILED, basis=went_by, error=cause)
             return False
         if standing.run_id is not None and (await runs.find(connection, org_id, standing.run_id)).ended_at is not None:
             standing = without_run(standing)
         tried = (*tried_in(standing), f"The engine failed {failures} times: {cause}.")
         step = hand_over(standing, HandOver(("stage_failed",), tried=tried), trail)
         await outcome.write(desk, connection, engine, standing.ticket, step, session=standing.session)
-        await trail.save(connection, engine.org_id, ticket_id, step.name, error=cause)
+        went_by["has_replied"] = step.reply is not None
+        await trail.save(connection, engine.org_id, ticket_id, step.name, basis=went_by, error=cause)
     return True
 
 
@@ -164,7 +166,7 @@ async def think(desk: Desk, engine: Principal, standing: Standing, trail: Trail)
     """Decide the next step; None when there is nothing to do now. Without a run under way it only reads."""
     ticket = standing.ticket
     if standing.run_id is not None and is_over(ticket):
-        report = await stop_run(desk, engine, standing.run_id, trail)
+        report = await stop_run(desk, engine, standing, standing.run_id, trail)
         if report is None:
             return None  # whoever has the run wakes the ticket when it has ended
         standing = without_run(standing)

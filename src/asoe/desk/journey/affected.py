@@ -19,7 +19,7 @@ from asoe.desk.resolution import HandOver
 from asoe.desk.runbook import shelf, treatment
 from asoe.desk.runbook.treatment import ACTS, Report, Treatment
 from asoe.desk.trail import Trail
-from asoe.desk.wording import say
+from asoe.domain.incident import Incident
 from asoe.domain.organization import Principal
 from asoe.domain.runbook import RECOVERED
 from asoe.store import incidents
@@ -31,11 +31,9 @@ async def think(desk: Desk, engine: Principal, standing: Standing, trail: Trail)
     """The next step of a ticket that is part of an incident; `pass`: as if it were not, None: nothing now."""
     about = standing.incident
     assert about is not None
-    incident_id = UUID(about["id"])
-    async with desk.database.org_reading(engine) as connection:
-        incident = await incidents.find(connection, engine.org_id, incident_id)
-        parts = await incidents.of_ticket(connection, engine.org_id, standing.ticket.id)
-    if not any(part.id == incident_id and part.outcome is None for part in parts):
+    incident, is_part = await _part(desk, engine, standing, UUID(about["id"]))
+    trail.read["part"] = {"status": incident.status, "is_part": is_part}
+    if not is_part:
         return outcome.heard(_without(standing).journey, standing.ticket) if standing.is_persons else "pass"
     if incident.status == "dismissed":
         return _released(standing, about, trail)
@@ -53,6 +51,17 @@ async def think(desk: Desk, engine: Principal, standing: Standing, trail: Trail)
     return replace(step, treatment=found)
 
 
+async def _part(desk: Desk, engine: Principal, standing: Standing, incident_id: UUID) -> tuple[Incident, bool]:
+    """The incident, and whether the ticket waits for it; of a pass of the past, as it was then."""
+    then = standing.then
+    async with desk.database.org_reading(engine) as connection:
+        incident = await incidents.find(connection, engine.org_id, incident_id)
+        if then is not None and then.incident is not None:
+            return replace(incident, status=then.incident), then.is_part
+        parts = await incidents.of_ticket(connection, engine.org_id, standing.ticket.id)
+    return incident, any(part.id == incident_id and part.outcome is None for part in parts)
+
+
 def is_checked(standing: Standing) -> bool:
     """Whether the run under way is the ticket's own check after the cause was mended."""
     return standing.incident is not None and bool(standing.incident.get("checked"))
@@ -65,18 +74,7 @@ def in_order(standing: Standing, report: Report) -> tuple[Standing, Settled]:
     language = resolution.answer_language(standing.ticket, standing.policy)
     kept = dict(standing.journey.data)
     if report.run.status != "verified" or report.run.reason == RECOVERED:
-        kept["mended"] = [
-            *kept.get("mended", ()),
-            {
-                "run": str(report.run.id),
-                "runbook": str(report.run.runbook_id),
-                "reply": say("incident_over", language),
-                "effects": [],
-                "evidence": {**report.run.evidence, "incident": about["number"]},
-                "tried": list(report.tried),
-                "kind": report.runbook.resolution_type,
-            },
-        ]
+        kept["mended"] = [*kept.get("mended", ()), outcome.mended(report, language, incident=about["number"])]
     del kept["incident"]
     settled = Settled(UUID(about["id"]), "mended", run_id=report.run.id)
     return replace(standing, journey=replace(standing.journey, data=kept)), settled
@@ -113,7 +111,7 @@ async def _while_it_lasts(desk: Desk, standing: Standing, trail: Trail) -> Step 
 async def _own_check(desk: Desk, engine: Principal, standing: Standing, about: Mapping[str, Any]) -> Treatment | None:
     """The runbook that saw the ticket's trouble, as it is published now."""
     async with desk.database.org_reading(engine) as connection:
-        shelved = await shelf.published(connection, engine.org_id)
+        shelved = await shelf.published(connection, engine.org_id, instead=desk.versions)
         client = await treatment.client_of(connection, engine.org_id, standing.ticket.id)
     found = next(
         (each for each in shelved if str(each.runbook_id) == about.get("runbook") and each.level in ACTS), None

@@ -48,15 +48,18 @@ async def by_intent(
 async def _find(desk: Desk, engine: Principal, standing: Standing, keys: Sequence[str], *, trail: Trail) -> Part | None:
     """The oldest incident that takes tickets with one of these keys in, and has not had this one."""
     with trail.agent("insight", looking_for="incident") as noted:
-        async with desk.database.org_reading(engine) as connection:
-            going: list[Incident] = await incidents.going(connection, engine.org_id)
-            had = {part.id for part in await incidents.of_ticket(connection, engine.org_id, standing.ticket.id)}
-        found = [
-            (incident, key)
-            for incident in going
-            if incident.is_telling and incident.id not in had
-            for key in keys
-            if key in keys_of(incident.keys)
-        ]
-        noted(going=len(going), incident=found[0][0].number if found else None)
+        joinable = await _joinable(desk, engine, standing)
+        trail.read["joinable"] = [str(incident.id) for incident in joinable]
+        found = [(incident, key) for incident in joinable for key in keys if key in keys_of(incident.keys)]
+        noted(going=len(joinable), incident=found[0][0].number if found else None)
     return Part(found[0][0].id, found[0][1]) if found else None
+
+
+async def _joinable(desk: Desk, engine: Principal, standing: Standing) -> list[Incident]:
+    then = standing.then
+    async with desk.database.org_reading(engine) as connection:
+        if then is not None and then.joinable is not None:
+            return await incidents.some(connection, engine.org_id, then.joinable)
+        going = await incidents.going(connection, engine.org_id)
+        had = {part.id for part in await incidents.of_ticket(connection, engine.org_id, standing.ticket.id)}
+    return [incident for incident in going if incident.is_telling and incident.id not in had]

@@ -219,8 +219,8 @@ async def _settled(
 
 
 async def _corrected(desk: Desk, engine: Principal, standing: Standing) -> frozenset[str]:
-    if standing.corrected is not None:
-        return standing.corrected
+    if standing.then is not None:
+        return standing.then.corrected
     async with desk.database.org_reading(engine) as connection:
         return await tickets.corrected_fields(connection, engine.org_id, standing.ticket.id)
 

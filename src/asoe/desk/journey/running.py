@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Final, Literal
 from uuid import UUID
 
@@ -155,18 +156,13 @@ async def carry_run(desk: Desk, engine: Principal, standing: Standing, run_id: U
             objection = "client_asked"
         elif await _hear(desk, engine, standing, run_id, trail):
             objection = "needs_consent"
-        if objection:
-            with suppress(Conflict):  # it has ended meanwhile
-                await execution.cancel(desk, engine, run_id)
-    with trail.agent("ops-fixer", run_id=str(run_id)) as noted:
-        await execution.advance_run(desk, engine, run_id)
-        async with desk.database.org_reading(engine) as connection:
-            report = await treatment.report(connection, engine.org_id, run_id)
-        noted(status=report.run.status, waiting_for=report.run.waiting_for, reason=report.run.reason)
+    report = await _bring_on(desk, engine, standing, run_id, trail=trail, is_stopped=bool(objection))
+    if report is None:
+        return None
     if _is_asked_in_vain(standing, report):
         slot = next(slot for slot in report.runbook.slots if slot.name == report.slot)
         objection = "needs_consent" if slot.type == "consent" else "no_answer"
-        found = await stop_run(desk, engine, run_id, trail)
+        found = await stop_run(desk, engine, standing, run_id, trail)
         if found is None:
             return None  # whoever has the run wakes the ticket when it has ended
         report = found
@@ -184,16 +180,41 @@ async def carry_run(desk: Desk, engine: Principal, standing: Standing, run_id: U
     return replace(step, signs=signs, signed_by=run_id if signs else None).seen(standing.positions)
 
 
-async def stop_run(desk: Desk, engine: Principal, run_id: UUID, trail: Trail) -> Report | None:
+async def stop_run(desk: Desk, engine: Principal, standing: Standing, run_id: UUID, trail: Trail) -> Report | None:
     """End the run of a ticket that is over; None while another pass still has it."""
+    report = await _bring_on(desk, engine, standing, run_id, trail=trail, is_stopped=True)
+    return None if report is None or report.run.ended_at is None else report
+
+
+async def _bring_on(
+    desk: Desk, engine: Principal, standing: Standing, run_id: UUID, *, trail: Trail, is_stopped: bool = False
+) -> Report | None:
+    """What the run came to: it is brought on as far as it goes now, or ended; of a pass of the past, what it had come to.
+
+    None: nobody knows, since it was ended then, and would have gone on.
+    """
+    then = standing.then
+    if then is not None and not is_stopped and then.run is None and then.stopped is not None:
+        return None
     with trail.agent("ops-fixer", run_id=str(run_id)) as noted:
-        with suppress(Conflict):  # it has ended already
-            await execution.cancel(desk, engine, run_id)
-        await execution.advance_run(desk, engine, run_id)
-        async with desk.database.org_reading(engine) as connection:
-            report = await treatment.report(connection, engine.org_id, run_id)
-        noted(status=report.run.status, reason=report.run.reason)
-    return None if report.run.ended_at is None else report
+        report = None if then is None else (then.stopped if is_stopped else then.run)
+        if report is None:
+            if is_stopped:
+                with suppress(Conflict):  # it has ended already
+                    await execution.cancel(desk, engine, run_id)
+            await execution.advance_run(desk, engine, run_id)
+            async with desk.database.org_reading(engine) as connection:
+                report = await treatment.report(connection, engine.org_id, run_id)
+        run = report.run
+        noted(status=run.status, waiting_for=run.waiting_for, reason=run.reason)
+        trail.read["stopped" if is_stopped else "run"] = {
+            "id": str(run_id),
+            "status": run.status,
+            "waiting_for": run.waiting_for,
+            "reason": run.reason,
+            "at": report.pending,
+        }
+    return report
 
 
 def without_run(standing: Standing) -> Standing:
@@ -214,21 +235,24 @@ async def _hear(desk: Desk, engine: Principal, standing: Standing, run_id: UUID,
         runbook = await treatment.runbook_of(connection, engine.org_id, run_id)
         client = await treatment.client_of(connection, engine.org_id, standing.ticket.id)
         library = await shelf.library(connection, engine.org_id)
-    before = {name: slot_readings.from_json(stored) for name, stored in run.slots.items()}
-    slots = await treatment.read_slots(
+    read = partial(
+        treatment.read_slots,
         desk,
         runbook,
         standing.ticket,
-        messages=standing.messages,
         client=client,
         policy=standing.policy,
         beside=library.values(),
-        engine=engine,
-        trail=trail,
-        known=before,
     )
+    if standing.then is None:
+        before = {name: slot_readings.from_json(stored) for name, stored in run.slots.items()}
+    else:  # the run knows more by now
+        before = await read(messages=[each for each in standing.messages if each not in standing.news])
+    slots = await read(messages=standing.messages, engine=engine, trail=trail, known=before)
     if any(_takes_back(before.get(name), reading) for name, reading in slots.items()):
         return True  # not kept: whoever reads it again finds the same
+    if standing.then is not None:
+        return False
     async with desk.database.org_transaction(engine) as connection:
         await treatment.keep_slots(connection, engine.org_id, run_id, slots)
     return False
@@ -371,16 +395,7 @@ async def _next_treatment(
 
 def _with_mended(standing: Standing, report: Report) -> Standing:
     """Keep what a run has mended: the client is told of all of it at the end, a person finds it in the dossier."""
-    language = resolution.answer_language(standing.ticket, standing.policy)
-    mended = {
-        "run": str(report.run.id),
-        "runbook": str(report.run.runbook_id),
-        "reply": treatment.say_fixed(report, language),
-        "effects": list(report.effects),
-        "evidence": report.run.evidence,
-        "tried": list(report.tried),
-        "kind": report.runbook.resolution_type,
-    }
+    mended = outcome.mended(report, resolution.answer_language(standing.ticket, standing.policy))
     data = standing.journey.data
     return replace(
         standing, journey=replace(standing.journey, data={**data, "mended": [*data.get("mended", ()), mended]})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from asoe.desk.runbook.treatment import Report
 from asoe.domain.errors import Invalid
 from asoe.domain.organization import Principal
 from asoe.domain.policy import Policy, read_policy
@@ -21,6 +22,22 @@ WORDS_OF_QUESTION: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
+class Then:
+    """What a pass of the past is told again, where it would read on the way; what is None is as it is now.
+
+    corrected: what people had corrected. run: what its run had come to, and `stopped` when the pass ended it. incident: the
+    status of the ticket's incident, `is_part` whether it waited for that. joinable: incidents that took tickets in.
+    """
+
+    corrected: frozenset[str]
+    run: Report | None = None
+    stopped: Report | None = None
+    incident: str | None = None
+    is_part: bool = True
+    joinable: tuple[UUID, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """All that one advance has read."""
 
@@ -32,8 +49,8 @@ class Standing:
     policy: Policy
     is_late: bool = False
     has_incidents: bool = False
-    corrected: frozenset[str] | None = None
-    """What people had corrected, where that is not what they have corrected by now."""
+    then: Then | None = None
+    """None: this pass happens now."""
 
     @property
     def news(self) -> tuple[Message, ...]:

@@ -81,6 +81,8 @@ class Outcome:
     differences: tuple[str, ...]
     acts: tuple[Mapping[str, Any], ...] = ()
     note: str = ""
+    step: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def has_passed(self) -> bool:
@@ -126,7 +128,16 @@ def play(
     if ending is None:
         return Outcome(case.name, "", "", tuple(stage.differences), tuple(stage.acts))
     stage.compare(ending)
-    return Outcome(case.name, ending.verdict, ending.reason, tuple(stage.differences), tuple(stage.acts), ending.note)
+    return Outcome(
+        case.name,
+        ending.verdict,
+        ending.reason,
+        tuple(stage.differences),
+        tuple(stage.acts),
+        ending.note,
+        step=ending.step,
+        evidence=ending.evidence,
+    )
 
 
 def record(

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
 from asoe.desk.context import Desk
 from asoe.desk.runbook import recorded, shelf, treatment
-from asoe.desk.runbook.recorded import Case, Recorded
+from asoe.desk.runbook.recorded import Case, Outcome, Recorded
+from asoe.desk.runbook.treatment import Report
 from asoe.desk.trail import Trail
 from asoe.domain.autonomy import DEFAULT_LIMITS
 from asoe.domain.errors import Conflict, Missing
@@ -92,12 +94,7 @@ async def replay(
         known = await _known(connection, principal.org_id, run_id, runbook=runbook, version=version)
     before = read_policy(known.settings)
     policy = before if settings is None else read_policy({**known.settings, **settings})
-    case = _case(known)
-    slots: Mapping[str, SlotReading] = _slots_of(known.run)
-    if (is_anew or settings is not None) and known.ticket is not None:
-        slots = await _anew(desk, principal, known, known.ticket, policy)
-        case = replace(case, environment={**case.environment, "slots": slots})
-    outcome = recorded.play(known.other, case, library=known.library)
+    outcome, slots = await _play(desk, principal, known, policy, is_anew=is_anew or settings is not None)
     was = Side(
         known.book.name,
         known.run.version,
@@ -120,8 +117,50 @@ async def replay(
     return Replay(run_id, was, now, (*_changes(was, now), *outcome.differences))
 
 
+async def report(desk: Desk, principal: Principal, was: Report, policy: Policy, *, is_anew: bool) -> Report | None:
+    """What a run that has ended would have come to by `policy` and the desk's `versions`; None where nobody can tell."""
+    name = was.runbook.name
+    async with desk.database.org_reading(principal) as connection:
+        version = desk.versions.get(name, was.run.version)
+        known = await _known(
+            connection, principal.org_id, was.run.id, runbook=name, version=version, instead=desk.versions
+        )
+    outcome, _ = await _play(desk, principal, known, policy, is_anew=is_anew)
+    if not outcome.verdict:
+        return None
+    run = replace(
+        was.run,
+        version=version,
+        status=outcome.verdict,
+        reason=outcome.reason or None,
+        note=outcome.note or None,
+        ended_at_step=outcome.step or None,
+        evidence=dict(outcome.evidence),
+    )
+    done = tuple(_named(known.other, act["call"]) for act in outcome.acts if not act["undo"])
+    told = f"Version {version} of the runbook “{known.other.title}” would end {outcome.verdict}: {outcome.reason}."
+    return replace(was, run=run, runbook=known.other, tried=(told,), not_done=(), effects=done)
+
+
+async def _play(
+    desk: Desk, principal: Principal, known: _Known, policy: Policy, *, is_anew: bool
+) -> tuple[Outcome, Mapping[str, SlotReading]]:
+    case = _case(known)
+    slots: Mapping[str, SlotReading] = _slots_of(known.run)
+    if is_anew and known.ticket is not None:
+        slots = await _anew(desk, principal, known, known.ticket, policy)
+        case = replace(case, environment={**case.environment, "slots": slots})
+    return recorded.play(known.other, case, library=known.library), slots
+
+
 async def _known(
-    connection: Connection, org_id: UUID, run_id: UUID, *, runbook: str | None, version: int | None
+    connection: Connection,
+    org_id: UUID,
+    run_id: UUID,
+    *,
+    runbook: str | None,
+    version: int | None,
+    instead: Mapping[str, int] = MappingProxyType({}),
 ) -> _Known:
     run = await runs.find(connection, org_id, run_id)
     if run.ended_at is None:
@@ -141,7 +180,7 @@ async def _known(
         actions=await runs.actions(connection, org_id, run_id),
         other=await shelf.load(connection, org_id, row.id, number),
         version=number,
-        library=await shelf.library(connection, org_id),
+        library=await shelf.library(connection, org_id, instead=instead),
         ticket=ticket,
         settings=(await organizations.read_organization(connection, org_id)).settings,
         standing=await autonomy.standing(connection, org_id, row.id),

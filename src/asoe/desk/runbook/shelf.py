@@ -140,15 +140,29 @@ async def load(connection: Connection, org_id: UUID, runbook_id: UUID, version: 
     return replace(_read(row.source), version=version)
 
 
-async def published(connection: Connection, org_id: UUID) -> list[Shelved]:
-    """What is in use, whatever its level."""
+async def published(
+    connection: Connection, org_id: UUID, *, instead: Mapping[str, int] = MappingProxyType({})
+) -> list[Shelved]:
+    """What is in use, whatever its level. instead: versions by name that are tried in the place of those in use, or beside
+    them; one nobody has raises `Missing(runbook_missing | runbook_version_missing)`.
+    """
     rows = await runbooks.published(connection, org_id)
-    return [Shelved(row.id, replace(_read(row.source), version=row.version), row.level) for row in rows]
+    found = [
+        Shelved(row.id, replace(_read(row.source), version=row.version), row.level)
+        for row in rows
+        if row.name not in instead
+    ]
+    for name, version in instead.items():
+        tried = await runbooks.find(connection, org_id, name)
+        found.append(Shelved(tried.id, await load(connection, org_id, tried.id, version), tried.level))
+    return sorted(found, key=lambda each: each.runbook.name) if instead else found
 
 
-async def library(connection: Connection, org_id: UUID) -> Mapping[str, Runbook]:
-    """The published runbooks by name: what `do:` may call beside the procedures of its own file."""
-    return {shelved.runbook.name: shelved.runbook for shelved in await published(connection, org_id)}
+async def library(
+    connection: Connection, org_id: UUID, *, instead: Mapping[str, int] = MappingProxyType({})
+) -> Mapping[str, Runbook]:
+    """The published runbooks by name: what `do:` may call beside the procedures of its own file. instead: see `published`."""
+    return {shelved.runbook.name: shelved.runbook for shelved in await published(connection, org_id, instead=instead)}
 
 
 async def find_published(connection: Connection, org_id: UUID, name: str) -> tuple[UUID, int]:

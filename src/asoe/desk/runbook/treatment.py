@@ -98,7 +98,11 @@ async def find(
     if is_unproven(ticket.metadata):
         return None
     async with desk.database.org_reading(engine) as connection:
-        shelved = [each for each in await shelf.published(connection, engine.org_id) if each.level in ACTS | REHEARSES]
+        shelved = [
+            each
+            for each in await shelf.published(connection, engine.org_id, instead=desk.versions)
+            if each.level in ACTS | REHEARSES
+        ]
         if not shelved or not question.strip():
             return None
         client = await runs.client_of(connection, engine.org_id, ticket.id)
@@ -137,7 +141,11 @@ async def find(
 async def left_over(desk: Desk, engine: Principal, *, question: str, mended: Sequence[str]) -> list[str]:
     """What the client surely complains of, too, and no runbook that `mended` something (ids) is about."""
     async with desk.database.org_reading(engine) as connection:
-        shelved = [each for each in await shelf.published(connection, engine.org_id) if each.level in ACTS]
+        shelved = [
+            each
+            for each in await shelf.published(connection, engine.org_id, instead=desk.versions)
+            if each.level in ACTS
+        ]
     return await matching.left_over(desk, shelved, question, mended=set(mended)) if shelved else []
 
 
@@ -146,7 +154,11 @@ async def not_looked(
 ) -> str:
     """In a line, which runbooks that may act have not looked at a ticket and why, likeliest first; empty when all have."""
     async with desk.database.org_reading(engine) as connection:
-        shelved = [each for each in await shelf.published(connection, engine.org_id) if each.level in ACTS]
+        shelved = [
+            each
+            for each in await shelf.published(connection, engine.org_id, instead=desk.versions)
+            if each.level in ACTS
+        ]
     titles = {each.runbook_id: each.runbook.title or each.runbook.name for each in shelved}
     found = await matching.likeliest(desk, shelved, question, in_order=in_order)
     rest = [each for each in found if str(each.runbook_id) not in tried]
@@ -218,12 +230,13 @@ async def keep_slots(connection: Connection, org_id: UUID, run_id: UUID, slots: 
     await runs.answer(connection, org_id, run_id, slots)
 
 
-async def report(connection: Connection, org_id: UUID, run_id: UUID) -> Report:
-    """What came of a run so far; raises `Missing(run_missing)`."""
+async def report(connection: Connection, org_id: UUID, run_id: UUID, *, was_at: str | None = None) -> Report:
+    """What came of a run so far; raises `Missing(run_missing)`. was_at: where it waited for its client once, "" for nowhere."""
     run = await runs.find(connection, org_id, run_id)
     runbook = await shelf.load(connection, org_id, run.runbook_id, run.version)
     steps = await runs.steps(connection, org_id, run_id)
-    waits = [step for step in steps if step.told is None and step.kind == "inquire"]
+    asks = [step for step in steps if step.kind == "inquire"]
+    waits = [step for step in asks if (step.told is None if was_at is None else step.path == was_at)]
     pending = waits[-1].path if waits else ""
     asked = next((slot for slot in runbook.slots if waits and slot.name == _slot_at(waits[-1])), None)
     actions = await runs.actions(connection, org_id, run_id)

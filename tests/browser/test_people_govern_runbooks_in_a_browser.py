@@ -10,7 +10,8 @@ from browser_cast import House, Visitor, Watch
 from playwright.async_api import expect
 
 from asoe.desk import approval, autonomy
-from asoe.desk.runbook import rehearsal
+from asoe.desk.runbook import execution, rehearsal, shelf
+from asoe.desk.runbook.template import runbook_text
 
 
 async def test_an_act_is_approved_from_its_ticket(house: House, visitor: Visitor) -> None:
@@ -127,3 +128,23 @@ async def test_what_the_agents_did_is_judged_again_with_other_settings(
     await page.get_by_role("button", name="Judge it again").click()
     await expect(page.get_by_role("alert")).to_contain_text("Not known here: nonsense")
     assert (await house.read(house.acme, ticket.id)).team != "money"
+
+
+async def test_a_run_is_played_again_with_another_version_and_nothing_is_done(
+    house: House, visitor: Visitor, watch: Watch
+) -> None:
+    watch.expected = ("422",)
+    made = await house.runbook(house.acme, subject="Play me again")
+    desk, run_id = house.app.desk, UUID(made["run_id"])
+    await execution.cancel(desk, house.acme.agent, run_id)
+    await execution.advance_run(desk, house.acme.engine, run_id)
+    await shelf.save(desk, house.acme.owner, runbook_text(made["name"]) + "# said again\n")
+    page = await visitor(house.acme.agent, f"/runs/{run_id}")
+    await page.get_by_label("Version").select_option("2")
+    await page.get_by_role("button", name="Play it again").click()
+    await expect(page.get_by_role("heading", name="What would be different")).to_be_visible()
+    await expect(page.get_by_role("row", name="Verdict")).to_contain_text("Nobody can tell")
+    await expect(page.get_by_text("was not recorded")).to_be_visible()
+    await page.get_by_label("Settings, as YAML").fill("signature: mine")
+    await page.get_by_role("button", name="Play it again").click()
+    await expect(page.get_by_role("alert")).to_contain_text("Not known here: signature")

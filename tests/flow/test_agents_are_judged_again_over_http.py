@@ -10,7 +10,7 @@ from flow_cast import Connect, open_ticket, problem
 from test_runbooks_are_governed_over_http import Estate, published
 
 from asoe.app import App
-from asoe.desk import journey
+from asoe.desk import approval, journey
 
 
 async def passed(app: App, acme: Any, by: httpx.AsyncClient, **fields: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -73,3 +73,25 @@ async def test_a_run_of_a_runbook_is_replayed_over_http(
     played = (await agent.post(f"{path}/replay", json={})).json()
     assert (played["differences"], played["now"]["acts"], estate.effects) == ([], ["estate.unlock"], 0)
     problem(await (await connect(globex.owner)).post(f"{path}/replay", json={}), 404, "run_missing")
+
+
+async def test_a_pass_that_carried_a_run_is_judged_by_a_version_of_its_runbook(
+    app: App, acme: Any, owner: httpx.AsyncClient, agent: httpx.AsyncClient
+) -> None:
+    estate = Estate()
+    app.desk.connectors._fixed = {"estate": estate}
+    await published(owner)
+    opened, _ = await passed(app, acme, owner, body="My login does not work")
+    started = await owner.post("/api/support/runs", json={"runbook": "unlock-account", "ticket_id": opened["id"]})
+    for _ in range(2):
+        await journey.carry_on_run(app.desk, acme.org_id, UUID(started.json()["id"]))
+        for card in await approval.list_approvals(app.desk, acme.agent):
+            await approval.decide(app.desk, acme.agent, card.id, "approve")
+    assert estate.effects == 1
+    one = (await agent.get(f"/api/support/ticket/{opened['id']}/runs")).json()["items"][0]
+    path = f"/api/support/agent-runs/{one['id']}/replay"
+    same = (await agent.post(path, json={"runbooks": {"unlock-account": 1}})).json()
+    assert (same["differences"], same["since"], same["instead"]["run"]) == ([], [], same["was"]["run"])
+    assert same["was"]["run"]
+    problem(await agent.post(path, json={"runbooks": {"unlock-account": 9}}), 404, "runbook_version_missing")
+    problem(await agent.post(path, json={"runbooks": {"unlock-account": 0}}), 422, "invalid_request")

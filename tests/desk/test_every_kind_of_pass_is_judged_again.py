@@ -102,7 +102,8 @@ async def test_an_approval_that_was_refused_and_a_person_who_was_wanted_come_out
 
 async def test_passes_in_an_incident_come_out_again_and_another_policy_is_tried_on_them(world):
     servers = await stand(world)
-    few = [await writes(world, servers, name) for name in ("ana", "bob", "cid")]
+    for name in ("ana", "bob", "cid"):
+        await writes(world, servers, name)
     late = await writes(world, servers, "dan")
     asks = await writes(world, servers, "eva")
     said = await world.one("select id from public.support_sessions where ticket_id = $1", asks.id)
@@ -115,10 +116,10 @@ async def test_passes_in_an_incident_come_out_again_and_another_policy_is_tried_
     mended = [each for each in found if each.ticket_id == late.id]
     assert mended[1].was.incident == 1
     assert mended[-1].was.run == "unverified: already_met", "its own check, after the mend"
-    tried = Instead(settings={"routing": {"default": "watch", "by_intent": {}}})
-    wanted = (await passes(world, asks))[-1]
-    assert told((await again(world, wanted, tried)).differences)["team"][1] == "watch"
-    assert few
+    tried = Instead(settings={"routing": {"default": "watch", "by_intent": {"how_to": "watch"}}})
+    (wanted,) = [each for each in found if each.ticket_id == asks.id and each.was.decision == "handed_over"]
+    assert wanted.was.reasons == ("client_asked", "incident")
+    assert told((await again(world, wanted.run_id, tried)).differences)["team"][1] == "watch"
 
 
 async def test_a_pass_that_failed_is_judged_again_once_its_cause_is_gone(world):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from asoe.api.tokens import TokenVerifier
@@ -17,7 +17,7 @@ from asoe.config import Settings
 from asoe.desk.people import KEY_FORM, hash_token
 from asoe.domain.errors import Denied, FieldProblem, Invalid
 from asoe.domain.organization import Principal
-from asoe.domain.people import Membership
+from asoe.domain.people import SCOPES, Membership
 from asoe.store import keys, organizations
 from asoe.store.db import Database
 from asoe.store.keys import FoundKey
@@ -119,7 +119,14 @@ class Authenticator:
             except ValueError:
                 raise _unproven("The claim 'org_id' of this token is not a UUID.", code="bad_token") from None
         membership = choose_membership(await organizations.memberships(self._database, user_id), wanted)
-        return Principal(user_id, membership.org_id, membership.role, membership.name)
+        return Principal(user_id, membership.org_id, membership.role, membership.name, scopes=_scopes(claims))
+
+
+def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
+    """Those of ours that a token names: it may do no more then. One that names none leaves it to the role, as a sign-in does."""
+    said = claims.get("scope") or claims.get("scp") or ()
+    named = said.split() if isinstance(said, str) else said if isinstance(said, list) else ()
+    return frozenset(each for each in named if isinstance(each, str)) & SCOPES.keys()
 
 
 def choose_membership(found: list[Membership], wanted: UUID | None) -> Membership:

@@ -39,6 +39,7 @@ ASYMMETRIC: Final = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519", "EdDSA",
 )  # fmt: skip
 SKEW_SECONDS: Final = 30
+MCP_PATH: Final = "/mcp"
 _KEYS_FRESH_SECONDS: Final = 600
 _KEYS_STALE_SECONDS: Final = 3600
 _REFRESH_PAUSE_SECONDS: Final = 30
@@ -89,7 +90,7 @@ class TokenVerifier:
             now=lambda: int(clock().timestamp()),
             leeway=SKEW_SECONDS,
             iss={"essential": True, "value": settings.jwt_issuer or ""},
-            aud={"essential": True, "value": settings.jwt_audience or ""},
+            aud={"essential": True, "values": _audiences(settings)},
             sub={"essential": True},
             exp={"essential": True},
         )
@@ -218,6 +219,12 @@ def fits(model: Any, key: Key) -> bool:
     except (JoseError, ValueError):
         return False
     return True
+
+
+def _audiences(settings: Settings) -> list[str]:
+    """The configured name, and the address of the MCP server: clients ask for tokens for exactly that (RFC 8707)."""
+    ours = [] if settings.public_url is None else [settings.public_url.rstrip("/") + MCP_PATH]
+    return [settings.jwt_audience or "", *ours]
 
 
 def _secret(configured: str | None) -> OctKey | None:

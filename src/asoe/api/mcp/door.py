@@ -21,11 +21,14 @@ from starlette.types import Message, Receive, Scope, Send
 from asoe.api.door import Door, gate_of
 from asoe.api.encoding import reply
 from asoe.api.mcp.exchange import server
+from asoe.api.mcp.tools import RULES
+from asoe.api.tokens import MCP_PATH
 from asoe.config import Settings
 from asoe.domain.errors import Denied
-from asoe.domain.people import SCOPES
 
-PATH: Final = "/mcp"
+PATH: Final = MCP_PATH
+NEEDED: Final = sorted({rule.scope for rule in RULES.values() if rule.scope is not None})
+"""What the tools need. Clients ask for all that is named here: so nothing is that lets an agent agree to its own acts."""
 METADATA: Final = "/.well-known/oauth-protected-resource/mcp"
 
 # it logs what callers send
@@ -74,7 +77,7 @@ async def protected_resource(request: Request) -> Response:
         "resource": base + PATH,
         "resource_name": "ASOE",
         "bearer_methods_supported": ["header"],
-        "scopes_supported": list(SCOPES),
+        "scopes_supported": NEEDED,
         "resource_documentation": f"{base}/docs",
     }
     if settings.jwt_issuer is not None and urlsplit(settings.jwt_issuer).scheme in {"https", "http"}:

@@ -103,7 +103,9 @@ async def walk(found: House, case: Case, policy: Policy) -> Walk:
         return next((str(each.runbook_id) for each in listed if str(each.runbook_id) not in tried), None)
 
     while True:
-        one = await next_one() or await next_one(is_last=True, besides=tuple(said.mended))
+        one = await next_one()
+        said.left = await left(found, case, said) if one is None and said.mended else []
+        one = one or await next_one(is_last=True, besides=() if said.left else tuple(said.mended))
         if one is None:
             break
         if any(one in right for right in needed):
@@ -112,11 +114,13 @@ async def walk(found: House, case: Case, policy: Policy) -> Walk:
         else:
             said.in_order.append(one)
     said.missed = len(needed)
-    if said.mended:
-        said.left = await matching.left_over(
-            found.desk, found.books, f"{case.subject}\n{case.body}", mended=said.mended
-        )
     return said
+
+
+async def left(found: House, case: Case, said: Walk) -> list[str]:
+    """What would go to a person as left over, after what was mended."""
+    question = f"{case.subject}\n{case.body}"
+    return await matching.left_over(found.desk, found.books, question, mended=said.mended, in_order=said.in_order)
 
 
 async def likelihoods(found: House, cases: Sequence[Case]) -> list[tuple[np.ndarray, list[set[int]]]]:

@@ -136,6 +136,21 @@ async def test_what_was_mended_and_nothing_is_about_is_what_was_left_over(ai: Lo
     assert await matching.left_over(desk, [locked, belt], text, mended={*mended, str(belt.runbook_id)}) == []
 
 
+async def test_a_complaint_without_words_of_failing_is_left_until_its_runbook_has_mended_or_looked(ai: LocalAI) -> None:
+    locked = Shelved(uuid4(), read_runbook(TWINS.format(name="one")), "auto")
+    slow = TWINS.format(name="two").replace("I am locked out of my account", "every page takes a minute to appear")
+    agrees = "the line may be restarted at night"
+    consent = f"slots: [{{name: go, type: consent, question: {{en: May we?}}, examples: {{given: [{agrees}]}}}}]\ngoal:"
+    belt = Shelved(uuid4(), read_runbook(slow.replace("goal:", consent, 1)), "auto")
+    desk, did, looked = SimpleNamespace(ai=ai, phrases={}), {str(locked.runbook_id)}, {str(belt.runbook_id)}
+    text = f"{LOCKED}\nPages come up at a snail's pace, a minute each."
+    left = await matching.left_over(desk, [locked, belt], text, mended=did)
+    assert left == ["Pages come up at a snail's pace, a minute each."]
+    assert await matching.left_over(desk, [locked, belt], text, mended=did, in_order=looked) == [], "it was looked into"
+    assert await matching.left_over(desk, [locked, belt], text, mended=did | looked) == []
+    assert await matching.left_over(desk, [locked, belt], f"{LOCKED} {agrees.capitalize()}.", mended=did) == []
+
+
 async def test_before_a_person_must_look_every_runbook_that_asks_nothing_does(ai: LocalAI) -> None:
     asks = "slots: [{name: pin, type: identifier, pattern: '[0-9]{6}', question: {en: What is your PIN?}}]\ngoal:"
     texts = [TWINS.format(name="one"), TWINS.format(name="two").replace("locked out of", "asked to pay for")]

@@ -417,7 +417,8 @@ async def _fixed(desk: Desk, engine: Principal, standing: Standing, trail: Trail
     """
     data = dict(standing.journey.data)
     did = [str(one.get("runbook")) for one in data["mended"]]
-    left = await treatment.left_over(desk, engine, question=question_of(standing), mended=did)
+    looked = [one["runbook"] for one in looked_in(standing)]
+    left = await treatment.left_over(desk, engine, question=question_of(standing), mended=did, in_order=looked)
     if left or not is_checked:
         step = await _next_treatment(desk, engine, standing, trail, is_last=True, besides=() if left else did)
         if step is not None:

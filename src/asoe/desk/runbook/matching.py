@@ -30,6 +30,7 @@ from asoe.store.runs import Client
 
 LEAST: Final = 0.55
 ABOUT: Final = 0.25
+ABOUT_AT_ALL: Final = 0.35
 MARGIN: Final = 0.03
 WORTH_A_LOOK: Final = 0.4
 LOOKS_A_CLAUSE: Final = 3
@@ -42,6 +43,11 @@ Likeness: TypeAlias = Mapping[str, np.ndarray]
 MOST_CLAUSES: Final = 16
 MOST_PIECES: Final = 24
 SURE: Final = 0.6
+LEAST_TOLD: Final = 3
+"""Words after "also," or "second problem:" that tell anything."""
+LIKE_A_COMPLAINT: Final = 0.45
+BEHIND: Final = 0.1
+"""How much nearer another runbook may be to a sentence before what mended something no longer explains it."""
 _INTENT, _CATEGORY, _INFORMATION = 0.15, 0.05, 0.15
 _IDENTIFIER = re.compile(r"\S*@\S+|\S*\d[\d-]{4,}\S*")
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][\w-]+|^[A-Z][\w-]+(?= (?:has|had|is|was|does|holds|shows|contains|sends) )")
@@ -142,25 +148,46 @@ async def at_clauses(desk: Desk, shelved: Sequence[Shelved], question: str) -> d
     return _at_clauses(shelved, await _likeness(desk, shelved, question))
 
 
-async def left_over(desk: Desk, shelved: Sequence[Shelved], question: str, *, mended: Container[str]) -> list[str]:
-    """Sentences that surely complain, of what none of the runbooks that `mended` something (ids) seems to be about.
+async def left_over(
+    desk: Desk, shelved: Sequence[Shelved], question: str, *, mended: Container[str], in_order: Container[str] = ()
+) -> list[str]:
+    """Sentences that complain, by their words or by what they are like, of what none of the runbooks that `mended` something (ids)
+    seems to be about, as far as another that has not found all `in_order` (ids) is not much nearer to it.
 
     What was mended and no sentence seems to be about is what one of them meant.
     """
     found, explains = [], set()
     for sentence in _SENTENCE_END.split(question):
         scores = await _scores(desk, shelved, _ANNOUNCED.sub("", sentence.strip()))
-        nearest = sorted(((score, each) for each, score in scores.items()), reverse=True)[:LOOKS_A_CLAUSE]
-        about = {each for score, each in nearest if score >= ABOUT and each in mended}
+        unlooked = max((score for each, score in scores.items() if each not in in_order), default=0.0)
+        nearest = sorted(((score, each) for each, score in scores.items()), reverse=True)
+        about = {
+            each
+            for place, (score, each) in enumerate(nearest)
+            if each in mended
+            and score >= (max(ABOUT, unlooked - BEHIND) if place < LOOKS_A_CLAUSE else max(ABOUT_AT_ALL, unlooked))
+        }
         explains |= about
-        if scores and not about and _complains(sentence.strip()):
+        if not scores or about:
+            continue
+        is_like_one = unlooked >= LIKE_A_COMPLAINT and unlooked > await _likest_answer(desk, shelved, sentence.strip())
+        if is_like_one or _complains(sentence.strip()):
             found.append(sentence.strip())
     meant = sum(str(each.runbook_id) in mended and str(each.runbook_id) not in explains for each in shelved)
     return found[meant:]
 
 
+async def _likest_answer(desk: Desk, shelved: Sequence[Shelved], sentence: str) -> float:
+    """How like it is to what clients say to a slot: whoever agrees to something complains of nothing."""
+    slots = [slot for each in shelved for slot in each.runbook.slots if slot.type in {"consent", "choice"}]
+    told = [text for slot in slots for said in slot.examples.values() for text in said]
+    likeness = await _likeness_of(desk, told, sentence)
+    return max((float(row.max()) for row in likeness.values()), default=0.0)
+
+
 def _complains(sentence: str) -> bool:
-    if _ANNOUNCED.sub("", sentence) != sentence:
+    told = _ANNOUNCED.sub("", sentence)
+    if told != sentence and len(told.split()) >= LEAST_TOLD:
         return True
     return fails(plain_words(sentence)) and not _OF_US.search(sentence)
 
@@ -287,9 +314,12 @@ def _applies(match: Match, names: Mapping[str, Any]) -> bool:
 
 async def _likeness(desk: Desk, shelved: Sequence[Shelved], question: str) -> Likeness:
     """Each phrase's likeness (cosine) to every clause."""
-    phrases = list(
-        dict.fromkeys(text for each in shelved for text in (*each.runbook.match.phrases, *each.runbook.match.unlike))
-    )
+    told = [text for each in shelved for text in (*each.runbook.match.phrases, *each.runbook.match.unlike)]
+    return await _likeness_of(desk, told, question)
+
+
+async def _likeness_of(desk: Desk, told: Sequence[str], question: str) -> Likeness:
+    phrases = list(dict.fromkeys(told))
     clauses = [well_spelled(clause, tuple(phrases)) for clause in _clauses(question)]
     if not phrases or not clauses:
         return {phrase: np.zeros(1, dtype=np.float32) for phrase in phrases}

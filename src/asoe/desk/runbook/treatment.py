@@ -138,15 +138,19 @@ async def find(
     return Treatment(chosen.runbook_id, chosen.runbook, matched.score, slots, chosen.level in ACTS)
 
 
-async def left_over(desk: Desk, engine: Principal, *, question: str, mended: Sequence[str]) -> list[str]:
-    """What the client surely complains of, too, and no runbook that `mended` something (ids) is about."""
+async def left_over(
+    desk: Desk, engine: Principal, *, question: str, mended: Sequence[str], in_order: Sequence[str] = ()
+) -> list[str]:
+    """What the client complains of, too, and no runbook that `mended` something (ids) is about, nor any that found all `in_order`."""
     async with desk.database.org_reading(engine) as connection:
         shelved = [
             each
             for each in await shelf.published(connection, engine.org_id, instead=desk.versions)
             if each.level in ACTS
         ]
-    return await matching.left_over(desk, shelved, question, mended=set(mended)) if shelved else []
+    if not shelved:
+        return []
+    return await matching.left_over(desk, shelved, question, mended=set(mended), in_order=set(in_order))
 
 
 async def not_looked(

@@ -99,9 +99,23 @@ _OURS: Final = re.compile(
 )
 
 
+_OWN: Final = re.compile(
+    r"\b(?:my|our) own\b|\b(?:mein|unser)\w* eigen\w*|\bmi propi[oa]\b|\bnuestr[oa] propi[oa]\b|\b(?:mon|notre|ma) propre\b",
+    re.IGNORECASE,
+)
+_ANOTHER: Final = re.compile(
+    rf"\b(?:{_KIN}s?|{_TRADE}s?|compan(?:y|ies)|firms?|business(?:es)?|organi[sz]ations?|some(?:one|body)|another|other|others|else|third|behalf|name of|person|people|they|them|their|theirs|he|him|his|she|her|hers|who(?:se|m)?|guys?|lad(?:y|ies)|wom[ae]n|m[ae]n|agency|consultants?|not (?:my|our|me|us|mine|ours|about me|about us)"
+    r"|firma|kund\w*|kolleg\w*|freund\w*|bekannt\w*|nachbar\w*|ander\w*|jemand\w*|namen|auftrag|ihr\w*|sein\w*|ihm|empresa|client\w*|compa[ñn]er\w*|amig\w*|otr[oa]s?|alguien|nombre|parte|soci[oa]s?|entreprise|soci[ée]t[ée]|coll[èe]gue\w*|ami\w*|autre\w*|quelqu|nom|compte d|leur\w*)\b",
+    re.IGNORECASE,
+)
+_NAMED: Final = re.compile(rf"(?<=[a-z,] ){_NAME}")
+
+
 def is_our_own(sentence: str) -> bool:
-    """Whether it is said for one's own people, or of others beside oneself."""
-    return bool(_ALSO.search(sentence) or _OURS.search(sentence))
+    """Whether it is said for one's own people, of others beside oneself, or of nobody else at all."""
+    if _ALSO.search(sentence) or _OURS.search(sentence):
+        return True
+    return bool(_OWN.search(sentence)) if _ANOTHER.search(sentence) else not _NAMED.search(sentence)
 
 
 def for_another(text: str) -> str | None:

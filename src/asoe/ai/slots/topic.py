@@ -187,7 +187,14 @@ class Topic:
 def topic_of(slot: Slot, encoder: Encoder) -> Topic:
     """Cached by the slot's texts: a runbook's slots are the same for all its tickets."""
     texts = tuple(text for value in sorted(slot.examples) for text in slot.examples[value])
-    return _topic(slot.unit, texts, tuple(slot.question.values()), _Held(slot, encoder))
+    return _topic(slot.unit, texts, _asked(slot), _Held(slot, encoder))
+
+
+def _asked(slot: Slot) -> tuple[str, ...]:
+    """What the question asks, without what it explains beside it, such as that it costs nothing."""
+    question = slot.question.get("en") or next(iter(slot.question.values()), "")
+    sentences = [sentence for sentence in _SENTENCE.split(question) if sentence.endswith("?")]
+    return (" ".join(sentences) or question,) if question else ()
 
 
 def _names_unit(words: str, unit: str | None) -> bool:
@@ -220,6 +227,7 @@ def stem(word: str) -> str:
     return word
 
 
+_SENTENCE: Final = re.compile(r"(?<=[.!?])\s+")
 _ORDERS: Final = frozenset("add put buy purchase get book charge load refill refuel give spend".split())
 _IGNORED: Final = _EMPTY | frozenset(word for words in _FUNCTION_WORDS.values() for word in words.split())
 

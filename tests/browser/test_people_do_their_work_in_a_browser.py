@@ -11,6 +11,7 @@ from playwright.async_api import expect
 from asoe.desk import approval, knowledge, service_level, session, sign_in, ticket
 from asoe.desk.incident import handling
 from asoe.desk.incident.handling import Wanted
+from asoe.desk.intake import NewContact
 from asoe.store import sign_ins
 
 
@@ -244,6 +245,17 @@ async def test_tickets_are_found_by_words_number_and_filters(house: House, visit
     await expect(page).to_have_url(re.compile(str(opened.id)))
     await page.goto("/queue?view=all&q=xylophone&severity=low")
     await expect(page.get_by_text("No ticket fits")).to_be_visible()
+
+
+async def test_all_that_a_client_ever_wrote_is_one_click_away(house: House, visitor: Visitor) -> None:
+    who = NewContact(email="often@example.com", name="Olga <b>often</b>")
+    made = [await house.ticket(house.acme, subject=f"Often {number}", contact=who) for number in range(2)]
+    other = await house.ticket(house.acme, subject="Of somebody else")
+    page = await visitor(house.acme.agent, f"/tickets/{made[0].id}")
+    await page.get_by_role("link", name="All tickets of this client").click()
+    await expect(page.locator(".tickets .subject")).to_have_text(["Often 1", "Often 0"])
+    await page.get_by_role("link", name="Client: Olga <b>often</b>").click()
+    await expect(page.locator(f"#t-{other.id}")).to_be_visible()
 
 
 async def test_an_invited_person_chooses_a_password_and_is_in(house: House, visitor: Visitor) -> None:

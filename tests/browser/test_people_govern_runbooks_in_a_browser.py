@@ -111,6 +111,18 @@ async def test_a_backtest_goes_on_and_shows_what_it_found(house: House, visitor:
     await expect(page.get_by_text("Nothing was kept of it.")).to_be_visible()
 
 
+async def test_a_training_shows_how_far_it_is_and_is_cancelled(house: House, visitor: Visitor) -> None:
+    page = await visitor(house.globex.owner, "/settings/learning")
+    await page.get_by_role("button", name="Train a challenger").click()
+    await expect(page.get_by_label("Texts read for the training")).to_be_visible()
+    async with house.app.database.org_transaction(house.globex.engine) as connection:
+        await connection.execute("update asoe.models set progress = 0.4 where org_id = $1", house.globex.org_id)
+    await expect(page.locator("#models .chip", has_text="40 %")).to_be_visible()  # the page asks by itself
+    await page.get_by_role("button", name="Cancel the training").click()
+    await expect(page.get_by_text("nothing was kept of it").first).to_be_visible()
+    await expect(page.get_by_label("Texts read for the training")).to_have_count(0)
+
+
 async def test_what_the_agents_did_is_judged_again_with_other_settings(
     house: House, visitor: Visitor, watch: Watch
 ) -> None:

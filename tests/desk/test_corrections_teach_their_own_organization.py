@@ -149,6 +149,32 @@ async def test_one_person_alone_does_not_take_over(taught):
     assert (await world.open(NEW)).category == "integration"
 
 
+async def test_a_training_that_is_cancelled_keeps_nothing(taught, globex, monkeypatch):
+    world, desk, acme = taught, taught.desk, taught.acme
+    await corrected(world, await opened(world, HOOKS[:3]), acme.agent, category="technical")
+    with pytest.raises(Conflict, match="nothing to cancel"):
+        await learning.cancel_training(desk, acme.owner)
+    await learning.start_training(desk, acme.owner)
+    for other in (globex.owner, acme.agent):
+        with pytest.raises((Conflict, Denied)):
+            await learning.cancel_training(desk, other)
+    assert await learning.cancel_training(desk, acme.admin) == 1
+    assert await learning.train(desk, acme.org_id) is None, "nobody begins it"
+
+    begun = await learning.start_training(desk, acme.owner)
+    stuff = learning._stuff
+
+    async def cancelled_meanwhile(*given):
+        found = await stuff(*given)
+        await learning.cancel_training(desk, acme.owner)
+        return found
+
+    monkeypatch.setattr(learning, "_stuff", cancelled_meanwhile)
+    assert await learning.train(desk, acme.org_id) is None, "who is at it stops"
+    ended = await learning.read_model(desk, acme.owner, begun.version)
+    assert (ended.state, ended.reason, ended.lessons) == ("failed", "cancelled", 0)
+
+
 async def test_too_little_teaches_nothing_and_only_admins_train(taught, globex):
     world, desk, acme = taught, taught.desk, taught.acme
     made = await opened(world, HOOKS[:3])

@@ -88,6 +88,17 @@ async def start_training(desk: Desk, principal: Principal) -> Model:
         return newest
 
 
+async def cancel_training(desk: Desk, principal: Principal) -> int:
+    """End the training under way, of which nothing is kept; its version. Raises `Conflict(no_training)`."""
+    _admin_only(principal)
+    async with desk.database.org_transaction(principal) as connection:
+        version = await models.cancel(connection, principal.org_id, at=desk.clock())
+        if version is None:
+            raise Conflict("No model is being trained: there is nothing to cancel.", code="no_training")
+        await facts.record(connection, principal, "model.cancelled", version=version)
+        return version
+
+
 async def list_models(desk: Desk, principal: Principal, *, limit: int = 50) -> list[Model]:
     """Newest first; staff only."""
     _staff_only(principal)
@@ -153,6 +164,8 @@ async def train(desk: Desk, org_id: UUID) -> Model | None:
     try:
         stuff = await _stuff(desk, engine)
         vectors = await _embedded(desk, engine, model_id, stuff)
+        if vectors is None:
+            return None
         trained = await desk.ai.work(lambda loaded: _trained(loaded, stuff, vectors, version))
     except Exception as error:
         if is_transient(error):
@@ -214,8 +227,8 @@ async def _stuff(desk: Desk, engine: Principal) -> _Stuff:
     )
 
 
-async def _embedded(desk: Desk, engine: Principal, model_id: UUID, stuff: _Stuff) -> dict[str, np.ndarray]:
-    """A vector for each text, a few at a time: tickets that come in meanwhile are judged between."""
+async def _embedded(desk: Desk, engine: Principal, model_id: UUID, stuff: _Stuff) -> dict[str, np.ndarray] | None:
+    """A vector for each text, a few at a time: tickets that come in meanwhile are judged between. None: it was cancelled."""
     texts = list(dict.fromkeys([*(lesson.text for lesson in stuff.lessons), *(text for _, text in stuff.recent)]))
     vectors: dict[str, np.ndarray] = {}
     for start in range(0, len(texts), _AT_A_TIME):
@@ -224,7 +237,8 @@ async def _embedded(desk: Desk, engine: Principal, model_id: UUID, stuff: _Stuff
         if start % (20 * _AT_A_TIME) == 0:
             async with desk.database.org_transaction(engine) as connection:
                 progress = 0.8 * len(vectors) / len(texts)
-                await models.advance(connection, engine.org_id, model_id, progress, until=desk.clock() + LEASE)
+                if not await models.advance(connection, engine.org_id, model_id, progress, until=desk.clock() + LEASE):
+                    return None
     return vectors
 
 

@@ -123,6 +123,7 @@ FACTS: Final[dict[str, str]] = {
     "certificate.voided": "traffic is not what certificates of answers rest on: they ended; data says what has changed",
     "ticket.answer_judged": "a person said whether the engine's answer was useful",
     "model.training": "a person had a model trained from the organization's corrections",
+    "model.cancelled": "a person ended the training of a model; data holds its version",
     "model.promoted": "a model trained from corrections judges from now on; data holds its version",
     "model.kept_out": "a model trained from corrections was not better; data holds the reason",
     "model.rolled_back": "a person let the model before judge again",

@@ -35,6 +35,7 @@ REASONS: Final = {
     "lowers_critical": "It takes a critical ticket for a lesser one that the champion does not.",
     "changes_too_much": f"It sorts more than {MOST_CHANGED:.0%} of the recent tickets that nobody has sorted otherwise.",
     "champion_changed": "Another model became champion while this one was compared.",
+    "cancelled": "A person ended its training; nothing was kept of it.",
 }
 
 

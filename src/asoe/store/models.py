@@ -20,6 +20,7 @@ class ModelsSql(NamedQueries):
     advance: str
     finish: str
     fail: str
+    cancel: str
     champion: str
     arrays: str
     retire: str
@@ -90,8 +91,10 @@ async def claim(connection: Connection, org_id: UUID, *, at: datetime, until: da
     return None if row is None else (row["id"], row["version"])
 
 
-async def advance(connection: Connection, org_id: UUID, model_id: UUID, progress: float, *, until: datetime) -> None:
-    await connection.execute(ModelsSql.advance, org_id, model_id, progress, until)
+async def advance(connection: Connection, org_id: UUID, model_id: UUID, progress: float, *, until: datetime) -> bool:
+    """False when the training was ended meanwhile."""
+    done: str = await connection.execute(ModelsSql.advance, org_id, model_id, progress, until)
+    return done.endswith(" 1")
 
 
 async def finish(connection: Connection, org_id: UUID, model_id: UUID, done: Finished, *, at: datetime) -> bool:
@@ -114,6 +117,12 @@ async def finish(connection: Connection, org_id: UUID, model_id: UUID, done: Fin
 
 async def fail(connection: Connection, org_id: UUID, model_id: UUID, reason: str, *, at: datetime) -> None:
     await connection.execute(ModelsSql.fail, org_id, model_id, reason, at)
+
+
+async def cancel(connection: Connection, org_id: UUID, *, at: datetime) -> int | None:
+    """End the training under way; its version, or None when there is none."""
+    found: int | None = await connection.fetchval(ModelsSql.cancel, org_id, at)
+    return found
 
 
 async def champion(connection: Connection, org_id: UUID) -> Named | None:

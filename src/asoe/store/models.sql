@@ -24,6 +24,10 @@ where org_id = $1 and id = $2 and state = 'training'
 -- name: fail
 update asoe.models set state = 'failed', reason = $3, ended_at = $4 where org_id = $1 and id = $2 and state = 'training'
 
+-- name: cancel
+update asoe.models set state = 'failed', reason = 'cancelled', ended_at = $2 where org_id = $1 and state = 'training'
+returning version
+
 -- name: champion
 select id, version, base_version from asoe.models where org_id = $1 and state = 'champion'
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 from uuid import UUID
@@ -171,6 +172,19 @@ class Visit:
         if not given.isascii() or not given.isdigit() or not low <= int(given) <= high:
             raise Invalid(f"{name}: a whole number from {low} to {high} is wanted.", code="invalid_request")
         return int(given)
+
+    def moment(self, name: str) -> datetime | None:
+        """A time as our own links write it."""
+        given = self.text(name, "", most=40)
+        if not given:
+            return None
+        try:
+            found = datetime.fromisoformat(given)
+        except ValueError:
+            found = None
+        if found is None or found.tzinfo is None:
+            raise Invalid(f"{name}: this is no time of ours; start from the newest.", code="invalid_request")
+        return found
 
     def page(self, template: str, status: int = 200, /, **values: Any) -> Response:
         """Render a page, or a part of one, for this visitor."""

@@ -62,7 +62,13 @@ async def audit(visit: Visit) -> Response:
 @pages.post(_PATH + "/train", roles=ADMINS)
 async def train(visit: Visit) -> Response:
     begun = await learning.start_training(visit.desk, visit.principal)
-    return visit.back(_PATH, f"Model {begun.version} is being trained; look here again in a moment.")
+    return visit.back(_PATH, f"Model {begun.version} is being trained.")
+
+
+@pages.post(_PATH + "/cancel", roles=ADMINS)
+async def cancel(visit: Visit) -> Response:
+    version = await learning.cancel_training(visit.desk, visit.principal)
+    return visit.back(_PATH, f"The training of model {version} has ended; nothing was kept of it.")
 
 
 @pages.post(_PATH + "/roll-back", roles=ADMINS)

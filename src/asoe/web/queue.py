@@ -20,6 +20,7 @@ from asoe.domain.service_level import Clock
 from asoe.domain.ticket import CHANNELS, SEVERITY_RANK, STATUSES, WAITING_FOR, Ticket
 from asoe.domain.triage import CATEGORIES
 from asoe.store import directory, facts, saved_views, service_levels, tickets
+from asoe.store.db import Connection
 from asoe.store.tickets import TicketFilter
 from asoe.web.door import Pages, Visit, safe_next
 from asoe.web.render import Part
@@ -48,6 +49,7 @@ _CHOICES: Final = {
     "language": (*LANGUAGES, "und"),
     "channel": CHANNELS,
 }
+_OTHERS: Final = ("assignee", "team", "tag", "contact", "user")
 _LISTS: Final = frozenset({"status", "severity", "category", "language", "channel"})
 _ACTIONS: Final = ("assign", "give", "close", "tag", "spam")
 
@@ -74,7 +76,7 @@ async def show(visit: Visit) -> Response:
     view = visit.text("view", "all" if q else "open", most=20)
     if view not in VIEWS:
         raise Missing(f"There is no view {view!r}.", code="missing")
-    chosen = {name: visit.text(name, most=100) for name in (*_CHOICES, "assignee", "team", "tag")}
+    chosen = {name: visit.text(name, most=100) for name in (*_CHOICES, *_OTHERS)}
     wanted = _filter(visit, view, {**chosen, "q": q})
     async with visit.desk.database.org_reading(visit.principal) as connection:
         since = await facts.newest_cursor(connection)
@@ -88,6 +90,7 @@ async def show(visit: Visit) -> Response:
         rows = await _rows(connection, visit, page.items)
         colleagues = await directory.staff(connection, visit.principal.org_id)
         policy = await policy_of(connection, visit.principal.org_id)
+        client = await _client(connection, visit.principal.org_id, wanted)
         saved = await saved_views.list_visible(connection, visit.principal.org_id)
     teams = sorted(
         {*policy.by_category.values(), *policy.by_intent.values(), *policy.by_severity.values(), policy.default_team}
@@ -107,6 +110,8 @@ async def show(visit: Visit) -> Response:
         choices=_CHOICES,
         colleagues=colleagues,
         teams=teams,
+        client=client,
+        any_client="/queue?" + urlencode({name: asked[name] for name in asked if name not in {"contact", "user"}}),
         filtered=sum(1 for value in chosen.values() if value),
         is_first=not visit.text("cursor", most=500),
         here="/queue?" + urlencode({**asked, **({"cursor": visit.text("cursor")} if visit.text("cursor") else {})}),
@@ -201,6 +206,15 @@ async def act_on_many(visit: Visit) -> Response:
     return visit.back(back, said, undo=undo_of(done, back))
 
 
+async def _client(connection: Connection, org_id: UUID, wanted: TicketFilter) -> str:
+    """What the client is called whose tickets are shown; empty when those of all are."""
+    if wanted.contact_id is not None:
+        return (await directory.contacts(connection, org_id, [wanted.contact_id])).get(wanted.contact_id, "Nobody here")
+    if wanted.user_id is not None:
+        return (await directory.names(connection, org_id, [wanted.user_id])).get(wanted.user_id, "Nobody here")
+    return ""
+
+
 async def _called(visit: Visit, user_id: UUID) -> str:
     async with visit.desk.database.org_reading(visit.principal) as connection:
         return (await directory.names(connection, visit.principal.org_id, [user_id])).get(user_id, "a member")
@@ -235,7 +249,7 @@ def _filters_of(visit: Visit, query: str) -> dict[str, str]:
     """What a saved view may hold: names and values that the queue itself would take."""
     given = dict(parse_qsl(query))
     view = given.get("view", "open")
-    chosen = {name: given.get(name, "") for name in (*_CHOICES, "assignee", "team", "tag", "q")}
+    chosen = {name: given.get(name, "") for name in (*_CHOICES, *_OTHERS, "q")}
     if view not in VIEWS:
         raise Missing(f"There is no view {view!r}.", code="missing")
     _filter(visit, view, chosen)
@@ -265,6 +279,9 @@ def _filter(visit: Visit, view: str, chosen: dict[str, str]) -> TicketFilter:
         given["is_unassigned"] = True
     elif chosen["assignee"]:
         given["assignee"] = visit.uuid(chosen["assignee"], "member")
+    for name, field in (("contact", "contact_id"), ("user", "user_id")):
+        if chosen[name]:
+            given[field] = visit.uuid(chosen[name], "client")
     for name in ("team", "tag"):
         if chosen[name]:
             given[name] = chosen[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -30,8 +31,9 @@ async def show(visit: Visit) -> Response:
 
 @pages.post("/recommendations/look", roles=STAFF)
 async def look(visit: Visit) -> Response:
+    asked = visit.desk.clock()
     await recommendation.ask(visit.desk, visit.principal)
-    return visit.back("/recommendations", "It is being looked for; reload in a moment.")
+    return visit.back("/recommendations?" + urlencode({"asked": asked.isoformat()}), "It is being looked for.")
 
 
 @pages.post("/recommendations/{recommendation_number}/decide", roles=ADMINS)
@@ -53,11 +55,13 @@ async def _page(visit: Visit, *, problem: Invalid | None = None) -> Response:
     if status not in STATUSES:
         status = "open"
     found = await recommendation.read_advice(visit.desk, visit.principal, statuses=(status,))
+    asked = visit.moment("asked") if visit.request.method == "GET" else None
     return visit.page(
         "recommendations.html",
         422 if problem else 200,
         items=[(each, recommendation.to_json(each), _place(each.it)) for each in found.items],
         looked_at=found.looked_at,
+        waits_since=asked if asked and (found.looked_at is None or found.looked_at < asked) else None,
         status=status,
         statuses=STATUSES,
         rules=RULES,

@@ -96,10 +96,8 @@ async def show(visit: Visit) -> Response:
     row, text = await shelf.read_version(visit.desk, visit.principal, name, visit.number("version", 0) or None)
     versions = await shelf.list_versions(visit.desk, visit.principal, name)
     _, standing, limits = await autonomy.read_standing(visit.desk, visit.principal, name)
-    before = visit.text("before", most=40)
-    runs = await record.list_runs(
-        visit.desk, visit.principal, runbook=row.name, before=_moment(before) if before else None, limit=RUNS_SHOWN + 1
-    )
+    before = visit.moment("before")
+    runs = await record.list_runs(visit.desk, visit.principal, runbook=row.name, before=before, limit=RUNS_SHOWN + 1)
     async with visit.desk.database.org_reading(visit.principal) as connection:
         names = await directory.names(connection, visit.principal.org_id, (each.created_by for each in versions))
         tickets = await overview.ticket_names(
@@ -131,16 +129,6 @@ async def show(visit: Visit) -> Response:
 
 def _older(name: str, before: datetime) -> str:
     return f"/runbooks/{name}?{urlencode({'before': before.isoformat()})}#runs-title"
-
-
-def _moment(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise Invalid("before: this is no time of ours; start from the newest.", code="invalid_request") from None
-    if found.tzinfo is None:
-        raise Invalid("before: this is no time of ours; start from the newest.", code="invalid_request")
-    return found
 
 
 @pages.post(_ONE + "/try")

@@ -75,6 +75,19 @@ def test_a_part_of_an_article_keeps_its_heading() -> None:
     assert "password?:" not in untitled.text
 
 
+def test_two_articles_that_are_as_likely_are_both_told() -> None:
+    other = replace(RESET, article_id="2", slug="new-password", title="Choose another password", score=0.88)
+    answer = ask("How do I reset my password?", [RESET, other], threshold=0.0)
+    assert answer is not None
+    assert answer.citations[0].slug == "reset-password"
+    assert [citation.slug for citation in answer.citations] == ["reset-password", "new-password"]
+    assert "If you meant “Choose another password”:\n\nSteps:\n\nYou can reset it yourself. [2]" in answer.text
+    assert len(answer.steps) == 3
+    alone = ask("How do I reset my password?", [RESET, OTHER])
+    assert alone is not None
+    assert "If you meant" not in alone.text
+
+
 def test_without_support_there_is_no_answer() -> None:
     assert ask("Do you ship bananas to Australia?", [RESET, OTHER]) is None
     assert ask("How do I reset my password?", []) is None

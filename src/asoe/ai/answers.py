@@ -23,6 +23,9 @@ MOST_SENTENCES: Final = 12
 MOST_WORDS: Final = 220
 NEARLY: Final = 0.85
 """Share of the best passage's score from which another article is named beside it."""
+CLOSE: Final = 0.04
+"""Lead below which the next article is as likely as not what the client means: it is shown as well, not named only."""
+MOST_WORDS_BESIDE: Final = 120
 MOST_STEPS: Final = 12
 _ENDS: Final = (".", "!", "?", "…", ":")
 QUOTE_CHARS: Final = 280
@@ -38,17 +41,29 @@ SUPPORT_BIAS: Final = -6.46
 SUPPORT_WEIGHTS: Final = (2.21, 8.45, 0.84, 5.08)
 
 _TEMPLATES: Final = {
-    "en": ("From our help page “{title}”:", "More: “{title}”.", "(This page exists only in another language.)"),
+    "en": (
+        "From our help page “{title}”:",
+        "More: “{title}”.",
+        "(This page exists only in another language.)",
+        "If you meant “{title}”:",
+    ),
     "de": (
         "Aus unserer Hilfeseite „{title}“:",
         "Mehr dazu: „{title}“.",
         "(Diese Seite gibt es nur in einer anderen Sprache.)",
+        "Falls Sie „{title}“ meinen:",
     ),
-    "es": ("De nuestra página de ayuda «{title}»:", "Más: «{title}».", "(Esta página solo existe en otro idioma.)"),
+    "es": (
+        "De nuestra página de ayuda «{title}»:",
+        "Más: «{title}».",
+        "(Esta página solo existe en otro idioma.)",
+        "Si se refiere a «{title}»:",
+    ),
     "fr": (
         "D’après notre page d’aide « {title} » :",
         "En savoir plus : « {title} ».",
         "(Cette page n’existe que dans une autre langue.)",
+        "Si vous pensiez à « {title} » :",
     ),
 }
 _LIST_ITEM = re.compile(r"^\s*(?:(\d{1,3})[.)]|[-*+])\s+(.*)$")
@@ -94,6 +109,8 @@ class _Unit:
 class _Candidate:
     passage: Passage
     support: Support
+    rival: Passage | None = None
+    """The best passage of another article."""
 
 
 def compose_answer(
@@ -145,27 +162,22 @@ def best_supported(
     first = ranked[0]
     rival = next((other for other in ranked if other.passage.article_id != first.passage.article_id), None)
     margin = _blend(first.support) - (_blend(rival.support) if rival else 0.0)
-    return replace(first, support=replace(first.support, margin=min(margin, 0.4)))
+    support = replace(first.support, margin=min(margin, 0.4))
+    return replace(first, support=support, rival=rival.passage if rival else None)
 
 
 def _written(best: _Candidate, passages: Sequence[Passage], *, language: str) -> Answer:
-    """The best passage and its article's other found ones, in the article's order, up to MOST_WORDS; then the runner-up's lead."""
+    """The best article in its found passages up to MOST_WORDS; then the next one: as much of it as fits beside where it is as likely, else its lead."""
     chosen = best.passage
     frame = _TEMPLATES.get(language, _TEMPLATES["en"])
     citations: list[Citation] = []
-    steps: list[str] = []
-    body: list[str] = []
-    for passage in _kept(chosen, passages):
-        units = _units(passage.text)
-        citations.append(citation_of(passage, [unit.text for unit in units]))
-        if passage.heading not in {"", passage.title}:
-            # a list under "What cannot be raised" says the opposite without its heading
-            body.append(passage.heading if passage.heading.endswith(_ENDS) else f"{passage.heading}:")
-        body.append(_shown(units, mark=len(citations), first_step=len(steps) + 1))
-        steps += [unit.text for unit in units if unit.is_step]
-    rival = _runner_up(best, passages)
+    body, steps = _told(_kept(chosen, passages, words=MOST_WORDS), citations)
     closing = []
-    if rival is not None:
+    rival = _runner_up(best, passages)
+    if best.rival is not None and best.support.margin < CLOSE:
+        closing.append(frame[3].format(title=best.rival.title))
+        closing += _told(_kept(best.rival, passages, words=MOST_WORDS_BESIDE), citations)[0]
+    elif rival is not None:
         lead = next((unit.text for unit in _units(rival.text) if not unit.is_step), "")
         citations.append(citation_of(rival, [lead or rival.title]))
         closing.append(f"{frame[1].format(title=rival.title)} {lead} [{len(citations)}]".replace("  ", " "))
@@ -182,15 +194,30 @@ def _written(best: _Candidate, passages: Sequence[Passage], *, language: str) ->
     )
 
 
-def _kept(chosen: Passage, passages: Sequence[Passage]) -> list[Passage]:
+def _told(kept: Sequence[Passage], citations: list[Citation]) -> tuple[list[str], list[str]]:
+    """The passages as blocks of text, each cited, and the steps in them."""
+    body: list[str] = []
+    steps: list[str] = []
+    for passage in kept:
+        units = _units(passage.text)
+        citations.append(citation_of(passage, [unit.text for unit in units]))
+        if passage.heading not in {"", passage.title}:
+            # a list under "What cannot be raised" says the opposite without its heading
+            body.append(passage.heading if passage.heading.endswith(_ENDS) else f"{passage.heading}:")
+        body.append(_shown(units, mark=len(citations), first_step=len(steps) + 1))
+        steps += [unit.text for unit in units if unit.is_step]
+    return body, steps
+
+
+def _kept(chosen: Passage, passages: Sequence[Passage], *, words: int) -> list[Passage]:
     """The chosen passage first in line for the room there is; what is kept is read in the article's order."""
     same = [passage for passage in passages if passage.article_id == chosen.article_id and passage.text.strip()]
-    kept, room = [chosen], MOST_WORDS - len(chosen.text.split())
+    kept, room = [chosen], words - len(chosen.text.split())
     for passage in sorted(same, key=lambda passage: -passage.score):
-        words = len(passage.text.split())
-        if passage.position != chosen.position and words <= room:
+        length = len(passage.text.split())
+        if passage.position != chosen.position and length <= room:
             kept.append(passage)
-            room -= words
+            room -= length
     return sorted(kept, key=lambda passage: passage.position)
 
 

@@ -119,7 +119,7 @@ async def _observe(app: Any, made: Any, questions: Questions, row: dict[str, Any
     embedding = (await ai.embed(question_windows(question))).mean(axis=0)
     async with app.database.org_reading(made.engine) as connection:
         passages = await stored.search(
-            _WithoutItsOwn(connection, questions, row, embedding),  # type: ignore[arg-type]
+            _WithoutItsOwn(connection, questions, row, embedding),
             made.org_id,
             question=question,
             reading=in_english(question),

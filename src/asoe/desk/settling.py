@@ -12,19 +12,19 @@ from typing import Final
 from asoe.domain.answer import Answer
 from asoe.domain.triage import Estimate, Triage
 
-BIAS: Final = 3.88
+BIAS: Final = 3.87
 WEIGHTS: Final = {
-    "fit": 2.84,
-    "leaning": 1.13,
+    "fit": 2.88,
+    "leaning": 1.12,
     "odds": 0.31,
-    "vague": -7.94,
+    "vague": -7.95,
     "urgent": -1.07,
     "named_case": -4.80,
-    "length": -1.71,
+    "length": -1.72,
     "asks": 0.74,
     "begs": -2.33,
     "encloses": -4.22,
-    "lead": 5.44,
+    "lead": 5.43,
     "code": 1.31,
     "general": -2.42,
 }

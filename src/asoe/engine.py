@@ -20,6 +20,7 @@ import structlog
 from asoe.app import App, open_app
 from asoe.config import Settings
 from asoe.desk import escalation, insight, intake, journey, resolution, session, ticket, triage
+from asoe.desk.alarm import read_by_meaning
 from asoe.desk.champion import judge_text
 from asoe.desk.context import Desk, policy_of
 from asoe.desk.insight import Stats
@@ -167,7 +168,8 @@ class SupportOpsEngine:
             earlier = await tickets.earlier_of_requester(reading, found)
             policy = await policy_of(reading, found.org_id)
         judged = triage.stored(found)
-        return escalation.reasons_to_escalate(found, judged, policy, earlier=earlier, said=(found.text,))
+        meant = await read_by_meaning(self._desk.ai, (found.text,))
+        return escalation.reasons_to_escalate(found, judged, policy, earlier=earlier, said=(found.text,), meant=meant)
 
     async def create_session(self, ticket_id: UUID | str, assistant_type: str = "ai") -> Session:
         return await session.start_session(self._desk, await self._principal(), _uuid(ticket_id), assistant_type)
@@ -305,10 +307,14 @@ class AIResolutionEngine:
         )
         async with app.database.org_reading(engine) as reading:
             policy: Policy = await policy_of(reading, engine.org_id)
+        meant = await read_by_meaning(app.desk.ai, (draft.text,))
         return {
             "triage": judged.to_json(),
             "resolution_type": await self.select(subject, body),
-            "reasons_for_a_person": list(escalation.reasons_to_escalate(draft, judged, policy, said=(draft.text,))),
+            "reasons_for_a_person": list(
+                escalation.reasons_to_escalate(draft, judged, policy, said=(draft.text,), meant=meant)
+            ),
+            "read_by_meaning": meant,
         }
 
 

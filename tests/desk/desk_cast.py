@@ -161,6 +161,11 @@ class Judgement:
         known = {"yes": "helped", "no": "did_not_help"}
         return "wants_person" if "PERSON" in text else known.get(text.strip().lower(), "other")
 
+    async def read_reasons(self, texts: Sequence[str]) -> list[dict[str, float]]:
+        """Given as `#meant:NAME`."""
+        assert texts
+        return [dict.fromkeys(re.findall(r"#meant:(\w+)", text), 0.9) for text in texts]
+
 
 def passage(slug: str, score: float = 0.9, **more: Any) -> Passage:
     made = Passage(

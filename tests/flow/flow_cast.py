@@ -82,6 +82,9 @@ class PlainJudgement:
     async def read_reply(self, text: str, language: str) -> str:
         return "wants_person"
 
+    async def read_reasons(self, texts: Sequence[str]) -> list[dict[str, float]]:
+        return [{} for _ in texts]
+
 
 @dataclass
 class Clock:

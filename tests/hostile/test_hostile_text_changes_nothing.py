@@ -556,6 +556,9 @@ async def test_a_crash_that_quotes_a_client_is_noted_without_the_quote(world: Wo
         async def read_reply(self, *_: Any) -> Any:
             raise RuntimeError(quote)
 
+        async def read_reasons(self, *_: Any) -> Any:
+            raise RuntimeError(quote)
+
     opened = await post(world.agent, "/api/support/ticket", {"body": QUESTION, "contact": {"external_id": "crash"}})
     app = replace(world.app, desk=replace(world.desk, ai=Crashing()))  # type: ignore[arg-type]
     start = len(world.log.getvalue())

@@ -1,8 +1,9 @@
 """Judges texts with several label sets at once, from shared n-grams and sentence vectors.
 
 Two members vote in each label set: a linear one over n-grams and vector, and a kernel one over the vector's likeness
-to training texts. Their scores are pooled as log-probabilities with weights fitted on out-of-fold predictions, which
-is also the calibration. Training is in `training`; nothing here needs scikit-learn or SciPy.
+to training texts. A third may: what the tuned layers of the encoder make of the text. Their scores are pooled as
+log-probabilities with weights fitted on out-of-fold predictions, which is also the calibration. Training is in
+`training`; nothing here needs scikit-learn or SciPy.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,19 @@ KERNEL_SHARPNESS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
+class TunedHead:
+    """What tuned vectors speak for: `weights` (384, labels), `bias` (labels,), the three members' pool weights and shift."""
+
+    weights: Floats
+    bias: Floats
+    pool: tuple[float, float, float]
+    shift: float = 0.0
+
+    def scores(self, meanings: Vectors) -> Floats:
+        return np.asarray(meanings @ self.weights + self.bias, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """One label set: `linear` (n-grams + 384, labels), `bias` (labels,), `kernel` (anchors, labels), pool weights."""
 
@@ -33,6 +47,9 @@ class Head:
     kernel_weight: float
     alone_weight: float
     """The linear member's weight when it judges without vectors (single sentences)."""
+    tuned: TunedHead | None = None
+    shift: float = 0.0
+    """Added to the second label's score, where that is a rare one of two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +66,30 @@ class TextClassifier:
         vectors: Vectors,
         cosines: Floats | None = None,
         rows: Sequence[Row] | None = None,
+        meanings: Vectors | None = None,
     ) -> dict[str, Floats]:
         """Calibrated probabilities for each head, shape (texts, labels).
 
         `vectors` are `Encoder.embed`'s of the texts; `cosines` (texts, anchors) and `rows` (the texts' n-grams) may be
-        given to save their making.
+        given to save their making. `meanings` are the tuned vectors; without them two members vote.
         """
         rows = [self.ngrams.row(text) for text in texts] if rows is None else rows
         likeness = kernel(vectors @ self.anchors.T if cosines is None else cosines)
         judged = {}
         for name, head in self.heads.items():
-            pooled = head.linear_weight * self.linear_scores(head, rows, vectors)
-            pooled += head.kernel_weight * (likeness @ head.kernel)
+            tuned = None if meanings is None else head.tuned
+            first, second, third = tuned.pool if tuned else (head.linear_weight, head.kernel_weight, 0.0)
+            pooled = first * self.linear_scores(head, rows, vectors) + second * (likeness @ head.kernel)
+            if tuned is not None and meanings is not None:
+                pooled += third * tuned.scores(meanings)
+            pooled[:, 1:2] += head.shift if tuned is None else tuned.shift
             judged[name] = softmax(pooled)
         return judged
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether a head has the third member, so that tuned vectors are worth their making."""
+        return any(head.tuned is not None for head in self.heads.values())
 
     def judge_by_words(self, name: str, texts: Sequence[str]) -> Floats:
         """Probabilities of one head from the n-grams alone: weaker, and without the cost of a vector."""
@@ -103,7 +130,12 @@ class TextClassifier:
             arrays[f"{name}.linear"] = head.linear.astype(np.float16)
             arrays[f"{name}.bias"] = head.bias.astype(np.float32)
             arrays[f"{name}.kernel"] = head.kernel.astype(np.float16)
-            arrays[f"{name}.weights"] = np.array([head.linear_weight, head.kernel_weight, head.alone_weight])
+            weights = [head.linear_weight, head.kernel_weight, head.alone_weight, head.shift]
+            arrays[f"{name}.weights"] = np.array(weights)
+            if head.tuned is not None:
+                arrays[f"{name}.tuned"] = head.tuned.weights.astype(np.float16)
+                arrays[f"{name}.tuned_bias"] = head.tuned.bias.astype(np.float32)
+                arrays[f"{name}.tuned_pool"] = np.array([*head.tuned.pool, head.tuned.shift])
         return arrays
 
     @classmethod
@@ -111,7 +143,7 @@ class TextClassifier:
         """Read what `to_arrays` wrote."""
         heads = {}
         for name in sorted({key.split(".")[0] for key in arrays if key.endswith(".linear")}):
-            linear_weight, kernel_weight, alone_weight = (float(value) for value in arrays[f"{name}.weights"])
+            linear_weight, kernel_weight, alone_weight, *shift = (float(value) for value in arrays[f"{name}.weights"])
             heads[name] = Head(
                 labels=tuple(str(label) for label in arrays[f"{name}.labels"]),
                 linear=arrays[f"{name}.linear"].astype(np.float32),
@@ -120,8 +152,18 @@ class TextClassifier:
                 linear_weight=linear_weight,
                 kernel_weight=kernel_weight,
                 alone_weight=alone_weight,
+                tuned=_tuned(name, arrays),
+                shift=shift[0] if shift else 0.0,
             )
         return cls(Ngrams.from_arrays(arrays), arrays["anchors"].astype(np.float32), heads)
+
+
+def _tuned(name: str, arrays: Mapping[str, NDArray[Any]]) -> TunedHead | None:
+    if f"{name}.tuned" not in arrays:
+        return None
+    first, second, third, shift = (float(value) for value in arrays[f"{name}.tuned_pool"])
+    weights = arrays[f"{name}.tuned"].astype(np.float32)
+    return TunedHead(weights, arrays[f"{name}.tuned_bias"], (first, second, third), shift)
 
 
 def kernel(cosines: Floats) -> Floats:

@@ -5,10 +5,10 @@ Spanish and French are read into English word by word first, others get a usable
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,25 @@ class Encoder(Protocol):
         ...
 
 
+@runtime_checkable
+class TunedEncoder(Encoder, Protocol):
+    """An encoder that may also have the layers tuned on our own labelled texts."""
+
+    @property
+    def is_tuned(self) -> bool: ...
+
+    def read(self, texts: Sequence[str]) -> tuple[Vectors, Vectors]:
+        """`embed`'s vectors and the tuned ones, from one pass; both of unit length, shape (len(texts), 384)."""
+        ...
+
+
+def read_with(encoder: Encoder, texts: Sequence[str], *, is_tuned: bool) -> tuple[Vectors, Vectors | None]:
+    """The vectors of texts, and the tuned ones where somebody wants them (`is_tuned`) and the encoder has them."""
+    if is_tuned and isinstance(encoder, TunedEncoder) and encoder.is_tuned:
+        return encoder.read(texts)
+    return encoder.embed(texts), None
+
+
 class OnnxEncoder:
     """The built MiniLM; thread-safe, since ONNX sessions and tokenizers are."""
 
@@ -57,13 +76,24 @@ class OnnxEncoder:
         self._session = onnxruntime.InferenceSession(
             str(model), options, providers=["CPUExecutionProvider"], disabled_optimizers=_DISABLED
         )
+        self._only_wanted = onnxruntime.RunOptions()
+        self._only_wanted.only_execute_path_to_fetches = True
+        self.is_tuned = len(self._session.get_outputs()) > 1
         self._tokenizer = Tokenizer.from_file(str(tokenizer))
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._tokenizer.no_padding()
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """One row of unit length for each text, shape (len(texts), 384)."""
-        vectors = np.zeros((len(texts), DIMENSIONS), np.float32)
+        return self._run(texts, ["embedding"])[0]
+
+    def read(self, texts: Sequence[str]) -> tuple[Vectors, Vectors]:
+        """`embed`'s vectors and the tuned ones, from one pass."""
+        embedded, meant = self._run(texts, ["embedding", "meaning"])
+        return embedded, meant
+
+    def _run(self, texts: Sequence[str], outputs: list[str]) -> list[Vectors]:
+        vectors = [np.zeros((len(texts), DIMENSIONS), np.float32) for _ in outputs]
         readable = [in_english(text[:MAX_CHARS]) for text in texts]
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(readable)]
         for batch in _batches([len(row) for row in ids]):
@@ -73,7 +103,9 @@ class OnnxEncoder:
             for row, index in enumerate(batch):
                 tokens[row, : len(ids[index])] = ids[index]
                 mask[row, : len(ids[index])] = 1
-            vectors[batch] = self._session.run(["embedding"], {"ids": tokens, "mask": mask})[0]
+            found = self._session.run(outputs, {"ids": tokens, "mask": mask}, self._only_wanted)
+            for place, rows in enumerate(found):
+                vectors[place][batch] = rows
         return vectors
 
 
@@ -89,26 +121,60 @@ class RememberingEncoder:
         self._encoder = encoder
         self._most = most
         self._vectors: OrderedDict[str, NDArray[np.float16]] = OrderedDict()
+        self._meanings: OrderedDict[str, NDArray[np.float16]] = OrderedDict()
         self._lock = Lock()
+
+    @property
+    def is_tuned(self) -> bool:
+        return isinstance(self._encoder, TunedEncoder) and self._encoder.is_tuned
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """As the encoder's, to the third decimal: what is kept has half the precision."""
         words = [" ".join(text.split()) for text in texts]
-        with self._lock:
-            known = {text: self._vectors[text] for text in words if text in self._vectors}
-            for text in known:
-                self._vectors.move_to_end(text)
+        known = self._known(self._vectors, words)
         unknown = [text for text in dict.fromkeys(words) if text not in known]
         if unknown:
-            known |= dict(zip(unknown, self._encoder.embed(unknown).astype(np.float16), strict=True))
-            with self._lock:
-                self._vectors.update((text, known[text]) for text in unknown)
-                while len(self._vectors) > self._most:
-                    self._vectors.popitem(last=False)
-        found = np.zeros((len(texts), DIMENSIONS), np.float32)
-        for row, text in enumerate(words):
-            found[row] = known[text]
+            known |= self._keep(self._vectors, unknown, self._encoder.embed(unknown))
+        return _rows(known, words)
+
+    def read(self, texts: Sequence[str]) -> tuple[Vectors, Vectors]:
+        """As the encoder's; whoever asks for the first vectors alone later has them, too."""
+        words = [" ".join(text.split()) for text in texts]
+        meant = self._known(self._meanings, words)
+        known = self._known(self._vectors, words)
+        unknown = [text for text in dict.fromkeys(words) if text not in known or text not in meant]
+        if unknown:
+            assert isinstance(self._encoder, TunedEncoder)
+            vectors, meanings = self._encoder.read(unknown)
+            known |= self._keep(self._vectors, unknown, vectors)
+            meant |= self._keep(self._meanings, unknown, meanings)
+        return _rows(known, words), _rows(meant, words)
+
+    def _known(
+        self, kept: OrderedDict[str, NDArray[np.float16]], words: Sequence[str]
+    ) -> dict[str, NDArray[np.float16]]:
+        with self._lock:
+            known = {text: kept[text] for text in words if text in kept}
+            for text in known:
+                kept.move_to_end(text)
+        return known
+
+    def _keep(
+        self, kept: OrderedDict[str, NDArray[np.float16]], texts: Sequence[str], vectors: Vectors
+    ) -> dict[str, NDArray[np.float16]]:
+        found = dict(zip(texts, vectors.astype(np.float16), strict=True))
+        with self._lock:
+            kept.update(found)
+            while len(kept) > self._most:
+                kept.popitem(last=False)
         return found
+
+
+def _rows(known: Mapping[str, NDArray[np.float16]], words: Sequence[str]) -> Vectors:
+    found = np.zeros((len(words), DIMENSIONS), np.float32)
+    for row, text in enumerate(words):
+        found[row] = known[text]
+    return found
 
 
 def _batches(lengths: Sequence[int]) -> list[list[int]]:

@@ -1,7 +1,8 @@
 """Writes the sentence encoder as an ONNX graph from published weights, and quantizes it to int8.
 
 Decides the graph (BERT with mean pooling and unit length, as sentence-transformers defines all-MiniLM-L6-v2) and the
-quantization; leaves tokenizing and batching to `encoder`. Runs at build time only.
+quantization; leaves tokenizing and batching to `encoder`. Where upper layers were tuned they stand beside the published ones
+on the same lower layers, with an output of their own. Runs at build time only.
 """
 
 from collections.abc import Mapping
@@ -15,19 +16,23 @@ OPSET = 20
 LAYERS, HEADS, WIDTH = 6, 12, 384
 HEAD_WIDTH = WIDTH // HEADS
 EPSILON = 1e-12
+_TUNED = "tuned."
 
 Weights = Mapping[str, NDArray[np.float32]]
 
 
-def write_encoder(weights: Weights, target: Path) -> None:
-    """Write the int8 model to `target`; inputs `ids` and `mask` (batch, tokens) int64, output `embedding` (batch, 384)."""
+def write_encoder(weights: Weights, target: Path, *, tuned: Weights | None = None) -> None:
+    """Write the int8 model to `target`; inputs `ids` and `mask` (batch, tokens) int64, output `embedding` (batch, 384).
+
+    tuned: whole weights of the upper layers under their published names, for a second output `meaning` of that shape.
+    """
     import logging
 
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     plain = target.with_suffix(".fp32.onnx")
-    onnx.save(encoder_graph(weights), str(plain))
+    onnx.save(encoder_graph(weights, tuned=tuned), str(plain))
     logging.getLogger().setLevel(logging.ERROR)  # the quantizer logs through the root logger
     # per_channel and reduce_range keep the cosine to fp32 at .99; without them it falls to .90-.96
     quantize_dynamic(
@@ -40,22 +45,32 @@ def write_encoder(weights: Weights, target: Path) -> None:
     plain.unlink()
 
 
-def encoder_graph(weights: Weights) -> Any:
+def encoder_graph(weights: Weights, *, tuned: Weights | None = None) -> Any:
     """The fp32 model as an `onnx.ModelProto`."""
     from onnx import TensorProto, checker, helper
 
-    graph = _Graph(weights)
+    upper = sorted({int(name.split(".")[2]) for name in tuned or {}})
+    graph = _Graph({**weights, **{f"{_TUNED}{name}": value for name, value in (tuned or {}).items()}})
     graph.embed()
+    fork = graph.hidden
     for layer in range(LAYERS):
-        graph.attend(f"encoder.layer.{layer}.")
-        graph.feed_forward(f"encoder.layer.{layer}.")
-    graph.pool()
+        fork = graph.hidden if upper and layer == upper[0] else fork
+        graph.transform(f"encoder.layer.{layer}.")
+    graph.pool("embedding")
+    if upper:
+        graph.hidden = fork
+        for layer in upper:
+            graph.transform(f"{_TUNED}encoder.layer.{layer}.")
+        graph.pool("meaning")
     shape = ["batch", "tokens"]
     proto = helper.make_graph(
         graph.nodes,
         "all-MiniLM-L6-v2",
         [helper.make_tensor_value_info(name, TensorProto.INT64, shape) for name in ("ids", "mask")],
-        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", WIDTH])],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", WIDTH])
+            for name in ("embedding", *(["meaning"] if upper else []))
+        ],
         graph.constants,
     )
     model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
@@ -86,6 +101,10 @@ class _Graph:
         inverse = self.op("Sub", [self.constant("one", np.array(1, np.float32)), mask])
         self.penalty = self.op("Mul", [inverse, self.constant("minus", np.array(-1e4, np.float32))])
 
+    def transform(self, prefix: str) -> None:
+        self.attend(prefix)
+        self.feed_forward(prefix)
+
     def attend(self, prefix: str) -> None:
         name = prefix + "attention.self."
         parts = ("query", "key", "value")
@@ -111,12 +130,12 @@ class _Graph:
         output = self.dense(inner, prefix + "output.dense")
         self.hidden = self.norm(self.op("Add", [output, self.hidden]), prefix + "output.LayerNorm")
 
-    def pool(self) -> None:
+    def pool(self, output: str) -> None:
         mask = self.op("Cast", [self.op("Unsqueeze", ["mask", self.constant("axis2", np.array([2]))])], to=1)
         total = self.op(
             "ReduceSum", [self.op("Mul", [self.hidden, mask]), self.constant("axis1", np.array([1]))], keepdims=0
         )
-        self.op("LpNormalization", [total], name="embedding", axis=-1, p=2)  # the length cancels the mean's divisor
+        self.op("LpNormalization", [total], name=output, axis=-1, p=2)  # the length cancels the mean's divisor
 
     def dense(self, value: str, name: str) -> str:
         product = self.op("MatMul", [value, self.constant(name + ".matrix", self.weights[name + ".weight"].T)])

@@ -7,10 +7,11 @@ event loop is never blocked, and micro-batches: an idle process begins at once, 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
@@ -22,6 +23,7 @@ from asoe.ai.client_intent import Reply, read_reply
 from asoe.ai.encoder import Encoder, OnnxEncoder, RememberingEncoder, Vectors
 from asoe.ai.language import detect_language
 from asoe.ai.own_intents import OwnIntents
+from asoe.ai.reasons import ReasonReader
 from asoe.ai.redaction import redact
 from asoe.ai.slots import SlotText, read_slots
 from asoe.ai.triage_model import TriageInput, TriageModel
@@ -35,17 +37,21 @@ MOST_IN_BATCH: Final = 16
 RECENT_TEXTS: Final = 256
 """Triage, search and answer read the same words within a second: their vectors are made once."""
 
+MAY_WANT_A_PERSON: Final = frozenset({"other", "did_not_help"})
+"""What a reply may come to by its phrases and still ask for a person by its meaning."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Encoder and triage model; safe to share between threads."""
+    """Encoder, triage model and reader of reasons; safe to share between threads."""
 
     encoder: Encoder
     triage_model: TriageModel
     articles: Encoder | None = None
+    reasons: ReasonReader | None = None
 
     @classmethod
     def load(cls, folder: Path = BUILT) -> "Models":
@@ -56,7 +62,12 @@ class Models:
         """
         threadpool_limits(1, "blas")
         encoder = OnnxEncoder(folder / "encoder")
-        return cls(encoder, TriageModel.load(folder / "triage"), RememberingEncoder(encoder))
+        return cls(
+            encoder,
+            TriageModel.load(folder / "triage"),
+            RememberingEncoder(encoder),
+            ReasonReader.load(folder / "reasons"),
+        )
 
     def triage(self, inputs: Sequence[TriageInput]) -> list[Triage]:
         """Judge tickets in one batch; texts are redacted first."""
@@ -84,8 +95,13 @@ class Models:
         return read_slots(slots, passages, encoder=self.encoder, language=language, beside=beside)
 
     def read_reply(self, text: str, language: str) -> Reply:
-        """What a client's reply does to the conversation."""
-        return read_reply(text, language)
+        """What a client's reply does to the conversation; a wish for a person is read by meaning, too."""
+        reply = read_reply(text, language)
+        return _or_person(reply, self.read_reasons([text])[0]) if reply in MAY_WANT_A_PERSON else reply
+
+    def read_reasons(self, texts: Sequence[str]) -> list[dict[str, float]]:
+        """For each text the reasons for a person that are read in it by meaning, with their probabilities."""
+        return [{} for _ in texts] if self.reasons is None else self.reasons.read(texts, self.encoder)
 
 
 class LocalAI:
@@ -93,6 +109,7 @@ class LocalAI:
 
     def __init__(self, models: Models) -> None:
         self.models = replace(models, encoder=RememberingEncoder(models.encoder, most=RECENT_TEXTS))
+        self._reasons_in = lru_cache(RECENT_TEXTS)(lambda text: self.models.read_reasons([text])[0])
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="asoe-ai")
         self._triage = _Batcher(self.models.triage, self._run)
         self._embed: _Batcher[str, Vectors] = _Batcher(lambda texts: list(self.models.embed(texts)), self._run)
@@ -152,8 +169,14 @@ class LocalAI:
         return await self._run(lambda: self.models.read_slots(slots, passages, language=language, beside=beside))
 
     async def read_reply(self, text: str, language: str) -> Reply:
-        """What a client's reply does to the conversation."""
-        return self.models.read_reply(text, language)
+        """What a client's reply does to the conversation; a wish for a person is read by meaning, too."""
+        reply = read_reply(text, language)
+        return _or_person(reply, (await self.read_reasons([text]))[0]) if reply in MAY_WANT_A_PERSON else reply
+
+    async def read_reasons(self, texts: Sequence[str]) -> list[dict[str, float]]:
+        """For each text the reasons for a person that are read in it by meaning, with their probabilities."""
+        found = await self._run(lambda: [self._reasons_in(text) for text in texts])
+        return [dict(reasons) for reasons in found]
 
     async def close(self) -> None:
         """Let the batch under way end, refuse further ones."""
@@ -161,6 +184,10 @@ class LocalAI:
 
     async def _run(self, work: Callable[..., Result], *arguments: Any) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._worker, work, *arguments)
+
+
+def _or_person(reply: Reply, reasons: Collection[str]) -> Reply:
+    return "wants_person" if "client_asked" in reasons else reply
 
 
 class _Batcher(Generic[Item, Result]):

@@ -5,13 +5,13 @@ later thresholds are taken; so no figure is ever read off a text the model was f
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asoe.ai.classifier import Floats, Head, TextClassifier, kernel, softmax
+from asoe.ai.classifier import Floats, Head, TextClassifier, TunedHead, kernel, softmax
 from asoe.ai.encoder import Vectors
 from asoe.ai.features import Ngrams, fit_ngrams
 
@@ -22,6 +22,24 @@ KERNEL_RIDGE = 0.2
 MOST_ANCHORS = 4000
 SMALL_SET = 6000
 """Up to here five folds are used, above three: a large set needs them less and pays more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """The third member of a head, made elsewhere: its labels, weights and bias, and its scores of each text it had not seen.
+
+    `out_of_fold` (texts, labels) is NaN where there are none: such a text does not decide how much the member counts.
+    """
+
+    labels: tuple[str, ...]
+    weights: Floats
+    bias: Floats
+    out_of_fold: Floats
+
+    def of(self, labels: Sequence[str], rows: NDArray[np.bool_]) -> "Tuned":
+        """The same for some of the texts, its labels in this order."""
+        places = [self.labels.index(label) for label in labels]
+        return Tuned(tuple(labels), self.weights[:, places], self.bias[places], self.out_of_fold[rows][:, places])
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +56,22 @@ def fit(
     labels: Mapping[str, Sequence[str | None]],
     *,
     groups: Sequence[int] | None = None,
+    tuned: Mapping[str, Tuned] | None = None,
+    is_rare: bool = False,
 ) -> Fitted:
     """Fit one head for each label set.
 
     `labels` has one label per text for each head, None where unknown; `groups` (one number per text) keeps texts that
-    belong together in one fold. Labels are sorted.
+    belong together in one fold. Labels are sorted. `tuned`: by head, the third member. `is_rare`: every head has two
+    labels, of which the second is rare: its margins need a shift to be probabilities, and likeness says nothing.
     """
     ngrams = fit_ngrams(texts)
     matrix = _matrix(ngrams, texts, vectors)
     folds = fold_numbers(len(texts), 5 if len(texts) <= SMALL_SET else 3, groups=groups)
-    anchors = _anchors(vectors)
+    anchors = _anchors(vectors) if not is_rare else np.zeros((1, vectors.shape[1]), np.float32)
     likeness = kernel(vectors @ anchors.T)
     between = kernel(anchors @ anchors.T).astype(np.float64)
-    cost = MARGIN_COST_SMALL if len(texts) < SMALL_SET / 2 else MARGIN_COST
+    cost = MARGIN_COST_SMALL if len(texts) < SMALL_SET / 2 and not is_rare else MARGIN_COST
     smoothers: dict[bytes, _Smoother] = {}  # heads that label the same texts share theirs
     heads, out_of_fold = {}, {}
     for name, given in labels.items():
@@ -59,7 +80,10 @@ def fit(
         wanted = np.array([known.index(label) for label in given if label is not None])
         if rows.tobytes() not in smoothers:
             smoothers[rows.tobytes()] = _Smoother(likeness[rows], folds[rows], between)
-        problem = _Problem(matrix[rows], wanted, folds[rows], known, len(ngrams), cost)
+        third = (tuned or {}).get(name)
+        problem = _Problem(
+            matrix[rows], wanted, folds[rows], known, len(ngrams), cost, third and third.of(known, rows), is_rare
+        )
         heads[name], judged = _fit_head(problem, smoothers[rows.tobytes()])
         out_of_fold[name] = np.full((len(texts), len(known)), np.nan, np.float32)
         out_of_fold[name][rows] = judged
@@ -68,7 +92,7 @@ def fit(
 
 @dataclass(frozen=True, slots=True)
 class _Problem:
-    """One head to fit: features, label indices and folds, all by row."""
+    """One head to fit: features, label indices and folds, all by row; and the third member, if there is one."""
 
     matrix: Any
     wanted: NDArray[np.int64]
@@ -76,6 +100,8 @@ class _Problem:
     labels: tuple[str, ...]
     ngrams: int
     cost: float
+    tuned: "Tuned | None" = None
+    is_rare: bool = False
 
     @property
     def targets(self) -> Floats:
@@ -126,7 +152,8 @@ def _factor(gram: NDArray[np.float64], between: NDArray[np.float64]) -> Any:
 def _fit_head(problem: _Problem, smoother: _Smoother) -> tuple[Head, Floats]:
     linear, words_only = _linear_out_of_fold(problem)
     near = smoother.out_of_fold(problem.targets)
-    pool, alone = fit_pool([linear, near], problem.wanted), fit_pool([words_only], problem.wanted)
+    members = [linear, near, *_shift(problem, len(linear))]
+    pool, alone = fit_pool(members, problem.wanted, free=problem.is_rare), fit_pool([words_only], problem.wanted)
     weights, bias = _linear(problem.matrix, problem.wanted, classes=len(problem.labels), cost=problem.cost)
     head = Head(
         labels=problem.labels,
@@ -136,8 +163,38 @@ def _fit_head(problem: _Problem, smoother: _Smoother) -> tuple[Head, Floats]:
         linear_weight=pool[0],
         kernel_weight=pool[1],
         alone_weight=alone[0],
+        shift=pool[2] if problem.is_rare else 0.0,
     )
-    return head, softmax(np.float32(pool[0]) * linear + np.float32(pool[1]) * near)
+    judged = _pooled(pool, members)
+    if problem.tuned is None:
+        return head, judged
+    return _with_tuned(head, problem, problem.tuned, members, judged)
+
+
+def _shift(problem: _Problem, size: int) -> list[Floats]:
+    """A member that always says the same, of the second label: how much it counts makes up for that label's being rare."""
+    return [np.tile(np.array([0, 1], np.float32), (size, 1))] if problem.is_rare else []
+
+
+def _pooled(pool: Sequence[float], members: Sequence[Floats]) -> Floats:
+    weighted = (np.float32(weight) * member for weight, member in zip(pool, members, strict=True))
+    return softmax(np.sum([*weighted], axis=0))
+
+
+def _with_tuned(
+    head: Head, problem: _Problem, tuned: Tuned, scores: Sequence[Floats], judged: Floats
+) -> tuple[Head, Floats]:
+    """The head with its third member, and what is judged with it where it has scores of texts it had not seen."""
+    known = ~np.isnan(tuned.out_of_fold).any(axis=1)
+    if not known.any():
+        return head, judged
+    first, second, *shifts = (member[known] for member in scores)
+    members = [first, second, tuned.out_of_fold[known], *shifts]
+    pool = fit_pool(members, problem.wanted[known], free=problem.is_rare)
+    judged = judged.copy()
+    judged[known] = _pooled(pool, members)
+    shift = pool[3] if problem.is_rare else 0.0
+    return replace(head, tuned=TunedHead(tuned.weights, tuned.bias, (pool[0], pool[1], pool[2]), shift)), judged
 
 
 def fold_numbers(size: int, folds: int, *, groups: Sequence[int] | None = None) -> NDArray[np.int64]:
@@ -147,8 +204,11 @@ def fold_numbers(size: int, folds: int, *, groups: Sequence[int] | None = None) 
     return np.asarray(order[members] % folds)
 
 
-def fit_pool(scores: Sequence[Floats], wanted: NDArray[np.int64]) -> tuple[float, ...]:
-    """The weight of each member's scores that makes the pooled softmax most likely (log loss); none is negative."""
+def fit_pool(scores: Sequence[Floats], wanted: NDArray[np.int64], *, free: bool = False) -> tuple[float, ...]:
+    """The weight of each member's scores that makes the pooled softmax most likely (log loss); none is negative.
+
+    free: the last one may be.
+    """
     from scipy.optimize import minimize
 
     rows = np.arange(len(wanted))
@@ -166,7 +226,8 @@ def fit_pool(scores: Sequence[Floats], wanted: NDArray[np.int64]) -> tuple[float
         )
 
     start = np.full(len(scores), 3.0)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, 60.0)] * len(scores))
+    bounds = [(0.0, 60.0)] * (len(scores) - free) + [(-60.0, 60.0)] * free
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
     return tuple(float(weight) for weight in found.x)
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from asoe.ai.adapter import Adapter
 from asoe.ai.classifier import Floats, TextClassifier
-from asoe.ai.encoder import Encoder, Vectors
+from asoe.ai.encoder import Encoder, Vectors, read_with
 from asoe.ai.features import Row
 from asoe.ai.language import detect_language
 from asoe.ai.orders import without_orders
@@ -111,10 +111,10 @@ class TriageModel:
         if not inputs:
             return []
         texts = [item.text for item in inputs]
-        vectors = encoder.embed(texts)
+        vectors, meanings = read_with(encoder, texts, is_tuned=self.classifier.is_tuned)
         likeness = np.asarray(vectors @ self.classifier.anchors.T, np.float32)
         rows = [self.classifier.ngrams.row(text) for text in texts]
-        judged = self.judge(texts, vectors, likeness, rows)
+        judged = self.judge(texts, vectors, likeness, rows, meanings=meanings)
         nearest = likeness.max(axis=1)
         found: list[Triage | None] = [None] * len(inputs)
         for places, adapter, own in _by_organization([(self.fitting(item.adapter), item.own) for item in inputs]):
@@ -178,7 +178,8 @@ class TriageModel:
         plain = {place: left for place, text in enumerate(texts) if (left := without_orders(text)) is not None}
         if plain:
             remaining = list(plain.values())
-            shares = self.judge(remaining, encoder.embed(remaining)).severity
+            vectors, meanings = read_with(encoder, remaining, is_tuned=self.classifier.is_tuned)
+            shares = self.judge(remaining, vectors, meanings=meanings).severity
             for place, row in zip(plain, shares, strict=True):
                 severity = decide_severity(row, self.settings)
                 if SEVERITIES.index(severity.value) > SEVERITIES.index(found[place].severity.value):
@@ -191,10 +192,12 @@ class TriageModel:
         vectors: Vectors,
         likeness: Floats | None = None,
         rows: Sequence[Row] | None = None,
+        *,
+        meanings: Vectors | None = None,
     ) -> Judged:
-        """The combined probabilities for already redacted texts; `likeness`, `rows` as `TextClassifier.judge` takes them."""
+        """The combined probabilities for already redacted texts; what may be given beside as `TextClassifier.judge` takes it."""
         return combine(
-            self.classifier.judge(texts, vectors, likeness, rows),
+            self.classifier.judge(texts, vectors, likeness, rows, meanings),
             {name: head.labels for name, head in self.classifier.heads.items()},
             self.severity_by_intent,
             self.settings,

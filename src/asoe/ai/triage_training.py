@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from asoe.ai.calibration import expected_calibration_error
 from asoe.ai.classifier import Floats
+from asoe.ai.deltas import Deltas
 from asoe.ai.encoder import Encoder
 from asoe.ai.training import anchor_rows, fit, fit_pool
 from asoe.ai.triage_model import (
@@ -67,14 +68,18 @@ def fingerprint(examples: Sequence[Example]) -> str:
     return digest.hexdigest()
 
 
-def train(examples: Sequence[Example], encoder: Encoder, *, name: str = "triage") -> TriageModel:
-    """Fit and measure; the figures stand in the manifest under `metrics`."""
+def train(
+    examples: Sequence[Example], encoder: Encoder, *, name: str = "triage", deltas: Deltas | None = None
+) -> TriageModel:
+    """Fit and measure; the figures stand in the manifest under `metrics`. deltas: what the tuned layers speak for."""
     texts = [example.text for example in examples]
     labels: dict[str, list[str | None]] = {head: [getattr(example, head) for example in examples] for head in HEADS}
     if not any(labels["need"]):
         del labels["need"]
     vectors = encoder.embed(texts)
-    fitted = fit(texts, vectors, labels)
+    found = {head: deltas.tuned(head, texts) for head in labels} if deltas else {}
+    tuned = {head: member for head, member in found.items() if member is not None}
+    fitted = fit(texts, vectors, labels, tuned=tuned)
     known = {head: found.labels for head, found in fitted.classifier.heads.items()}
     by_intent = _severity_by_intent(examples, known["intent"])
     settings = _choose_settings(examples, fitted.out_of_fold, known, by_intent, _usual_similarity(vectors))

@@ -54,6 +54,9 @@ class ModelsOnDemand:
     async def read_reply(self, text: str, language: str) -> str:
         return await (await self._models()).read_reply(text, language)
 
+    async def read_reasons(self, texts: Sequence[str]) -> list[dict[str, float]]:
+        return await (await self._models()).read_reasons(texts)
+
     async def read_slots(
         self, slots: Sequence[Slot], passages: Sequence[SlotText], *, language: str, beside: Sequence[Slot] = ()
     ) -> dict[str, SlotReading]:

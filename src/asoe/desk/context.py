@@ -82,6 +82,10 @@ class Judgement(Protocol):
 
     async def read_reply(self, text: str, language: str) -> str: ...
 
+    async def read_reasons(self, texts: Sequence[str]) -> list[dict[str, float]]:
+        """For each text the reasons for a person that are read in it by meaning, with their probabilities."""
+        ...
+
     async def read_slots(
         self, slots: Sequence[Slot], passages: Sequence[SlotText], *, language: str, beside: Sequence[Slot] = ()
     ) -> dict[str, SlotReading]: ...

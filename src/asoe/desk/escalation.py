@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from asoe.desk.alarm import alarms_in
@@ -119,12 +119,13 @@ def reasons_to_escalate(
     *,
     earlier: Sequence[Ticket] = (),
     said: Sequence[str] = (),
+    meant: Iterable[str] = (),
     is_late: bool = False,
     has_met_person: bool = False,
 ) -> tuple[str, ...]:
     """The named reasons that hold before any answer is looked for, if they weigh enough; empty: the engine may try.
 
-    said: the client's words that nobody has read yet. is_late: a service level of the ticket is missed or at risk.
+    said: the client's words that nobody has read yet. meant: reasons read in them by meaning. is_late: a service level of the ticket is missed or at risk.
     has_met_person: a person has answered since, so that having asked for one is no reason any more; asking again is.
     """
     found: set[str] = set()
@@ -155,6 +156,7 @@ def reasons_to_escalate(
         found.add("incident")
     for words in said:
         found |= alarms_in(words)
+    found.update(meant)
     return decide(_signs(ticket, found, said, intent=intent), policy.escalation)
 
 
@@ -228,10 +230,12 @@ def build_dossier(
     not_done: Sequence[str],
     links: Sequence[Link] = (),
     language: str | None = None,
+    meant: Mapping[str, float] | None = None,
 ) -> Dossier:
     """Everything a person needs without asking the client again; complete without a language model.
 
-    links: what to open beside the earlier tickets. language: that of the suggested reply, by default the ticket's.
+    links: what to open beside the earlier tickets. language: that of the suggested reply, by default the ticket's. meant: reasons
+    that were read by meaning alone, with their probabilities.
     """
     likely = []
     if triage is not None:
@@ -242,6 +246,11 @@ def build_dossier(
             if rank == 0 or share >= WORTH_A_WORD
         ]
         likely.append("it is about " + ", or ".join(said))
+    likely += [
+        f"{reason.replace('_', ' ')} was read by meaning ({share:.0%}), no phrase says it"
+        for reason, share in (meant or {}).items()
+        if reason in reasons
+    ]
     return Dossier(
         in_short=in_short(ticket, triage, messages),
         wants=_wants(ticket, messages),

@@ -421,6 +421,7 @@ def handed_over(
         not_done=plan.not_done,
         links=plan.links,
         language=language,
+        meant=plan.meant,
     )
     if plan.next_step is not None:
         dossier = replace(dossier, next_step=plan.next_step)
@@ -443,7 +444,11 @@ def handed_over(
         team=team,
         reopens=ticket.status in {"resolved", "closed"},
         complaint={"tickets": [str(other.id) for other in earlier]} if "engine_complaint" in plan.reasons else None,
-        data={"reasons": list(dossier.reasons), "team": team},
+        data={
+            "reasons": list(dossier.reasons),
+            "team": team,
+            **({"read_by_meaning": dict(plan.meant)} if plan.meant else {}),
+        },
         given=plan.given,
     )
 

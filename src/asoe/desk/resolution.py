@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from asoe.ai.glossary import in_english
 from asoe.desk import certificate
+from asoe.desk.alarm import read_by_meaning
 from asoe.desk.context import Desk, policy_of
 from asoe.desk.escalation import NEEDS_ACTION, SURE_INTENT, reasons_to_escalate
 from asoe.desk.settling import settles, share
@@ -64,6 +65,8 @@ class HandOver:
     given: Given | None = None
     next_step: str | None = None
     """Where the reasons alone do not tell what is to be done."""
+    meant: Mapping[str, float] = field(default_factory=dict)
+    """Reasons that were read by meaning alone, with their probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +105,20 @@ class Case:
 async def choose(desk: Desk, engine: Principal, case: Case) -> Plan:
     """Choose the plan; reads the knowledge base in a transaction of its own, judges outside of any."""
     ticket, triage, policy = case.ticket, case.triage, case.policy
+    meant = await read_by_meaning(desk.ai, case.said)
     reasons = reasons_to_escalate(
         ticket,
         triage,
         policy,
         earlier=case.earlier,
         said=case.said,
+        meant=meant,
         is_late=case.is_late,
         has_met_person=case.has_met_person,
     )
     if reasons:
         also = (COMPLAINT,) if is_complaint(case) else ()
-        return HandOver((*reasons, *also), not_done=("No answer was sent: a person looks first.",))
+        return HandOver((*reasons, *also), not_done=("No answer was sent: a person looks first.",), meant=meant)
     plan = await _choose(desk, engine, case)
     if isinstance(plan, HandOver) and is_complaint(case):
         untaught = "Nothing was learned from it: that takes a person who says what is right."

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from asoe.desk import outcome, resolution, triage, wish
+from asoe.desk.alarm import read_by_meaning
 from asoe.desk.champion import judge_text
 from asoe.desk.consulting.answers import write_answer
 from asoe.desk.consulting.ties import break_tie, tied_in
@@ -142,12 +143,14 @@ async def find_treatment(
 
     `is_last`: nothing else is left to be looked at before a person must, or before all is called fixed (`besides`: what mended something).
     """
+    said = [message.content for message in standing.news]
     reasons = reasons_to_escalate(
         standing.ticket,
         judged,
         standing.policy,
         earlier=standing.earlier,
-        said=[message.content for message in standing.news],
+        said=said,
+        meant=await read_by_meaning(desk.ai, said),
         is_late=standing.is_late,
         has_met_person=standing.has_met_person,
     )

@@ -97,10 +97,10 @@ MORE = """
     expect: {verdict: escalated, reason: goal_not_met, acts: []}
 """
 MUTATIONS = {
-    "the goal re-check": ("        return (yield from self._is_met(frame, names, patience=frame.goal.patience))\n\n    def _act(", "        return True\n\n    def _act("),
+    "the goal re-check": ("        return (yield from self._is_met(frame, names, patience=frame.goal.patience))\n\n    def _is_broken(", "        return True\n\n    def _is_broken("),
     "the verification": ("if not (yield from self._is_verified(step, path, names, frame)) and", "if False and"),
     "the guard": ("if not decide(guard.that, seen):", "if False:"),
-    "the check before the act": ("        if not decide(step.when, names):\n            return False\n        acted", "        acted"),
+    "the check before the act": ("        if not (yield from self._is_broken(step, path, names, frame)):\n            return False\n        if (yield from self._ask_first", "        if (yield from self._ask_first"),
 }  # fmt: skip
 
 

@@ -29,6 +29,8 @@ def test_questions_and_pauses_are_shown_beside_reads():
     run = SimpleNamespace(
         id=1, ended_at=None, status="running", waiting_for=None, reason=None, mode="live", version=1, note=None, ticket_id=None, slots={}
     )  # fmt: skip
-    html = page.get_template("run.html").render(found=SimpleNamespace(runbook="x"), run=run, rows=rows, csrf="")
+    html = page.get_template("run.html").render(
+        found=SimpleNamespace(runbook="x"), run=run, rows=rows, csrf="", since=""
+    )
     assert html.count("Question") == 2
     assert "&lt;b&gt;locked" in html

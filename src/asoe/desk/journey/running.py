@@ -23,6 +23,7 @@ from asoe.desk.journey.standing import Standing, is_over, looked_in, question_of
 from asoe.desk.outcome import Step
 from asoe.desk.resolution import HandOver
 from asoe.desk.runbook import execution, shelf, treatment
+from asoe.desk.runbook.asking import in_vain
 from asoe.desk.runbook.treatment import Report
 from asoe.desk.trail import Trail
 from asoe.domain.errors import Conflict, Unavailable
@@ -160,12 +161,10 @@ async def carry_run(desk: Desk, engine: Principal, standing: Standing, run_id: U
     if report is None:
         return None
     if _is_asked_in_vain(standing, report):
-        slot = next(slot for slot in report.runbook.slots if slot.name == report.slot)
-        objection = "needs_consent" if slot.type == "consent" else "no_answer"
-        found = await stop_run(desk, engine, standing, run_id, trail)
+        found = await stop_run(desk, engine, standing, run_id, trail, unanswered=report.slot)
         if found is None:
             return None  # whoever has the run wakes the ticket when it has ended
-        report = found
+        report, objection = found, found.run.reason or "no_answer"
     if report.run.ended_at is None:
         return _while_it_runs(standing, report)
     standing = without_run(standing)
@@ -180,14 +179,26 @@ async def carry_run(desk: Desk, engine: Principal, standing: Standing, run_id: U
     return replace(step, signs=signs, signed_by=run_id if signs else None).seen(standing.positions)
 
 
-async def stop_run(desk: Desk, engine: Principal, standing: Standing, run_id: UUID, trail: Trail) -> Report | None:
-    """End the run of a ticket that is over; None while another pass still has it."""
-    report = await _bring_on(desk, engine, standing, run_id, trail=trail, is_stopped=True)
+async def stop_run(
+    desk: Desk, engine: Principal, standing: Standing, run_id: UUID, trail: Trail, *, unanswered: str = ""
+) -> Report | None:
+    """End the run of a ticket that is over, or of one whose client cannot answer the question about this slot.
+
+    None while another pass still has it.
+    """
+    report = await _bring_on(desk, engine, standing, run_id, trail=trail, is_stopped=True, unanswered=unanswered)
     return None if report is None or report.run.ended_at is None else report
 
 
 async def _bring_on(
-    desk: Desk, engine: Principal, standing: Standing, run_id: UUID, *, trail: Trail, is_stopped: bool = False
+    desk: Desk,
+    engine: Principal,
+    standing: Standing,
+    run_id: UUID,
+    *,
+    trail: Trail,
+    is_stopped: bool = False,
+    unanswered: str = "",
 ) -> Report | None:
     """What the run came to: it is brought on as far as it goes now, or ended; of a pass of the past, what it had come to.
 
@@ -199,7 +210,10 @@ async def _bring_on(
     with trail.agent("ops-fixer", run_id=str(run_id)) as noted:
         report = None if then is None else (then.stopped if is_stopped else then.run)
         if report is None:
-            if is_stopped:
+            if unanswered:  # the run itself knows what that means for it
+                async with desk.database.org_transaction(engine) as connection:
+                    await treatment.keep_slots(connection, engine.org_id, run_id, {unanswered: in_vain(unanswered)})
+            elif is_stopped:
                 with suppress(Conflict):  # it has ended already
                     await execution.cancel(desk, engine, run_id)
             await execution.advance_run(desk, engine, run_id)

@@ -1,4 +1,7 @@
-"""Whether a run may ask the client something: never for an act that could not be done whatever the answer, and only so often a ticket."""
+"""Whether a run may ask the client something: never for an act that could not be done whatever the answer, and only so often a ticket.
+
+And what the run is told where nobody was asked, or asked in vain.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,19 @@ from asoe.desk.runbook import acts
 from asoe.desk.runbook.caps import over_cap
 from asoe.desk.runbook.passing import Pass, Stop
 from asoe.domain.policy import read_policy
-from asoe.domain.runbook import Inquire, Perform
+from asoe.domain.runbook import Inquire, Perform, SlotReading
 from asoe.store import autonomy, organizations, runs
 
 NOT_ASKED: Final = "not asked"
 """The source of a reading that nobody was asked for."""
+IN_VAIN: Final = "asked in vain"
+"""The source of a reading of answers that nobody could make out."""
+
+
+def in_vain(slot: str) -> SlotReading:
+    """What a run is told when its question was put again and again, and never answered so that it could be read."""
+    note = "The client answered the question each time, and nothing in it could be read as an answer."
+    return SlotReading(slot, "unsure", source=IN_VAIN, evidence=note)
 
 
 async def why_not(passing: Pass, inquiry: Inquire) -> Stop | str | None:

@@ -350,9 +350,9 @@ async def _inquire(passing: Pass, effect: Inquire, step: StepRow | None) -> Told
 
 
 def _answered(passing: Pass, effect: Inquire) -> SlotReading | None:
-    """What the client has said to it, if it is an answer."""
+    """What the client has said to it, if it is an answer, or that none is to be had."""
     stored = passing.run.slots.get(effect.slot.name)
-    if stored is None or stored.get("status") != "read":
+    if stored is None or (stored.get("status") != "read" and stored.get("source") != asking.IN_VAIN):
         return None
     told = slot_readings.from_json(stored)
     is_bare = isinstance(told.value, Consent) and told.value.status == "given" and told.value.amount is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from asoe.ai.slots.party import for_another
+from asoe.ai.slots.party import for_another, is_our_own
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,19 @@ def test_who_only_mentions_somebody_writes_for_themselves(text: str) -> None:
 
 def test_endless_text_is_read_quickly() -> None:
     assert for_another("my colleague " * 4000) is None
+
+
+@pytest.mark.parametrize(
+    ("sentence", "is_own"),
+    [
+        ("Shut out of my own workspace since noon", True),
+        ("please call support", True),
+        ("on behalf of the whole team", True),
+        ("this is about the workspace of Northwind", False),
+        ("my coworker has this trouble", False),
+        ("it concerns somebody at a different firm", False),
+        ("es geht um einen Kunden von uns", False),
+    ],
+)
+def test_whose_words_name_nobody_else_writes_for_themselves(sentence: str, is_own: bool) -> None:
+    assert is_our_own(sentence) is is_own

@@ -8,8 +8,10 @@ import pytest
 from runbook_desk import CONSENT, RUNBOOK, opened, publish, run_of, speaks_in
 
 from asoe.desk import autonomy, journey, session
+from asoe.desk.journey.running import _takes_back as takes_back
 from asoe.desk.runbook import execution
 from asoe.domain.errors import Conflict
+from asoe.domain.runbook import Consent, SlotReading
 
 OPTIONAL = CONSENT.replace("type: consent", "type: consent, required: false")
 ASKING = RUNBOOK.replace("steps:\n", "steps:\n  - ask: terms\n")
@@ -126,6 +128,28 @@ async def test_a_consent_that_a_guard_lacks_is_asked_for_in_plain_words(world, e
     else:
         (handed,) = await world.escalations(made)
         assert (handed["reasons"], estate.effects) == (["needs_consent"], [])
+
+
+def test_who_names_the_amount_that_was_asked_for_takes_nothing_back():
+    given, two, no = (SlotReading("seats", "read", Consent(*said)) for said in (("given",), ("given", 2), ("refused",)))
+    assert not takes_back(given, two, is_asked=True)
+    assert takes_back(given, two), "a limit that nobody asked for is less than was agreed to"
+    assert takes_back(given, no, is_asked=True)
+    assert takes_back(two, SlotReading("seats", "read", Consent("given", 1)), is_asked=True)
+
+
+PIN = "{name: pin, type: identifier, pattern: '[0-9]{6}', required: false, question: {en: What is your PIN?}}"
+
+
+async def test_whoever_cannot_say_what_a_guard_asks_for_goes_on_for_the_guards_reason(world, estate):
+    needs_pin = GUARDED.replace('slots.terms.status == "given", ask: terms', "slots.pin != null, ask: pin")
+    await publish(world, slots=PIN, source=needs_pin)
+    made = await opened(world)
+    assert (await world.said_by_engine(made))[-1] == "What is your PIN?"
+    for _ in range(3):
+        await says(world, made, "I have none")
+    (handed,) = await world.escalations(made)
+    assert (handed["reasons"], estate.effects) == (["needs_consent"], [])
 
 
 async def test_so_many_questions_are_put_to_a_ticket_and_none_for_what_is_stopped(world, estate):

@@ -263,7 +263,8 @@ async def _hear(desk: Desk, engine: Principal, standing: Standing, run_id: UUID,
     else:  # the run knows more by now
         before = await read(messages=[each for each in standing.messages if each not in standing.news])
     slots = await read(messages=standing.messages, engine=engine, trail=trail, known=before)
-    if any(_takes_back(before.get(name), reading) for name, reading in slots.items()):
+    asked = str(standing.journey.data.get("held", "")).rpartition("/ask/")[2].partition("~")[0]
+    if any(_takes_back(before.get(name), reading, is_asked=name == asked) for name, reading in slots.items()):
         return True  # not kept: whoever reads it again finds the same
     if standing.then is not None:
         return False
@@ -272,10 +273,10 @@ async def _hear(desk: Desk, engine: Principal, standing: Standing, run_id: UUID,
     return False
 
 
-def _takes_back(before: SlotReading | None, now: SlotReading) -> bool:
-    """Whether a consent was given, and is refused, in doubt or for less now."""
+def _takes_back(before: SlotReading | None, now: SlotReading, *, is_asked: bool = False) -> bool:
+    """Whether a consent was given, and is refused, in doubt or for less now; who names the amount that was asked for takes nothing back."""
     given, stands = _given(before), _given(now)
-    if given is None:
+    if given is None or (is_asked and given.amount is None and stands is not None):
         return False
     return stands is None or (stands.amount is not None and (given.amount is None or stands.amount < given.amount))
 

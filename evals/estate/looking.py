@@ -117,6 +117,17 @@ async def walk(found: House, case: Case, policy: Policy) -> Walk:
     return said
 
 
+async def noticed(found: House, case: Case, said: Walk) -> list[bool]:
+    """Of each fault beside others: whether something would seem left if what mends it had neither mended nor looked."""
+    told, needed = [], right_for(found, case)
+    for place, right in enumerate(needed):
+        others = set[str]().union(*(other for at, other in enumerate(needed) if at != place))
+        mended = [one for one in said.mended if one not in right or one in others]
+        if mended and not right & set(mended):
+            told.append(bool(await left(found, case, Walk(said.in_order, mended))))
+    return told
+
+
 async def left(found: House, case: Case, said: Walk) -> list[str]:
     """What would go to a person as left over, after what was mended."""
     question = f"{case.subject}\n{case.body}"
@@ -170,6 +181,8 @@ async def _main(options: argparse.Namespace) -> None:
             f"{name}: {len(walks)} letters, {sum(one.missed for one in walks)} of {faults} faults no runbook got to; looks that found "
             f"all in order: mean {sum(looks) / max(len(looks), 1):.1f}, most {looks[-1] if looks else 0}, {dict(sorted(Counter(looks).items()))}"
         )
+        taken_out = [each for case, one in zip(some, walks, strict=True) for each in await noticed(found, case, one)]
+        print(f"  one of several faults taken out: {sum(taken_out)} of {len(taken_out)} noticed as left")
         some_mended = [one for one in walks if one.mended]
         print(
             f"  something mended: {len(some_mended)}; of those with a fault left, {sum(bool(one.missed) and not one.left for one in some_mended)} of "

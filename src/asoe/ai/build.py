@@ -88,8 +88,10 @@ def build_encoder(folder: Path, training: Path = TRAINING_TEXT, *, force: bool =
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "build.json").unlink(missing_ok=True)
     published_weights, deltas = load_file(weights), read_deltas(training)
-    more = deltas.tuned_weights(published_weights) if deltas else None
-    write_encoder(published_weights, folder / "model.onnx", tuned=more)
+    write_encoder(published_weights, folder / "model.onnx")
+    (folder / "tuned.onnx").unlink(missing_ok=True)
+    if deltas is not None:
+        write_encoder(published_weights, folder / "tuned.onnx", tuned=deltas.tuned_weights(published_weights))
     shutil.copyfile(tokenizer, folder / "tokenizer.json")
     _note(folder, mark)
     _say(f"encoder: {(folder / 'model.onnx').stat().st_size / 1e6:.0f} MB in {time.monotonic() - started:.0f} s")
@@ -120,7 +122,6 @@ def build_triage(folder: Path, encoder_folder: Path, training: Path, *, force: b
 
 def build_reasons(folder: Path, encoder_folder: Path, training: Path, *, force: bool = False) -> None:
     """Fit the reader of reasons on every labelled line in `training`; nothing is built where there is none."""
-    from asoe.ai.deltas import read_deltas
     from asoe.ai.reason_training import read_lines, read_ordinary, train
 
     files = sorted(training.glob("reasons*.jsonl"))
@@ -134,7 +135,7 @@ def build_reasons(folder: Path, encoder_folder: Path, training: Path, *, force: 
     _say(f"reader of reasons: training on {len(lines)} lines …")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "build.json").unlink(missing_ok=True)
-    reader = train(lines, read_ordinary(training), OnnxEncoder(encoder_folder), deltas=read_deltas(training))
+    reader = train(lines, read_ordinary(training), OnnxEncoder(encoder_folder))
     reader.save(folder)
     _note(folder, mark)
     figures = reader.manifest["metrics"]

@@ -28,11 +28,12 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class Deltas:
-    """`layers`: by weight name; `heads`: by label set (weights, bias, labels); `scores`: by label set and mark of a text."""
+    """`layers`: by weight name; `heads`: by label set (weights, bias, labels); `scores`: by label set and mark of a text; `mark`: the file's."""
 
     layers: Weights
     heads: Mapping[str, tuple[Floats, Floats, tuple[str, ...]]]
     scores: Mapping[str, Mapping[str, Floats]]
+    mark: str = ""
 
     def tuned_weights(self, published: Weights) -> dict[str, NDArray[np.float32]]:
         """The whole weights of the tuned layers, under their published names."""
@@ -85,4 +86,4 @@ def read_deltas(folder: Path) -> Deltas | None:
             marks = arrays[f"marks.{name}"]
             rows = arrays[f"scores.{name}"].astype(np.float32) * np.float32(SCORE_STEP)
             scores[name] = {bytes(mark).hex(): row for mark, row in zip(marks, rows, strict=True)}
-    return Deltas(layers, heads, scores)
+    return Deltas(layers, heads, scores, hashlib.sha256(file.read_bytes()).hexdigest()[:12])

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,10 +56,12 @@ def read_with(encoder: Encoder, texts: Sequence[str], *, is_tuned: bool) -> tupl
 
 
 class OnnxEncoder:
-    """The built MiniLM; thread-safe, since ONNX sessions and tokenizers are."""
+    """The built MiniLM; thread-safe, since ONNX sessions and tokenizers are.
+
+    Two graphs: an ONNX session makes all outputs whatever is asked for, and most callers want the published vectors alone.
+    """
 
     def __init__(self, folder: Path) -> None:
-        import onnxruntime
         from tokenizers import Tokenizer
 
         model, tokenizer = folder / "model.onnx", folder / "tokenizer.json"
@@ -70,29 +72,27 @@ class OnnxEncoder:
                     code="ai_not_built",
                     permanent=True,
                 )
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False  # the arena keeps the largest batch's memory forever
-        self._session = onnxruntime.InferenceSession(
-            str(model), options, providers=["CPUExecutionProvider"], disabled_optimizers=_DISABLED
-        )
-        self._only_wanted = onnxruntime.RunOptions()
-        self._only_wanted.only_execute_path_to_fetches = True
-        self.is_tuned = len(self._session.get_outputs()) > 1
+        self._session = _session(model)
+        tuned = folder / "tuned.onnx"
+        self._tuned = _session(tuned) if tuned.is_file() else None
         self._tokenizer = Tokenizer.from_file(str(tokenizer))
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._tokenizer.no_padding()
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """One row of unit length for each text, shape (len(texts), 384)."""
-        return self._run(texts, ["embedding"])[0]
+        return self._run(self._session, texts, ["embedding"])[0]
 
     def read(self, texts: Sequence[str]) -> tuple[Vectors, Vectors]:
         """`embed`'s vectors and the tuned ones, from one pass."""
-        embedded, meant = self._run(texts, ["embedding", "meaning"])
+        embedded, meant = self._run(self._tuned, texts, ["embedding", "meaning"])
         return embedded, meant
 
-    def _run(self, texts: Sequence[str], outputs: list[str]) -> list[Vectors]:
+    @property
+    def is_tuned(self) -> bool:
+        return self._tuned is not None
+
+    def _run(self, session: Any, texts: Sequence[str], outputs: list[str]) -> list[Vectors]:
         vectors = [np.zeros((len(texts), DIMENSIONS), np.float32) for _ in outputs]
         readable = [in_english(text[:MAX_CHARS]) for text in texts]
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(readable)]
@@ -103,10 +103,21 @@ class OnnxEncoder:
             for row, index in enumerate(batch):
                 tokens[row, : len(ids[index])] = ids[index]
                 mask[row, : len(ids[index])] = 1
-            found = self._session.run(outputs, {"ids": tokens, "mask": mask}, self._only_wanted)
+            found = session.run(outputs, {"ids": tokens, "mask": mask})
             for place, rows in enumerate(found):
                 vectors[place][batch] = rows
         return vectors
+
+
+def _session(model: Path) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # the arena keeps the largest batch's memory forever
+    return onnxruntime.InferenceSession(
+        str(model), options, providers=["CPUExecutionProvider"], disabled_optimizers=_DISABLED
+    )
 
 
 class RememberingEncoder:

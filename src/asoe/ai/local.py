@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from asoe.ai.adapter import Adapter
 from asoe.ai.answers import compose_answer
 from asoe.ai.client_intent import Reply, read_reply
-from asoe.ai.encoder import Encoder, OnnxEncoder, RememberingEncoder, Vectors
+from asoe.ai.encoder import Encoder, OnnxEncoder, RememberingEncoder, Vectors, read_with
 from asoe.ai.language import detect_language
 from asoe.ai.own_intents import OwnIntents
 from asoe.ai.reasons import ReasonReader
@@ -76,6 +76,10 @@ class Models:
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of the redacted texts, shape (len(texts), 384)."""
         return self.encoder.embed([redact(text).text for text in texts])
+
+    def meanings(self, texts: Sequence[str]) -> Vectors | None:
+        """The tuned vectors of already redacted texts, if the triage model asks for them."""
+        return read_with(self.encoder, texts, is_tuned=self.triage_model.classifier.is_tuned)[1]
 
     def detect_language(self, text: str) -> tuple[str, float]:
         """The ISO code, or `und`, and how sure."""

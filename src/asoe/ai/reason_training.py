@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asoe.ai.client_intent import read_reply
-from asoe.ai.deltas import Deltas
 from asoe.ai.encoder import Encoder
 from asoe.ai.reasons import ABSENT, PRESENT, REASONS, ReasonReader
 from asoe.ai.redaction import redact
-from asoe.ai.training import SEED, Tuned, fit
+from asoe.ai.training import SEED, fit
 from asoe.ai.triage_training import Example, read_examples
 from asoe.domain.errors import Invalid
 
@@ -94,12 +93,10 @@ def read_ordinary(folder: Path) -> list[Ordinary]:
     return chosen
 
 
-def train(
-    lines: Sequence[Line], ordinary: Sequence[Ordinary], encoder: Encoder, *, deltas: Deltas | None = None
-) -> ReasonReader:
+def train(lines: Sequence[Line], ordinary: Sequence[Ordinary], encoder: Encoder) -> ReasonReader:
     """Fit and measure; the figures stand in the manifest under `metrics`.
 
-    ordinary: keeps trouble from being taken for a reason. deltas: what the tuned layers speak for.
+    ordinary: keeps trouble from being taken for a reason.
     """
     texts = [*(line.text for line in lines), *(one.text for one in ordinary)]
     labels: dict[str, list[str | None]] = {
@@ -109,9 +106,7 @@ def train(
         ]
         for name in REASONS
     }
-    member = deltas.tuned("reasons", texts) if deltas else None
-    tuned = {name: _of_one(member, name) for name in REASONS} if member else None
-    fitted = fit(texts, encoder.embed(texts), labels, tuned=tuned, is_rare=True)
+    fitted = fit(texts, encoder.embed(texts), labels, is_rare=True)
     places = {name: head.labels.index(PRESENT) for name, head in fitted.classifier.heads.items()}
     whole = {name: fitted.out_of_fold[name][:, places[name]] for name in REASONS}
     shares = {name: own[: len(lines)] for name, own in whole.items()}
@@ -136,18 +131,6 @@ def may_hold(example: Example) -> frozenset[str]:
     if example.severity == "critical":
         found |= {"safety", "incident", "security"}
     return frozenset(found)
-
-
-def _of_one(member: Tuned, reason: str) -> Tuned:
-    """A yes-or-no member from one column."""
-    place = [member.labels.index(reason)]
-    nothing = np.zeros((1, 1), np.float32)
-    return Tuned(
-        (ABSENT, PRESENT),
-        np.hstack([np.zeros((len(member.weights), 1), np.float32), member.weights[:, place]]),
-        np.concatenate([nothing[0], member.bias[place]]),
-        np.hstack([0 * member.out_of_fold[:, place], member.out_of_fold[:, place]]),
-    )
 
 
 def choose_thresholds(

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from asoe.ai.classifier import TextClassifier
-from asoe.ai.encoder import Encoder, read_with
+from asoe.ai.encoder import Encoder
 from asoe.ai.redaction import redact
 from asoe.domain.errors import Unavailable
 
@@ -49,8 +49,7 @@ class ReasonReader:
 
     def shares(self, texts: Sequence[str], encoder: Encoder) -> dict[str, np.ndarray]:
         """By reason, the probability that each of the already redacted texts holds it."""
-        vectors, meanings = read_with(encoder, texts, is_tuned=self.classifier.is_tuned)
-        judged = self.classifier.judge(texts, vectors, meanings=meanings)
+        judged = self.classifier.judge(texts, encoder.embed(texts))
         return {name: judged[name][:, self.classifier.heads[name].labels.index(PRESENT)] for name in self.thresholds}
 
     def _held(self, shares: Mapping[str, np.ndarray], rows: range) -> dict[str, float]:

@@ -59,9 +59,9 @@ def read_examples(folder: Path) -> list[Example]:
     return found
 
 
-def fingerprint(examples: Sequence[Example]) -> str:
-    """SHA-256 over texts and labels, in order."""
-    digest = hashlib.sha256()
+def fingerprint(examples: Sequence[Example], *, beside: str = "") -> str:
+    """SHA-256 over texts and labels, in order, and whatever else the model was made of."""
+    digest = hashlib.sha256(beside.encode())
     for example in examples:
         row = (example.text, example.category, example.severity, example.intent, example.need)
         digest.update(json.dumps(row, ensure_ascii=False).encode())
@@ -84,7 +84,7 @@ def train(
     by_intent = _severity_by_intent(examples, known["intent"])
     settings = _choose_settings(examples, fitted.out_of_fold, known, by_intent, _usual_similarity(vectors))
     anchors = [_beginning(texts[row]) for row in anchor_rows(len(texts))]
-    mark = fingerprint(examples)
+    mark = fingerprint(examples, beside=deltas.mark if deltas else "")
     manifest = {
         "version": f"{name}-{mark[:12]}",
         "training": {"fingerprint": mark, "tickets": len(examples), "languages": _counts(examples, "language")},

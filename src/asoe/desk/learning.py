@@ -357,7 +357,8 @@ def shares_of(
 ) -> dict[str, np.ndarray]:
     """What would be judged of the lessons without any adapter, own intents among the shared ones."""
     model, stacked = loaded.triage_model, _stacked(lessons, vectors)
-    judged = model.judge([lesson.text for lesson in lessons], stacked)
+    texts = [lesson.text for lesson in lessons]
+    judged = model.judge(texts, stacked, meanings=loaded.meanings(texts) if texts else None)
     if lessons:
         judged = model.adapted(judged, None, stacked, own=own)
     return {"category": judged.category, "severity": judged.severity, "intent": judged.intent}
@@ -379,7 +380,8 @@ def decided(
         return []
     model = loaded.triage_model
     stacked = np.stack([vectors[text] for text in texts])
-    judged = model.adapted(model.judge(texts, stacked), model.fitting(adapter), stacked, own=own)
+    judged = model.judge(texts, stacked, meanings=loaded.meanings(texts))
+    judged = model.adapted(judged, model.fitting(adapter), stacked, own=own)
     intents = model.taxonomy(own).intents
     places = severity_places(judged.severity, model.settings)
     return [

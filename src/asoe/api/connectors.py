@@ -74,10 +74,20 @@ class ConnectorPage(Answer):
     next_cursor: str | None
 
 
+class ChangedOut(Answer):
+    """A tool or skill that is not as it was reviewed; `now` null: gone. Its words are its maker's. `digest` is what `review` takes."""
+
+    name: str
+    was: dict[str, Any]
+    now: dict[str, Any] | None
+    digest: str
+
+
 class ConnectorHealthOut(Answer):
     is_up: bool
     detail: str
     latency_ms: float | None
+    changed: list[ChangedOut]
 
 
 class ActionOut(Answer):

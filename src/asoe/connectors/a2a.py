@@ -20,7 +20,7 @@ import httpx
 from asoe.connectors import a2a_tasks
 from asoe.connectors.a2a_settings import A2aConfig, SkillIn, endpoint_problems, read_config
 from asoe.connectors.a2a_tasks import DEADLINE_META, KEY_META, Card, Interface, Seen
-from asoe.connectors.contract import Action, ConnectorError, Health, Json, Probe
+from asoe.connectors.contract import Action, Changed, ConnectorError, Health, Json, Probe
 from asoe.connectors.credentials import credentials_for, shown_secrets
 from asoe.connectors.kinds import Kind, Opening, refused
 from asoe.connectors.mapping import Checker, fill
@@ -130,16 +130,26 @@ class A2aConnector:
         except ConnectorError as error:
             return Health(is_up=False, detail=error.message)
         reviewed, usable = self._config.reviewed, self._usable_names()
-        changed = sorted(name for name in usable if a2a_tasks.digest_of(value, name) != reviewed[name].hash)
+        skills = {each.id: each.description or each.name for each in card.skills}
+        changed = tuple(
+            Changed(
+                name,
+                {"description": reviewed[name].description},
+                {"description": skills[name][:2000], "card": a2a_tasks.about(value)} if name in skills else None,
+                a2a_tasks.digest_of(value, name),
+            )
+            for name in sorted(usable)
+            if a2a_tasks.digest_of(value, name) != reviewed[name].hash
+        )
         new = sorted({each.id for each in card.skills} - usable)
         said = []
         if changed:
-            said.append(
-                f"Its card changed since these skills were reviewed, which are refused until then: {_listed(changed)}."
-            )
+            listed = _listed([each.name for each in changed])
+            said.append(f"Its card changed since these skills were reviewed, which are refused until then: {listed}.")
         if new:
             said.append(f"Unclassified, and not used: {_listed(new)}.")
-        return Health(is_up=True, detail=" ".join(said), latency_ms=(time.perf_counter() - started) * 1000)
+        took = (time.perf_counter() - started) * 1000
+        return Health(is_up=True, detail=" ".join(said), latency_ms=took, changed=changed)
 
     async def offered(self) -> tuple[Json, Card]:
         """The agent's card, now."""
@@ -352,6 +362,10 @@ async def prepare_a2a(opening: Opening, given: Mapping[str, Any]) -> Mapping[str
             problems.append(FieldProblem("config.review", f"{name[:100]} has no risk: give it one (risks)"))
         elif name not in skills:
             problems.append(FieldProblem(f"config.risks.{name}", "the agent's card names no such skill"))
+        elif isinstance(again, Mapping) and again.get(name, now := a2a_tasks.digest_of(value, name)) != now:
+            problems.append(
+                FieldProblem("config.review", f"{name[:100]} was changed again since you looked: look anew")
+            )
         else:
             description = skills[name].description or skills[name].name
             reviewed[name] = {"hash": a2a_tasks.digest_of(value, name), "description": description[:2000]}

@@ -105,11 +105,15 @@ def card_of(value: Json) -> Card:
         raise ValueError("is no Agent Card of A2A 1.0") from None
 
 
+def about(value: Json) -> Json:
+    """What a card says of its agent as a whole."""
+    return {name: each for name, each in value.items() if name not in {"skills", "signatures"}}
+
+
 def digest_of(value: Json, skill: str) -> str:
     """All that a card says of its agent and of this one skill: who it is, where and how it is spoken to, what it takes on."""
-    about = {name: each for name, each in value.items() if name not in {"skills", "signatures"}}
     mine = [each for each in value.get("skills", ()) if isinstance(each, Mapping) and each.get("id") == skill]
-    said = json.dumps([about, mine], sort_keys=True, ensure_ascii=False)
+    said = json.dumps([about(value), mine], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -44,12 +44,26 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """What is not as it was reviewed, and not used until it is again: as it was, and as the system says it is (None: gone).
+
+    `digest` stands for all that is said of it now: who reviews it by that reviews what was shown, and nothing that came later.
+    """
+
+    name: str
+    was: Mapping[str, Json]
+    now: Mapping[str, Json] | None
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """Whether the system answers and lets us in; `detail` says what to do when not."""
 
     is_up: bool
     detail: str = ""
     latency_ms: float | None = None
+    changed: tuple[Changed, ...] = ()
 
 
 class ConnectorError(Exception):

@@ -26,7 +26,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from pydantic import Field, ValidationError
 
-from asoe.connectors.contract import Action, ConnectorError, Health, Json, Probe
+from asoe.connectors.contract import Action, Changed, ConnectorError, Health, Json, Probe
 from asoe.connectors.credentials import Credentials, credentials_for, shown_secrets
 from asoe.connectors.kinds import Config, Kind, Opening, problems_of, refused
 from asoe.connectors.mapping import Checker, ProbeBy
@@ -140,15 +140,17 @@ class McpConnector:
             tools = await self.offered_tools()
         except ConnectorError as error:
             return Health(is_up=False, detail=error.message)
-        reviewed = self._config.reviewed
-        changed = sorted(n for n in self._usable_names() if n not in tools or digest_of(tools[n]) != reviewed[n].hash)
-        new = sorted(set(tools) - self._usable_names())
+        usable = sorted(self._usable_names())
+        changed = tuple(found for name in usable if (found := self._changed(name, tools.get(name))) is not None)
+        new = sorted(set(tools) - set(usable))
         said = []
         if changed:
-            said.append(f"Changed or gone since they were reviewed, and refused until then: {_listed(changed)}.")
+            listed = _listed([each.name for each in changed])
+            said.append(f"Changed or gone since they were reviewed, and refused until then: {listed}.")
         if new:
             said.append(f"Unclassified, and not used: {_listed(new)}.")
-        return Health(is_up=True, detail=" ".join(said), latency_ms=(time.perf_counter() - started) * 1000)
+        took = (time.perf_counter() - started) * 1000
+        return Health(is_up=True, detail=" ".join(said), latency_ms=took, changed=changed)
 
     async def offered_tools(self) -> dict[str, types.Tool]:
         """What the server says it has, now."""
@@ -160,6 +162,14 @@ class McpConnector:
 
     def _usable_names(self) -> set[str]:
         return self._config.classified & set(self._config.reviewed)
+
+    def _changed(self, name: str, now: types.Tool | None) -> Changed | None:
+        before = self._config.reviewed[name]
+        digest = "" if now is None else digest_of(now)
+        if digest == before.hash:
+            return None
+        was = {"description": before.description, "arguments": before.arguments}
+        return Changed(name, was, None if now is None else _said_of(now), digest)
 
     def _action(self, name: str, reviewed: Reviewed) -> Action:
         risk, tool = self._config.risk(name), self._config.tool(name)
@@ -325,7 +335,9 @@ def open_mcp(opening: Opening) -> McpConnector:
 
 
 async def prepare_mcp(opening: Opening, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Check a configuration, and keep each tool as it now is that has a risk and was not reviewed, or is named in `review`."""
+    """Check a configuration, and keep each tool as it now is that has a risk and was not reviewed, or is named in `review`: a
+    list of names, or names with the digest of what was looked at (`Changed.digest`).
+    """
     if {"reviewed", "offered"} & set(given):
         raise refused([FieldProblem("config.reviewed", "is written by ASOE when a tool gets its risk; use review")])
     again = given.get("review") or ()
@@ -344,6 +356,8 @@ async def prepare_mcp(opening: Opening, given: Mapping[str, Any]) -> Mapping[str
             problems.append(FieldProblem("config.review", f"{name[:128]} has no risk: give it one (risks)"))
         elif name not in tools:
             problems.append(FieldProblem(f"config.risks.{name}", "the server offers no such tool"))
+        elif isinstance(again, Mapping) and again.get(name, digest_of(tools[name])) != digest_of(tools[name]):
+            problems.append(FieldProblem("config.review", f"{name} was changed again since you looked: look anew"))
         else:
             reviewed[name] = _as_it_is(tools[name], problems)
     if problems:
@@ -359,11 +373,18 @@ def _as_it_is(tool: types.Tool, problems: list[FieldProblem]) -> dict[str, Any]:
         problems.append(FieldProblem(place, f"the tool's schema {error}"))
     if len(json.dumps(tool.input_schema)) > _LARGEST_SCHEMA:
         problems.append(FieldProblem(place, f"the tool's schema is larger than {_LARGEST_SCHEMA} bytes"))
-    return {
-        "hash": digest_of(tool),
-        "description": (tool.description or "")[:_LONGEST_DESCRIPTION],
-        "arguments": tool.input_schema,
-    }
+    said = {"description": (tool.description or "")[:_LONGEST_DESCRIPTION], "arguments": tool.input_schema}
+    return {"hash": digest_of(tool), **said}
+
+
+def _said_of(tool: types.Tool) -> dict[str, Json]:
+    """All that its server says of it, for a person to read; what is too long is cut."""
+    said = tool.model_dump(mode="json", by_alias=True, include={*_SAID}, exclude_none=True)
+    named = {"arguments" if name == "inputSchema" else name: value for name, value in said.items() if name != "name"}
+    named["description"] = (tool.description or "")[:_LONGEST_DESCRIPTION]
+    if len(json.dumps(named)) > _LARGEST_SCHEMA:
+        return {"description": named["description"], "arguments": "larger than can be shown"}
+    return named
 
 
 async def _list_tools(client: Client, _: _Guarded, wanted: str | None = None) -> dict[str, types.Tool]:

@@ -79,6 +79,25 @@ async def test(visit: Visit) -> Response:
     return await _one(visit, health=await connector_settings.check_connector(visit.desk, visit.principal, _name(visit)))
 
 
+@pages.post(_ONE + "/review", roles=ADMINS)
+async def review(visit: Visit) -> Response:
+    """Take what changed as it was shown, and nothing that came later."""
+    name, tool = _name(visit), visit.text("tool", most=128)
+    try:
+        await connector_settings.change_connector(
+            visit.desk,
+            visit.principal,
+            name,
+            config={"review": {tool: visit.text("digest", most=128)}},
+            may_be_private=visit.site.gate.settings.connector_private,
+        )
+    except Missing:
+        raise
+    except AsoeError as error:
+        return await _one(visit, problem=error)
+    return visit.back(f"{_ALL}/{name}", f"{tool} is used as it was shown.")
+
+
 @pages.post(_ONE + "/disable", roles=ADMINS)
 async def disable(visit: Visit) -> Response:
     name = _name(visit)
@@ -134,10 +153,15 @@ async def _one(visit: Visit, *, problem: AsoeError | None = None, health: Health
         offered=offered,
         silent=silent,
         health=health,
+        changed=[(each, _written(each.was), _written(each.now)) for each in health.changed] if health else [],
         secrets=range(_SECRETS),
         given=visit.text("config") if problem else "",
         problem=problem,
     )
+
+
+def _written(said: Any) -> str:
+    return "" if said is None else yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=100)
 
 
 async def _secret_names(visit: Visit, name: str) -> list[str]:

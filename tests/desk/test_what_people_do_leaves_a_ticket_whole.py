@@ -40,7 +40,7 @@ async def test_taking_over_makes_the_ticket_theirs_and_handing_back_the_engines(
 
 
 async def test_who_asked_for_a_person_and_had_one_is_the_engines_again_when_handed_back(world):
-    made = await world.open("call me #intent:wants_a_person #need:action")
+    made = await world.open("call me #intent:wants_a_person #need:vague")
     await world.advance(made)
     await session.hand_back(world.desk, world.acme.agent, made.session_id)
     await world.drain()

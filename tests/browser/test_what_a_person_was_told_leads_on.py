@@ -10,7 +10,7 @@ import httpx
 import pytest
 from browser_cast import COOKIE, House
 
-from asoe.desk import notification
+from asoe.desk import delivery, notification, webhook
 from asoe.domain.escalation import Link
 from asoe.domain.organization import Principal
 from asoe.store import escalations, facts
@@ -127,3 +127,40 @@ async def test_equal_news_is_one_line_with_how_often_and_of_what(house: House, a
     assert set(posted) <= {str(each) for each in mine}
     others = await asking.get("/notifications", headers=await cookie(house, house.acme.admin))
     assert "News 0" not in others.text
+
+
+async def test_what_was_given_up_is_seen_with_whom_it_was_for_and_sent_again(
+    house: House, asking: httpx.AsyncClient
+) -> None:
+    desk, acme = house.app.desk, house.acme
+    hooks = [
+        (
+            await webhook.add_webhook(desk, acme.owner, name=name, url=f"https://{at}.example/in", events=["ticket.*"])
+        ).webhook
+        for name, at in ((f"CRM {HOSTILE}", "crm"), ("Ledger", "ledger"))
+    ]
+    made = await house.ticket(acme, subject="Told outside")
+    await notification.spread(desk)
+    for hook in hooks:
+        await webhook.set_disabled(desk, acme.owner, hook.id, why="by hand")
+        for each in await delivery.list_deliveries(desk, acme.owner, recipient=f"webhook:{hook.id}"):
+            await delivery.deliver(desk, acme.org_id, each.id)
+    given_up = await delivery.list_deliveries(desk, acme.owner, status="dead", limit=200)
+    assert len(given_up) >= 2
+    signed_in = await cookie(house, acme.owner)
+    page = (await asking.get("/settings/webhooks", headers=signed_in)).text
+    assert HOSTILE not in page
+    for each in given_up:
+        assert page.count(f"/settings/deliveries/{each.id}/replay") == 1, "each once"
+    assert all(name in page for name in ("CRM &lt;script&gt;", "Ledger", f'href="/tickets/{made.id}"'))
+    csrf = re.search(r'name="_csrf" value="([^"]+)"', page)
+    assert csrf is not None
+    again = await asking.post(
+        "/settings/deliveries/replay", headers={**signed_in, "Origin": "http://asoe.test"}, data={"_csrf": csrf[1]}
+    )
+    assert again.status_code == 303
+    assert await delivery.list_deliveries(desk, acme.owner, status="dead") == []
+    tried = await delivery.list_deliveries(desk, acme.owner, status="pending", channel="webhook", limit=200)
+    assert {each.id for each in given_up} <= {each.id for each in tried}, "the same, under the ids they had"
+    agents = await cookie(house, acme.agent)
+    assert (await asking.get("/settings/webhooks", headers=agents)).status_code == 403

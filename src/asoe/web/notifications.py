@@ -12,7 +12,8 @@ from starlette.responses import Response
 from asoe.desk import approval, delivery, mailbox, notification, webhook
 from asoe.domain.briefing import EVERY
 from asoe.domain.errors import AsoeError, Invalid, Missing
-from asoe.domain.notification import CHANNELS_OF_PEOPLE, NOTICES, Preferences
+from asoe.domain.notification import CHANNELS_OF_PEOPLE, NOTICES, Delivery, Preferences
+from asoe.store import directory, overview
 from asoe.web.door import ADMINS, Pages, Visit
 from asoe.web.settings import TABS
 
@@ -21,6 +22,7 @@ _SERVERS = ("smtp", "imap")
 MOST_TOLD: Final = 300
 """Of the newest; each unread one of a kind is a field of its form."""
 FIRST_SHOWN: Final = 3
+MOST_DELIVERIES: Final = 30
 
 
 # --- the inbox ---
@@ -174,6 +176,12 @@ async def remove(visit: Visit) -> Response:
     return visit.back("/settings/webhooks", "The webhook is removed with its secret.")
 
 
+@pages.post("/settings/deliveries/replay", roles=ADMINS)
+async def replay_dead(visit: Visit) -> Response:
+    again = await delivery.replay(visit.desk, visit.principal)
+    return visit.back("/settings/webhooks", f"{again} {'is' if again == 1 else 'are'} sent again.")
+
+
 @pages.post("/settings/deliveries/{delivery_id}/replay", roles=ADMINS)
 async def replay(visit: Visit) -> Response:
     await delivery.replay(visit.desk, visit.principal, visit.id("delivery_id", "delivery"))
@@ -181,23 +189,39 @@ async def replay(visit: Visit) -> Response:
 
 
 async def _webhooks(visit: Visit, *, problem: AsoeError | None = None, secret: str = "", made: str = "") -> Response:
+    hooks = await webhook.list_webhooks(visit.desk, visit.principal)
+    found = [
+        each
+        for status in ("dead", "pending", None)
+        for each in await delivery.list_deliveries(
+            visit.desk, visit.principal, status=status, channel=None if status else "webhook", limit=20
+        )
+    ]
+    shown = list({each.id: each for each in found}.values())[:MOST_DELIVERIES]
+    async with visit.desk.database.org_reading(visit.principal) as connection:
+        org_id = visit.principal.org_id
+        people = await directory.names(connection, org_id, (each.recipient_id for each in shown if _is_person(each)))
+        tickets = await overview.ticket_names(connection, org_id, (each.ticket_id for each in shown))
+    receivers = {f"webhook:{each.id}": each.name for each in hooks} | {
+        f"person:{who}": name for who, name in people.items()
+    }
     return visit.page(
         "webhooks.html",
         422 if problem else 200,
         tabs=TABS,
-        webhooks=await webhook.list_webhooks(visit.desk, visit.principal),
-        deliveries=[
-            each
-            for status in ("dead", "pending", None)
-            for each in await delivery.list_deliveries(
-                visit.desk, visit.principal, status=status, channel=None if status else "webhook", limit=20
-            )
-        ][:30],
+        webhooks=hooks,
+        deliveries=shown,
+        receivers=receivers,
+        tickets=tickets,
         may_be_private=visit.site.gate.settings.connector_private,
         problem=problem,
         secret=secret,
         made=made,
     )
+
+
+def _is_person(of: Delivery) -> bool:
+    return of.recipient.startswith("person:")
 
 
 # --- the mailbox ---

@@ -295,7 +295,7 @@ async def test_15_carry_an_incident_from_its_opening_to_its_mend(
     hands = hands_of(page)
     await hands.unfold("Open an incident")
     await hands.write("What is wrong, for your team", "Exports of <b>March</b>")
-    await hands.choose("Tickets of this intent", "outage" if hands_of is Mouse else "crash")
+    await hands.choose("Tickets of this intent", "data_corruption" if hands_of is Mouse else "rate_limited")
     await hands.write("What clients are told, once", "We know, and are at it.")
     await hands.press("Open")
     await expect(page.get_by_role("heading", level=1)).to_contain_text("Exports of <b>March</b>")

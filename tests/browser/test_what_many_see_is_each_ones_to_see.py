@@ -209,3 +209,23 @@ def counted(asked: list[str]) -> Any:
             yield Noting(connection)
 
     return reading
+
+
+async def test_what_an_act_came_to_is_told_on_the_page_it_leads_to_and_not_to_a_refresh_in_between(
+    house: House, visit: Visit
+) -> None:
+    opened = await house.ticket(house.acme, subject="Told once")
+    path = f"/tickets/{opened.id}"
+    mine = await visit(house.acme.agent)
+    token = re.search(r'name="_csrf" value="([^"]+)"', (await mine.get(path)).text)
+    assert token
+    acted = await mine.post(
+        f"{path}/take-over", data={"_csrf": token[1]}, headers={"Origin": house.url, "HX-Boosted": "true"}
+    )
+    assert acted.status_code == 303, acted.text
+    cookies = "; ".join([mine.headers["Cookie"], *(f"{name}={value}" for name, value in mine.cookies.items())])
+    assert "It is yours" not in (refreshed := await mine.get(path, headers={"Cookie": cookies})).text
+    assert "set-cookie" not in refreshed.headers
+    led = await mine.get(path, headers={"Cookie": cookies, "HX-Boosted": "true"})
+    assert "It is yours" in led.text
+    assert "asoe_flash=" in led.headers["set-cookie"]

@@ -136,6 +136,11 @@ class Visit:
     def is_htmx(self) -> bool:
         return self.request.headers.get("hx-request") == "true"
 
+    @property
+    def is_refresh(self) -> bool:
+        """Whether a page on screen asks for a part of itself anew; what follows an act is a page of its own."""
+        return self.is_htmx and self.request.headers.get("hx-boosted") != "true"
+
     def id(self, name: str, what: str = "thing") -> UUID:
         """An id of the path; one that is none is a thing that does not exist."""
         return self.uuid(self.request.path_params[name], what)
@@ -228,7 +233,8 @@ async def _admit(visit: Visit, page: Page) -> None:
         visit.sign_in = await site.sign_ins.ask(token)
     if visit.sign_in is not None:
         visit.token = token
-        visit.flash = Flash.read(request, token)
+        if not visit.is_refresh:
+            visit.flash = Flash.read(request, token)
     else:
         visit.token = cookies.read_visit(request, secure=secure)
         if not visit.token:
